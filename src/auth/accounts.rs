@@ -1,0 +1,282 @@
+//! What an operator does with accounts and sessions.
+
+use uuid::Uuid;
+
+use super::{Email, Error, Project};
+use crate::crypto::{ClientGroup, Secret, StoredHash};
+use crate::data::events::{self, Event, EventKind};
+use crate::data::project::{self, Sequence};
+use crate::data::sessions::Session;
+use crate::data::users::{EmailProof, ProofKind, User};
+use crate::data::{api_keys, lockouts, one_time, sessions, users};
+use crate::env::Timestamp;
+use crate::store::Write;
+
+/// How an operator names an account.
+#[derive(Clone, Debug)]
+pub enum UserRef {
+    /// By id.
+    Id(Uuid),
+    /// By address.
+    Email(Email),
+}
+
+/// An account made by an operator.
+#[derive(Debug)]
+pub struct NewUser {
+    /// Its address.
+    pub email: Email,
+    /// Its password, or a hash of it from elsewhere; `None`: it cannot sign in by password.
+    pub password: Option<NewPassword>,
+    /// The name it goes by.
+    pub display_name: Option<String>,
+    /// Whether the address counts as proved.
+    pub verified: bool,
+    /// A JSON object of the app's own.
+    pub metadata: Option<String>,
+}
+
+/// A password as an operator brings it.
+#[derive(Debug)]
+pub enum NewPassword {
+    /// In clear.
+    Plain(Secret<String>),
+    /// As a hash that [`StoredHash::parse_import`] accepted; replaced at the next sign-in.
+    Imported(StoredHash),
+}
+
+/// The hash of an operator's password; the operator queues as a client of its own.
+async fn hash(project: &Project, password: NewPassword) -> Result<StoredHash, Error> {
+    match password {
+        NewPassword::Plain(text) => Ok(project.pool().hash(ClientGroup(u128::MAX), text).await?),
+        NewPassword::Imported(hash) => Ok(hash),
+    }
+}
+
+/// Makes an account.
+///
+/// # Errors
+/// `EmailTaken`, `Busy`, and the store's.
+pub async fn create(project: &Project, now: Timestamp, new: NewUser) -> Result<User, Error> {
+    let password = match new.password {
+        Some(password) => Some(hash(project, password).await?),
+        None => None,
+    };
+    let user = User {
+        id: project.env().new_id(now),
+        number: 0,
+        email: new.email.typed().to_owned(),
+        display_name: new.display_name,
+        email_proof: new.verified.then_some(EmailProof { at: now, kind: ProofKind::Operator }),
+        metadata: new.metadata,
+        password,
+        disabled_at: None,
+        created_at: now,
+    };
+    let email = new.email;
+    project
+        .store()
+        .write(move |w| {
+            if users::id_by_email(w, &email)?.is_some() {
+                return Err(Error::EmailTaken);
+            }
+            let user = User { number: project::next(w, Sequence::Users)?, ..user.clone() };
+            users::insert(w, &user, &email)?;
+            Ok(user)
+        })
+        .await
+}
+
+/// The account an operator names.
+///
+/// # Errors
+/// `UnknownUser`, and the store's.
+pub fn show(project: &Project, who: &UserRef) -> Result<User, Error> {
+    project.store().read(|r| {
+        let user = match who {
+            UserRef::Id(id) => users::get(r, *id)?,
+            UserRef::Email(email) => users::by_email(r, email)?,
+        };
+        user.ok_or(Error::UnknownUser)
+    })
+}
+
+/// At most `limit` accounts in the order they were made, after the one with the id `after`.
+///
+/// # Errors
+/// Only the store's.
+pub fn list(project: &Project, after: Option<Uuid>, limit: usize) -> Result<Vec<User>, Error> {
+    project.store().read(|r| Ok(users::list(r, after, limit)?))
+}
+
+/// Switches an account off: its sessions end, and it cannot sign in until it is enabled.
+///
+/// # Errors
+/// `UnknownUser`, and the store's.
+pub async fn disable(project: &Project, now: Timestamp, who: UserRef) -> Result<User, Error> {
+    change(project, now, who, EventKind::Disabled, move |w, user| {
+        user.disabled_at.get_or_insert(now);
+        sessions::remove_all(w, user.id, None)?;
+        one_time::withdraw_all(w, user.id)?;
+        Ok(users::put(w, user)?)
+    })
+    .await
+}
+
+/// Switches an account on again.
+///
+/// # Errors
+/// `UnknownUser`, and the store's.
+pub async fn enable(project: &Project, now: Timestamp, who: UserRef) -> Result<User, Error> {
+    change(project, now, who, EventKind::Enabled, |w, user| {
+        user.disabled_at = None;
+        Ok(users::put(w, user)?)
+    })
+    .await
+}
+
+/// Deletes an account with all that hangs on it. Its id and number are never used again.
+///
+/// # Errors
+/// `UnknownUser`, and the store's.
+pub async fn delete(project: &Project, now: Timestamp, who: UserRef) -> Result<User, Error> {
+    change(project, now, who, EventKind::Deleted, |w, user| {
+        sessions::remove_all(w, user.id, None)?;
+        one_time::withdraw_all(w, user.id)?;
+        api_keys::remove_all(w, user.id)?;
+        Ok(users::remove(w, user)?)
+    })
+    .await
+}
+
+/// Sets a password whatever it was before; all sessions end.
+///
+/// # Errors
+/// `UnknownUser`, `Busy`, and the store's.
+pub async fn set_password(
+    project: &Project,
+    now: Timestamp,
+    who: UserRef,
+    password: NewPassword,
+) -> Result<User, Error> {
+    let hash = hash(project, password).await?;
+    change(project, now, who, EventKind::PasswordSet, move |w, user| {
+        user.password = Some(hash.clone());
+        sessions::remove_all(w, user.id, None)?;
+        one_time::withdraw_all(w, user.id)?;
+        Ok(users::put(w, user)?)
+    })
+    .await
+}
+
+/// Forgets every failed attempt on an address, whether or not it has an account. How many counters there were.
+///
+/// # Errors
+/// Only the store's.
+pub async fn unlock(project: &Project, now: Timestamp, email: Email) -> Result<usize, Error> {
+    let mut event = operator_event(project, now, EventKind::Unlocked);
+    project
+        .store()
+        .write(move |w| {
+            event.user = users::id_by_email(w, &email)?;
+            let counters = lockouts::unlock(w, &email)?;
+            if counters > 0 {
+                events::append(w, &event)?;
+            }
+            Ok(counters)
+        })
+        .await
+}
+
+/// At most `limit` sessions in the order they began, of one account or of all, after the one with the id `after`;
+/// expired ones that were not yet swept among them.
+///
+/// # Errors
+/// `UnknownUser`, and the store's.
+pub fn list_sessions(
+    project: &Project,
+    who: Option<&UserRef>,
+    after: Option<Uuid>,
+    limit: usize,
+) -> Result<Vec<Session>, Error> {
+    let user = who.map(|who| show(project, who)).transpose()?;
+    project.store().read(|r| {
+        let all = match user {
+            Some(user) => {
+                let mut own = Vec::new();
+                for id in sessions::of_user(r, user.id)? {
+                    if after.is_none_or(|after| after < id) {
+                        own.extend(sessions::get(r, id)?);
+                    }
+                }
+                own.truncate(limit);
+                own
+            }
+            None => sessions::list(r, after, limit)?,
+        };
+        Ok(all)
+    })
+}
+
+/// Ends one session.
+///
+/// # Errors
+/// `UnknownSession`, and the store's.
+pub async fn revoke_session(project: &Project, now: Timestamp, id: Uuid) -> Result<(), Error> {
+    let mut event = operator_event(project, now, EventKind::SessionsRevoked);
+    project
+        .store()
+        .write(move |w| {
+            let session = sessions::get(w, id)?.ok_or(Error::UnknownSession)?;
+            sessions::remove(w, session.user, id)?;
+            event.user = Some(session.user);
+            Ok(events::append(w, &event)?)
+        })
+        .await
+}
+
+/// Ends all sessions of an account; how many there were.
+///
+/// # Errors
+/// `UnknownUser`, and the store's.
+pub async fn revoke_sessions(project: &Project, now: Timestamp, who: UserRef) -> Result<usize, Error> {
+    let user = show(project, &who)?;
+    let mut event = operator_event(project, now, EventKind::SessionsRevoked);
+    event.user = Some(user.id);
+    project
+        .store()
+        .write(move |w| {
+            let ended = sessions::remove_all(w, user.id, None)?;
+            events::append(w, &event)?;
+            Ok(ended)
+        })
+        .await
+}
+
+/// Finds an account inside the transaction, changes it, records the event.
+async fn change(
+    project: &Project,
+    now: Timestamp,
+    who: UserRef,
+    kind: EventKind,
+    mut what: impl FnMut(&mut dyn Write, &mut User) -> Result<(), Error> + Send + 'static,
+) -> Result<User, Error> {
+    let event = operator_event(project, now, kind);
+    project
+        .store()
+        .write(move |w| {
+            let found = match &who {
+                UserRef::Id(id) => users::get(w, *id)?,
+                UserRef::Email(email) => users::by_email(w, email)?,
+            };
+            let mut user = found.ok_or(Error::UnknownUser)?;
+            what(w, &mut user)?;
+            events::append(w, &Event { user: Some(user.id), ..event.clone() })?;
+            Ok(user)
+        })
+        .await
+}
+
+fn operator_event(project: &Project, now: Timestamp, kind: EventKind) -> Event {
+    Event { id: project.env().new_id(now), at: now, kind, user: None, ip: None }
+}

@@ -1,0 +1,116 @@
+//! The one closed error of all verbs. Each dialect spells it in one total `match`.
+
+use std::time::Duration;
+
+use crate::crypto::Busy;
+use crate::data::users::User;
+use crate::store::StoreError;
+
+/// Why a verb refused. What a client may learn is the dialect's choice; what the log says is in [`std::fmt::Display`],
+/// which never holds a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The project is switched off.
+    #[error("the project is switched off")]
+    ProjectDisabled,
+    /// The project takes no sign-ups.
+    #[error("sign-up is switched off")]
+    SignupDisabled,
+    /// The address has an account.
+    #[error("the address is taken")]
+    EmailTaken,
+    /// Unknown address, wrong password, or no password set.
+    #[error("invalid credentials")]
+    InvalidCredentials,
+    /// Right password, but an operator switched the account off.
+    #[error("the account is disabled")]
+    AccountDisabled,
+    /// Too many failures; nothing was checked.
+    #[error("locked out for {retry_after:?}")]
+    Locked {
+        /// How much longer.
+        retry_after: Duration,
+    },
+    /// Right secret, but the project wants the address proved first.
+    #[error("the address is not verified")]
+    VerificationRequired(Box<Unverified>),
+    /// No valid access token of a living session.
+    #[error("unauthenticated")]
+    Unauthenticated,
+    /// Refresh token unknown, used, expired or foreign.
+    #[error("invalid refresh token")]
+    InvalidRefreshToken,
+    /// Verification secret unknown, used, expired or foreign.
+    #[error("invalid verification token")]
+    InvalidVerificationToken,
+    /// The current password given with a change is wrong, or there is none.
+    #[error("the current password is wrong")]
+    WrongCurrentPassword,
+    /// The new password is the current one.
+    #[error("the new password is the current one")]
+    SamePassword,
+    /// The identity provider is unknown or not enabled.
+    #[error("unknown identity provider")]
+    UnknownProvider,
+    /// No such API key of this user.
+    #[error("unknown API key")]
+    UnknownApiKey,
+    /// The user has as many API keys as one may have.
+    #[error("too many API keys")]
+    TooManyApiKeys,
+    /// No such account.
+    #[error("unknown user")]
+    UnknownUser,
+    /// No such session.
+    #[error("unknown session")]
+    UnknownSession,
+    /// No such project.
+    #[error("unknown project")]
+    UnknownProject,
+    /// A project of that name or id exists.
+    #[error("the project exists")]
+    ProjectExists,
+    /// The server has too much to do; nothing was checked or changed.
+    #[error("busy")]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Nothing can be written now (disk full, or too many writes); nothing was changed.
+    #[error("the store takes no writes: {0}")]
+    Unwritable(StoreError),
+    /// The store failed; whether the change was kept is unknown.
+    #[error("the store failed: {0}")]
+    Store(StoreError),
+    /// Something that cannot be, is.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// An account that must prove its address before it gets a session.
+#[derive(Clone, Debug)]
+pub struct Unverified {
+    /// The account.
+    pub user: User,
+    /// A fresh verification secret, where the app delivers it and none was issued just now.
+    pub token: Option<String>,
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full | StoreError::Busy => Self::Unwritable(error),
+            StoreError::Unknown
+            | StoreError::Corrupt(_)
+            | StoreError::Io(_)
+            | StoreError::Closed
+            | StoreError::JobPanicked => Self::Store(error),
+        }
+    }
+}
+
+impl From<Busy> for Error {
+    fn from(busy: Busy) -> Self {
+        Self::Busy { retry_after: busy.retry_after }
+    }
+}

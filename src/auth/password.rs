@@ -1,0 +1,88 @@
+//! Changing a password from within a session.
+
+use super::{Actor, Ctx, Error, attempts, session};
+use crate::crypto::{Secret, StoredHash};
+use crate::data::events::{self, Event, EventKind};
+use crate::data::users::User;
+use crate::data::{lockouts, sessions, users};
+use crate::store::Write;
+
+/// Replaces the actor's password and ends all sessions but the actor's own. A wrong current password counts like a
+/// failed sign-in.
+///
+/// # Errors
+/// `WrongCurrentPassword` (also when the account has none), `SamePassword`, `Locked`, `Unauthenticated` when the
+/// session has ended meanwhile, `Busy`, and the store's.
+pub async fn change(ctx: &Ctx, actor: Actor, current: Secret<String>, new: Secret<String>) -> Result<(), Error> {
+    let email = actor.user.address()?;
+    let subject = ctx.subject(&email);
+    let attempt = attempts::admit(ctx, subject).await?;
+    let pool = ctx.project.pool();
+    let same = current.expose() == new.expose();
+    let verdict = pool.verify(ctx.hash_group(), current, actor.user.password.clone()).await?;
+    let hash = match (verdict.matches, same) {
+        (true, true) => None,
+        (true, false) => Some(pool.hash(ctx.hash_group(), new).await?),
+        (false, _) => None,
+    };
+    let job = Change {
+        changed: ctx.event(EventKind::PasswordChanged, Some(actor.user.id)),
+        lockout: ctx.event(EventKind::LockedOut, Some(actor.user.id)),
+        matches: verdict.matches,
+        actor,
+        hash,
+        ctx: ctx.clone(),
+    };
+    let outcome = ctx.project.store().write(move |w| job.run(w)).await?;
+    drop(attempt);
+    match outcome {
+        Outcome::Changed => Ok(()),
+        Outcome::Same => Err(Error::SamePassword),
+        Outcome::Wrong => Err(Error::WrongCurrentPassword),
+    }
+}
+
+/// Puts a password in place whatever it was before, as part of a job.
+pub(crate) fn replace(w: &mut dyn Write, mut user: User, hash: StoredHash) -> Result<(), Error> {
+    user.password = Some(hash);
+    Ok(users::put(w, &user)?)
+}
+
+struct Change {
+    actor: Actor,
+    matches: bool,
+    /// The new hash; `None` when the new password is the current one.
+    hash: Option<StoredHash>,
+    changed: Event,
+    lockout: Event,
+    ctx: Ctx,
+}
+
+enum Outcome {
+    Changed,
+    Same,
+    /// Not an `Err`: the failure must be counted.
+    Wrong,
+}
+
+impl Change {
+    fn run(&self, w: &mut dyn Write) -> Result<Outcome, Error> {
+        let ctx = &self.ctx;
+        let subject = ctx.subject(&self.actor.user.address()?);
+        let user = session::recheck(w, &self.actor, ctx.now)?;
+        // What was checked must still be what is stored.
+        if !self.matches || user.password != self.actor.user.password {
+            if lockouts::fail(w, &subject, &attempts::policy(ctx), ctx.now)? {
+                events::append(w, &self.lockout)?;
+            }
+            return Ok(Outcome::Wrong);
+        }
+        lockouts::succeed(w, &subject)?;
+        let Some(hash) = &self.hash else { return Ok(Outcome::Same) };
+        let id = user.id;
+        replace(w, user, hash.clone())?;
+        sessions::remove_all(w, id, Some(self.actor.session))?;
+        events::append(w, &self.changed)?;
+        Ok(Outcome::Changed)
+    }
+}

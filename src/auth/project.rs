@@ -1,0 +1,189 @@
+//! One open project: its store, its keys, and what it keeps in memory about them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use uuid::Uuid;
+
+use super::attempts::Attempts;
+use super::{Error, ProjectSettings};
+use crate::crypto::{HashPool, MasterKey};
+use crate::data::project::{self as rows, ProjectRecord, SealedKey};
+use crate::env::{Env, Timestamp};
+use crate::store::{Store, StoreError};
+use crate::token::{KeyRing, RefreshKey, VerifiedCache};
+
+/// How many verified access tokens a project remembers. An entry is about 200 bytes.
+const VERIFIED_TOKENS: usize = 8192;
+
+/// A project whose file is open.
+pub struct Project {
+    record: ProjectRecord,
+    settings: ArcSwap<ProjectSettings>,
+    store: Store,
+    keys: ArcSwap<KeyRing>,
+    refresh_key: RefreshKey,
+    verified: VerifiedCache,
+    attempts: Attempts,
+    /// When a request last came in, in milliseconds since the epoch.
+    used_at: AtomicU64,
+    shared: Shared,
+}
+
+/// What all projects of a server share.
+#[derive(Clone)]
+pub struct Shared {
+    /// Clock and entropy.
+    pub env: Env,
+    /// Where passwords are hashed.
+    pub pool: Arc<HashPool>,
+    /// What seals their keys.
+    pub master: Arc<MasterKey>,
+}
+
+impl Project {
+    /// Makes an empty store into a project: identity, first signing key, refresh secret, in one transaction.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    pub async fn create(store: &Store, record: ProjectRecord, shared: &Shared) -> Result<(), Error> {
+        let refresh_seed: [u8; 32] = shared.env.random();
+        let refresh_sealed = shared.master.seal(&shared.env, &refresh_context(record.id), &refresh_seed);
+        let key = super::keys::new_signing_key(shared, record.id, record.created_at);
+        store
+            .write(move |w| {
+                rows::put(w, &record)?;
+                rows::put_refresh_key(w, refresh_sealed.clone())?;
+                rows::put_signing_key(w, &key)?;
+                Ok::<_, Error>(())
+            })
+            .await
+    }
+
+    /// Opens the project a store holds; `None` when it was never made into one (a crash before its first commit).
+    ///
+    /// # Errors
+    /// When it cannot be read, or its keys are sealed under another master key.
+    pub fn open(
+        store: Store,
+        shared: &Shared,
+        settings: impl FnOnce(&ProjectRecord) -> Result<ProjectSettings, Error>,
+    ) -> Result<Option<Self>, Error> {
+        let (record, sealed, signing) =
+            store.read(|r| Ok::<_, Error>((rows::get(r)?, rows::refresh_key(r)?, rows::signing_keys(r)?)))?;
+        let Some(record) = record else { return Ok(None) };
+        let sealed = sealed.ok_or_else(|| corrupt("a project without a refresh secret"))?;
+        let seed = shared.master.open(&refresh_context(record.id), &sealed).map_err(|_| {
+            Error::Internal(format!("project {}: its keys are sealed under another master key", record.slug))
+        })?;
+        let seed: [u8; 32] =
+            seed.expose().as_slice().try_into().map_err(|_| corrupt("a refresh secret of the wrong length"))?;
+        let keys = open_ring(shared, record.id, &signing)?;
+        let settings = settings(&record)?;
+        Ok(Some(Self {
+            refresh_key: RefreshKey::new(seed, record.id),
+            record,
+            settings: ArcSwap::from_pointee(settings),
+            store,
+            keys: ArcSwap::from_pointee(keys),
+            verified: VerifiedCache::new(VERIFIED_TOKENS),
+            attempts: Attempts::default(),
+            used_at: AtomicU64::new(shared.env.now().millis()),
+            shared: shared.clone(),
+        }))
+    }
+
+    /// Its id.
+    pub fn id(&self) -> Uuid {
+        self.record.id
+    }
+
+    /// What its file says of it.
+    pub fn record(&self) -> &ProjectRecord {
+        &self.record
+    }
+
+    /// Its settings as of now.
+    pub fn settings(&self) -> Arc<ProjectSettings> {
+        self.settings.load_full()
+    }
+
+    /// Notes that a request came in.
+    pub fn touch(&self, now: Timestamp) {
+        // Relaxed: only decides when an idle file is closed.
+        self.used_at.store(now.millis(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn used_within(&self, idle: Duration, now: Timestamp) -> bool {
+        now.since(Timestamp::from_millis(self.used_at.load(Ordering::Relaxed))) < idle
+    }
+
+    /// Its keys as of now.
+    pub fn keys(&self) -> Arc<KeyRing> {
+        self.keys.load_full()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn env(&self) -> &Env {
+        &self.shared.env
+    }
+
+    pub(crate) fn pool(&self) -> &HashPool {
+        &self.shared.pool
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(crate) fn attempts(&self) -> &Attempts {
+        &self.attempts
+    }
+
+    pub(crate) fn verified(&self) -> &VerifiedCache {
+        &self.verified
+    }
+
+    pub(crate) fn refresh_key(&self) -> &RefreshKey {
+        &self.refresh_key
+    }
+
+    /// Takes over the signing keys the store holds now.
+    pub(crate) fn reload_keys(&self, now: Timestamp) -> Result<(), Error> {
+        let signing = self.store.read(|r| Ok::<_, Error>(rows::signing_keys(r)?))?;
+        let live: Vec<_> = signing.into_iter().filter(|key| key.retires_at.is_none_or(|at| now < at)).collect();
+        self.keys.store(Arc::new(open_ring(&self.shared, self.id(), &live)?));
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Project {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Project").field("id", &self.record.id).field("slug", &self.record.slug).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
+fn open_ring(shared: &Shared, project: Uuid, sealed: &[SealedKey]) -> Result<KeyRing, Error> {
+    let records = sealed.iter().map(|key| super::keys::unseal(shared, project, key)).collect::<Result<Vec<_>, _>>()?;
+    KeyRing::new(records).map_err(|error| Error::Internal(format!("signing keys: {error}")))
+}
+
+fn refresh_context(project: Uuid) -> String {
+    format!("keystead/refresh-key/{project}")
+}
+
+fn corrupt(what: &str) -> Error {
+    Error::Store(StoreError::Corrupt(what.to_owned()))
+}

@@ -1,0 +1,316 @@
+//! All projects of a server: found by id, by host name or by being the only one; opened at first use; made; deleted.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use super::catalog::{self, Entry};
+use super::project::Shared;
+use super::{Error, Project, ProjectSettings};
+use crate::config::Settings;
+use crate::data::project::ProjectRecord;
+use crate::env::Timestamp;
+use crate::store::Fleet;
+
+/// The projects of a server.
+pub struct Projects {
+    fleet: Fleet,
+    shared: Shared,
+    settings: Arc<Settings>,
+    /// What links are built from where a project says nothing.
+    default_url: String,
+    /// Where the catalog is kept; `None` in memory.
+    catalog_file: Option<PathBuf>,
+    catalog: ArcSwap<Catalog>,
+    open: ArcSwap<HashMap<Uuid, Arc<Project>>>,
+    /// Held while a project is opened, made, closed or deleted.
+    changing: Mutex<()>,
+}
+
+/// How a request names its project.
+#[derive(Clone, Copy, Debug)]
+pub enum Selector<'a> {
+    /// By id.
+    Id(Uuid),
+    /// By a host name, without port, in lower case.
+    Host(&'a str),
+    /// By slug.
+    Slug(&'a str),
+    /// By being the only one.
+    Only,
+}
+
+/// Which projects there are, without opening their files.
+#[derive(Clone, Debug, Default)]
+struct Catalog {
+    by_id: BTreeMap<Uuid, Entry>,
+    by_slug: HashMap<String, Uuid>,
+    by_host: HashMap<String, Uuid>,
+    /// Every origin that some project allows.
+    origins: Vec<String>,
+}
+
+/// A project as it is to be made.
+#[derive(Clone, Debug)]
+pub struct NewProject {
+    /// Its name for people and configuration.
+    pub slug: String,
+    /// Its id; `None`: a new one.
+    pub id: Option<Uuid>,
+    /// Settings kept in its file, as TOML.
+    pub settings: Option<String>,
+}
+
+impl Projects {
+    /// Learns which projects there are, makes those that the settings declare, and `default` where there is none.
+    ///
+    /// # Errors
+    /// When a file cannot be read or made.
+    pub async fn start(
+        fleet: Fleet,
+        shared: Shared,
+        settings: Arc<Settings>,
+        default_url: String,
+        catalog_file: Option<PathBuf>,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        let projects = Self {
+            fleet,
+            shared,
+            settings,
+            default_url,
+            catalog_file,
+            catalog: ArcSwap::default(),
+            open: ArcSwap::default(),
+            changing: Mutex::new(()),
+        };
+        projects.learn().await?;
+        let declared: Vec<_> = projects.settings.projects.values().cloned().collect();
+        for project in &declared {
+            if !projects.catalog.load().by_slug.contains_key(&project.slug) {
+                let new = NewProject { slug: project.slug.clone(), id: project.id, settings: None };
+                projects.create(new, now).await?;
+            }
+        }
+        if projects.catalog.load().by_id.is_empty() {
+            projects.create(NewProject { slug: "default".into(), id: None, settings: None }, now).await?;
+        }
+        Ok(projects)
+    }
+
+    /// A project, opened if need be; `None` when there is none of that name.
+    ///
+    /// # Errors
+    /// When its file cannot be opened.
+    pub async fn find(&self, selector: Selector<'_>) -> Result<Option<Arc<Project>>, Error> {
+        let Some(id) = self.id_of(selector) else { return Ok(None) };
+        match self.opened(id) {
+            Some(project) => Ok(Some(project)),
+            None => self.open(id).await,
+        }
+    }
+
+    /// The project, when it is open already: the path of nearly every request, without waiting.
+    pub fn find_open(&self, selector: Selector<'_>) -> Option<Arc<Project>> {
+        self.opened(self.id_of(selector)?)
+    }
+
+    /// Whether there is such a project.
+    pub fn knows(&self, selector: Selector<'_>) -> bool {
+        self.id_of(selector).is_some()
+    }
+
+    /// Every origin that some project allows scripts from.
+    pub fn all_origins(&self) -> Vec<String> {
+        self.catalog.load().origins.clone()
+    }
+
+    /// How many projects there are.
+    pub fn count(&self) -> usize {
+        self.catalog.load().by_id.len()
+    }
+
+    /// Every project's id and slug, oldest first.
+    pub fn list(&self) -> Vec<(Uuid, Entry)> {
+        self.catalog.load().by_id.iter().map(|(id, entry)| (*id, entry.clone())).collect()
+    }
+
+    /// Makes a project.
+    ///
+    /// # Errors
+    /// `ProjectExists` when the slug or the id is taken, and the store's.
+    pub async fn create(&self, new: NewProject, now: Timestamp) -> Result<Arc<Project>, Error> {
+        let id = {
+            let _changing = self.changing.lock().await;
+            let catalog = self.catalog.load();
+            let id = new.id.unwrap_or_else(|| self.shared.env.new_id(now));
+            if catalog.by_slug.contains_key(&new.slug) || catalog.by_id.contains_key(&id) {
+                return Err(Error::ProjectExists);
+            }
+            let store = self.fleet.create(id).await?;
+            let record = ProjectRecord { id, slug: new.slug.clone(), created_at: now, settings: new.settings };
+            let entry = Entry { slug: new.slug, created_at: now, settings: record.settings.clone() };
+            Project::create(&store, record, &self.shared).await?;
+            let mut entries = catalog.by_id.clone();
+            entries.insert(id, entry);
+            self.publish(entries)?;
+            id
+        };
+        self.open(id).await?.ok_or(Error::UnknownProject)
+    }
+
+    /// Deletes a project with all it holds.
+    ///
+    /// # Errors
+    /// `UnknownProject`, and the store's.
+    pub async fn delete(&self, id: Uuid) -> Result<(), Error> {
+        let _changing = self.changing.lock().await;
+        let catalog = self.catalog.load();
+        if !catalog.by_id.contains_key(&id) {
+            return Err(Error::UnknownProject);
+        }
+        self.forget_open(id);
+        self.fleet.delete(id).await?;
+        let mut entries = catalog.by_id.clone();
+        entries.remove(&id);
+        self.publish(entries)
+    }
+
+    /// Closes files of projects that nobody used for `idle`.
+    pub async fn close_idle(&self, idle: Duration) {
+        let _changing = self.changing.lock().await;
+        if self.count() > 1 {
+            let in_use = |project: &Arc<Project>| project.used_within(idle, self.shared.env.now());
+            let keep: HashMap<_, _> =
+                self.open.load().iter().filter(|(_, p)| in_use(p)).map(|(id, p)| (*id, Arc::clone(p))).collect();
+            self.open.store(Arc::new(keep));
+        }
+        self.fleet.close_idle(idle).await;
+    }
+
+    /// Every project that is open now.
+    pub fn all_open(&self) -> Vec<Arc<Project>> {
+        self.open.load().values().cloned().collect()
+    }
+
+    /// Closes every file; later calls fail.
+    pub async fn close(&self) {
+        self.open.store(Arc::default());
+        self.fleet.close().await;
+    }
+
+    /// The settings all projects were made from.
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// Clock, entropy, hashing pool and master key.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn id_of(&self, selector: Selector<'_>) -> Option<Uuid> {
+        let catalog = self.catalog.load();
+        match selector {
+            Selector::Id(id) => catalog.by_id.contains_key(&id).then_some(id),
+            Selector::Host(host) => catalog.by_host.get(host).copied(),
+            Selector::Slug(slug) => catalog.by_slug.get(slug).copied(),
+            Selector::Only if catalog.by_id.len() == 1 => catalog.by_id.keys().next().copied(),
+            Selector::Only => None,
+        }
+    }
+
+    fn opened(&self, id: Uuid) -> Option<Arc<Project>> {
+        self.open.load().get(&id).cloned()
+    }
+
+    async fn open(&self, id: Uuid) -> Result<Option<Arc<Project>>, Error> {
+        let _changing = self.changing.lock().await;
+        if let Some(project) = self.opened(id) {
+            return Ok(Some(project));
+        }
+        let Some(store) = self.fleet.get(id).await? else { return Ok(None) };
+        let settings = |record: &ProjectRecord| self.settings_of(&record.slug, record.settings.as_deref());
+        let Some(project) = Project::open(store, &self.shared, settings)? else { return Ok(None) };
+        let project = Arc::new(project);
+        let mut open = HashMap::clone(&self.open.load());
+        open.insert(id, Arc::clone(&project));
+        self.open.store(Arc::new(open));
+        Ok(Some(project))
+    }
+
+    fn forget_open(&self, id: Uuid) {
+        let mut open = HashMap::clone(&self.open.load());
+        open.remove(&id);
+        self.open.store(Arc::new(open));
+    }
+
+    fn settings_of(&self, slug: &str, stored: Option<&str>) -> Result<ProjectSettings, Error> {
+        let mut settings = self
+            .settings
+            .project(slug, stored)
+            .map_err(|problems| Error::Internal(format!("settings of project {slug}: {problems}")))?;
+        settings.public_url.get_or_insert_with(|| self.default_url.clone());
+        Ok(settings)
+    }
+
+    /// Reads the catalog file, and each project's file that it does not know.
+    async fn learn(&self) -> Result<(), Error> {
+        let ids = self.fleet.ids()?;
+        let mut entries = self.catalog_file.as_deref().map(catalog::load).unwrap_or_default();
+        entries.retain(|id, _| ids.contains(id));
+        for id in ids {
+            // With one project it is opened anyway, and its file has the last word.
+            if entries.contains_key(&id) {
+                continue;
+            }
+            let Some(store) = self.fleet.get(id).await? else { continue };
+            match store.read(|r| Ok::<_, Error>(crate::data::project::get(r)?))? {
+                Some(record) => {
+                    let entry = Entry { slug: record.slug, created_at: record.created_at, settings: record.settings };
+                    entries.insert(id, entry);
+                }
+                // A crash between making the file and making it a project: nothing was acknowledged.
+                None => {
+                    drop(store);
+                    self.fleet.delete(id).await?;
+                }
+            }
+        }
+        self.publish(entries)
+    }
+
+    /// Makes `entries` what there is, in memory and in the catalog file.
+    fn publish(&self, entries: BTreeMap<Uuid, Entry>) -> Result<(), Error> {
+        let mut catalog = Catalog::default();
+        for (id, entry) in &entries {
+            if let Some(other) = catalog.by_slug.insert(entry.slug.clone(), *id) {
+                return Err(Error::Internal(format!(
+                    "two project files say they are `{}`: {other} and {id}; move one of them away",
+                    entry.slug
+                )));
+            }
+            let settings = self.settings_of(&entry.slug, entry.settings.as_deref())?;
+            catalog.by_host.extend(settings.hosts.into_iter().map(|host| (host, *id)));
+            catalog.origins.extend(settings.cors.origins);
+        }
+        if let Some(file) = &self.catalog_file {
+            catalog::save(file, &entries).map_err(|error| Error::Internal(format!("{}: {error}", file.display())))?;
+        }
+        catalog.by_id = entries;
+        self.catalog.store(Arc::new(catalog));
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Projects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Projects").field("count", &self.count()).finish_non_exhaustive()
+    }
+}

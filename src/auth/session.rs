@@ -1,0 +1,249 @@
+//! Sessions: begun by every way of signing in, checked at every use, rotated, ended.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{Actor, Ctx, Error, Project, Unverified};
+use crate::config::settings::VerificationMode;
+use crate::crypto::Digest;
+use crate::data::events::{self, Event, EventKind};
+use crate::data::sessions::{self, Session};
+use crate::data::users::{self, User};
+use crate::env::Timestamp;
+use crate::store::{Read, StoreError, Write};
+use crate::token::{AccessClaims, RefreshToken};
+
+use super::verify::{self, Candidate};
+
+/// What a client is given for a session.
+#[derive(Debug)]
+pub struct Issued {
+    /// The signed access token.
+    pub access_token: String,
+    /// When it expires.
+    pub access_expires_at: Timestamp,
+    /// The refresh token.
+    pub refresh_token: String,
+    /// When it expires if it is not used before.
+    pub refresh_expires_at: Timestamp,
+    /// Whose session it is.
+    pub user: User,
+}
+
+/// Finds out who presents an access token: its signature, its time, the session's row and the account's, all now.
+///
+/// # Errors
+/// `Unauthenticated` for every cause but a failing store.
+pub fn authenticate(ctx: &Ctx, token: &str) -> Result<Actor, Error> {
+    let project = &ctx.project;
+    let claims =
+        project.verified().verify(&project.keys(), token, project.id(), ctx.now).map_err(|_| Error::Unauthenticated)?;
+    let user = project.store().read(|r| living_user(r, claims.session, claims.user, ctx.now))?;
+    Ok(Actor { user: user.ok_or(Error::Unauthenticated)?, session: claims.session })
+}
+
+/// The user of a session, when both exist and may be used.
+fn living_user(r: &dyn Read, session: Uuid, user: Uuid, now: Timestamp) -> Result<Option<User>, Error> {
+    match sessions::get(r, session)? {
+        Some(session) if session.user == user && now < session.expires_at => {
+            Ok(users::get(r, user)?.filter(|user| user.disabled_at.is_none()))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Whether `actor` still is one, inside the transaction that acts for it: a logout may have come in between.
+pub(crate) fn recheck(w: &dyn Write, actor: &Actor, now: Timestamp) -> Result<User, Error> {
+    let session = sessions::get(w, actor.session)?.filter(|s| s.user == actor.user.id && now < s.expires_at);
+    let user = users::get(w, actor.user.id)?.filter(|user| user.disabled_at.is_none());
+    match (session, user) {
+        (Some(_), Some(user)) => Ok(user),
+        _ => Err(Error::Unauthenticated),
+    }
+}
+
+/// Exchanges a refresh token for its successor. The same token again within the grace gives the same successor; later
+/// it is theft, and the session ends.
+///
+/// # Errors
+/// `InvalidRefreshToken` for every cause on the token's side; `VerificationRequired` in strict mode, the token unused.
+pub async fn refresh(ctx: &Ctx, token: &str) -> Result<Issued, Error> {
+    let presented = ctx.project.refresh_key().parse(token).ok_or(Error::InvalidRefreshToken)?;
+    let successor = presented.successor(ctx.project.refresh_key());
+    let job = Rotation {
+        session: presented.session(),
+        generation: presented.generation(),
+        presented: presented.digest(),
+        successor: successor.digest(),
+        reuse: ctx.event(EventKind::RefreshTokenReused, None),
+        candidate: Candidate::new(ctx),
+        ctx: ctx.clone(),
+    };
+    let outcome = ctx.project.store().write(move |w| job.run(w)).await?;
+    match outcome {
+        Rotated::Done { session, user } => Ok(issue(ctx, &session, user, &successor)),
+        Rotated::Unverified(unverified) => Err(Error::VerificationRequired(unverified)),
+        Rotated::Reused { user } => {
+            tracing::warn!(project = %ctx.project.record().slug, %user, client = %ctx.client.ip,
+                "a refresh token was presented again after its successor was in use; the session was ended");
+            Err(Error::InvalidRefreshToken)
+        }
+    }
+}
+
+/// One rotation, ready to run in the store.
+struct Rotation {
+    session: Uuid,
+    generation: u32,
+    presented: Digest,
+    successor: Digest,
+    reuse: Event,
+    candidate: Candidate,
+    ctx: Ctx,
+}
+
+enum Rotated {
+    Done {
+        session: Box<Session>,
+        user: User,
+    },
+    Unverified(Box<Unverified>),
+    /// Not an `Err`: ending the session must be kept.
+    Reused {
+        user: Uuid,
+    },
+}
+
+impl Rotation {
+    fn run(&self, w: &mut dyn Write) -> Result<Rotated, Error> {
+        let (now, settings) = (self.ctx.now, &self.ctx.settings);
+        let mut session = sessions::get(w, self.session)?
+            .filter(|session| now < session.expires_at)
+            .ok_or(Error::InvalidRefreshToken)?;
+        let user =
+            users::get(w, session.user)?.filter(|user| user.disabled_at.is_none()).ok_or(Error::InvalidRefreshToken)?;
+        let is_current = self.generation == session.generation && self.presented == session.refresh;
+        let is_previous = session.generation.checked_sub(1) == Some(self.generation)
+            && session.previous.as_ref() == Some(&self.presented);
+        let in_grace = is_previous && now.since(session.refreshed_at) < settings.tokens.refresh_grace;
+        if !is_current && !in_grace {
+            // Only tokens that this server issued get here (they carry a tag), so an older one is a stolen one.
+            sessions::remove(w, session.user, session.id)?;
+            events::append(w, &Event { user: Some(user.id), ..self.reuse.clone() })?;
+            return Ok(Rotated::Reused { user: user.id });
+        }
+        if settings.verification.mode == VerificationMode::Strict && user.email_proof.is_none() {
+            let unverified = verify::unverified(w, &self.ctx, user, &self.candidate)?;
+            return Ok(Rotated::Unverified(Box::new(unverified)));
+        }
+        if is_current {
+            session.previous = Some(std::mem::replace(&mut session.refresh, self.successor.clone()));
+            session.generation = session.generation.saturating_add(1);
+            session.refreshed_at = now;
+            session.expires_at = now.plus(settings.tokens.refresh_ttl);
+            sessions::put(w, &session)?;
+        }
+        Ok(Rotated::Done { session: Box::new(session), user })
+    }
+}
+
+/// Ends the actor's session.
+///
+/// # Errors
+/// `Unauthenticated` when it has ended meanwhile.
+pub async fn sign_out(ctx: &Ctx, actor: Actor) -> Result<(), Error> {
+    let now = ctx.now;
+    ctx.project
+        .store()
+        .write(move |w| {
+            recheck(w, &actor, now)?;
+            Ok(sessions::remove(w, actor.user.id, actor.session)?)
+        })
+        .await
+}
+
+/// Ends all sessions of the actor's account, its own included.
+///
+/// # Errors
+/// `Unauthenticated` when it has ended meanwhile.
+pub async fn sign_out_all(ctx: &Ctx, actor: Actor) -> Result<(), Error> {
+    let now = ctx.now;
+    ctx.project
+        .store()
+        .write(move |w| {
+            recheck(w, &actor, now)?;
+            sessions::remove_all(w, actor.user.id, None)?;
+            Ok(())
+        })
+        .await
+}
+
+/// A session about to begin, made before the transaction that stores it.
+pub(crate) struct Draft {
+    session: Session,
+    refresh: RefreshToken,
+    /// Sessions a user may have; 0: any number.
+    max: usize,
+}
+
+impl Draft {
+    /// A session of `user`, from this request.
+    pub(crate) fn new(ctx: &Ctx, user: Uuid) -> Self {
+        let env = ctx.project.env();
+        let id = env.new_id(ctx.now);
+        let refresh = ctx.project.refresh_key().first(env, id);
+        let session = Session {
+            id,
+            user,
+            created_at: ctx.now,
+            refreshed_at: ctx.now,
+            expires_at: ctx.now.plus(ctx.settings.tokens.refresh_ttl),
+            generation: 0,
+            refresh: refresh.digest(),
+            previous: None,
+            ip: ctx.client.ip_bytes(),
+            agent: ctx.client.agent.as_deref().map(|agent| agent.chars().take(120).collect()),
+        };
+        Self { session, refresh, max: ctx.settings.sessions.max as usize }
+    }
+
+    /// Stores it; where the project limits sessions, the user's oldest ones end.
+    pub(crate) fn begin(&self, w: &mut dyn Write) -> Result<(), StoreError> {
+        sessions::insert(w, &self.session)?;
+        if self.max > 0 {
+            let all = sessions::of_user(w, self.session.user)?;
+            for &old in all.iter().take(all.len().saturating_sub(self.max)) {
+                sessions::remove(w, self.session.user, old)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the client gets, once it is stored.
+    pub(crate) fn issue(&self, ctx: &Ctx, user: User) -> Issued {
+        issue(ctx, &self.session, user, &self.refresh)
+    }
+}
+
+fn issue(ctx: &Ctx, session: &Session, user: User, refresh: &RefreshToken) -> Issued {
+    let project: &Arc<Project> = &ctx.project;
+    // Never longer than the session itself.
+    let expires_at = ctx.now.plus(ctx.settings.tokens.access_ttl).min(session.expires_at);
+    let claims = AccessClaims {
+        user: user.id,
+        project: project.id(),
+        session: session.id,
+        token_id: project.env().new_id(ctx.now),
+        issued_at: ctx.now,
+        expires_at,
+    };
+    let issuer = ctx.settings.public_url.as_deref().unwrap_or_default();
+    Issued {
+        access_token: project.keys().mint(ctx.rules.token_format, issuer, &claims),
+        access_expires_at: expires_at,
+        refresh_token: refresh.text(),
+        refresh_expires_at: session.expires_at,
+        user,
+    }
+}

@@ -1,0 +1,119 @@
+//! Signing in with address and password.
+
+use std::sync::Arc;
+
+use super::session::{Draft, Issued};
+use super::verify::{self, Candidate};
+use super::{Ctx, Email, Error, Unverified, attempts};
+use crate::config::settings::VerificationMode;
+use crate::crypto::{Secret, Verdict};
+use crate::data::events::{self, Event, EventKind};
+use crate::data::lockouts;
+use crate::data::users::{self, User};
+use crate::store::Write;
+
+/// Checks a password and begins a session. An unknown address costs the same hash, the same writes and the same
+/// answer as a wrong password.
+///
+/// # Errors
+/// `InvalidCredentials`, `AccountDisabled`, `Locked`, `VerificationRequired` (only after the right password), `Busy`,
+/// and the store's.
+pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) -> Result<Issued, Error> {
+    let subject = ctx.subject(&email);
+    let attempt = attempts::admit(ctx, subject).await?;
+    let found = ctx.project.store().read(|r| users::by_email(r, &email))?;
+    let stored = found.as_ref().and_then(|user| user.password.clone());
+    let verdict = ctx.project.pool().verify(ctx.hash_group(), password, stored).await?;
+
+    let job = Arc::new(Judgement {
+        verdict,
+        draft: found.as_ref().map(|user| Draft::new(ctx, user.id)),
+        found,
+        candidate: Candidate::new(ctx),
+        lockout: ctx.event(EventKind::LockedOut, None),
+        email,
+        ctx: ctx.clone(),
+    });
+    let outcome = ctx
+        .project
+        .store()
+        .write({
+            let job = Arc::clone(&job);
+            move |w| job.run(w)
+        })
+        .await?;
+    // Only now is the verdict stored; the next attempt may look.
+    drop(attempt);
+    match (outcome, &job.draft) {
+        (Outcome::In(user), Some(draft)) => Ok(draft.issue(ctx, *user)),
+        (Outcome::In(_), None) => Err(Error::Internal("an account was found but no session drafted".into())),
+        (Outcome::Unverified(unverified), _) => Err(Error::VerificationRequired(unverified)),
+        (Outcome::Wrong { locked }, _) => {
+            tracing::info!(project = %ctx.project.record().slug, client = %ctx.client.ip, locked, "sign-in failed");
+            Err(Error::InvalidCredentials)
+        }
+        (Outcome::Disabled, _) => Err(Error::AccountDisabled),
+    }
+}
+
+struct Judgement {
+    verdict: Verdict,
+    found: Option<User>,
+    draft: Option<Draft>,
+    candidate: Candidate,
+    lockout: Event,
+    email: Email,
+    ctx: Ctx,
+}
+
+enum Outcome {
+    In(Box<User>),
+    Unverified(Box<Unverified>),
+    /// Not an `Err`: the failure must be counted.
+    Wrong {
+        locked: bool,
+    },
+    Disabled,
+}
+
+impl Judgement {
+    fn run(&self, w: &mut dyn Write) -> Result<Outcome, Error> {
+        let ctx = &self.ctx;
+        let subject = ctx.subject(&self.email);
+        // The account as it is now: it may have been deleted, or its password changed, while the hash was computed.
+        let now = match &self.found {
+            Some(seen) => users::get(w, seen.id)?.filter(|user| user.password == seen.password),
+            None => None,
+        };
+        let (Some(mut user), true) = (now, self.verdict.matches) else {
+            return self.wrong(w).map(|locked| Outcome::Wrong { locked });
+        };
+        if user.disabled_at.is_some() {
+            self.wrong(w)?;
+            return Ok(Outcome::Disabled);
+        }
+        lockouts::succeed(w, &subject)?;
+        if let Some(hash) = &self.verdict.rehash {
+            user.password = Some(hash.clone());
+            users::put(w, &user)?;
+        }
+        if ctx.settings.verification.mode == VerificationMode::Strict && user.email_proof.is_none() {
+            let unverified = verify::unverified(w, ctx, user, &self.candidate)?;
+            return Ok(Outcome::Unverified(Box::new(unverified)));
+        }
+        if let Some(draft) = &self.draft {
+            draft.begin(w)?;
+        }
+        Ok(Outcome::In(Box::new(user)))
+    }
+
+    fn wrong(&self, w: &mut dyn Write) -> Result<bool, Error> {
+        let ctx = &self.ctx;
+        let locked = lockouts::fail(w, &ctx.subject(&self.email), &attempts::policy(ctx), ctx.now)?;
+        if locked {
+            let user = self.found.as_ref().map(|user| user.id);
+            events::append(w, &Event { user, ..self.lockout.clone() })?;
+        }
+        Ok(locked)
+    }
+}

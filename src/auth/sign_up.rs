@@ -1,0 +1,124 @@
+//! Making an account.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::session::{Draft, Issued};
+use super::verify::{self, Candidate};
+use super::{Ctx, Email, Error, Unverified};
+use crate::config::settings::VerificationMode;
+use crate::crypto::{Secret, StoredHash};
+use crate::data::project::{self, Sequence};
+use crate::data::users::{self, User};
+use crate::store::Write;
+
+/// What a stranger brings.
+#[derive(Debug)]
+pub struct SignUp {
+    /// Where to be reached.
+    pub email: Email,
+    /// The new password, as long as the dialect and the project want it.
+    pub password: Secret<String>,
+    /// The name to go by.
+    pub display_name: Option<String>,
+}
+
+/// What becomes of a stranger.
+#[derive(Debug)]
+pub enum SignedUp {
+    /// Signed in at once.
+    In(Box<Issued>),
+    /// An account without a session: the address must be proved first.
+    MustVerify(Box<Unverified>),
+}
+
+/// Makes an account, and in the same transaction its first session or its verification secret.
+///
+/// # Errors
+/// `SignupDisabled`, `EmailTaken` (not where `conceal` is on and the address must be proved: then the answer is that
+/// of a new account, after the same work), `Busy`, and the store's.
+pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
+    if !ctx.settings.signup.enabled {
+        return Err(Error::SignupDisabled);
+    }
+    let strict = ctx.settings.verification.mode == VerificationMode::Strict;
+    let conceal = ctx.settings.conceal && strict;
+    let SignUp { email, password, display_name } = new;
+    // Saves a hash where the answer reveals the account anyway; the transaction below decides.
+    if !conceal && ctx.project.store().read(|r| users::id_by_email(r, &email))?.is_some() {
+        return Err(Error::EmailTaken);
+    }
+    let hash = ctx.project.pool().hash(ctx.hash_group(), password).await?;
+    let account = NewAccount {
+        id: ctx.project.env().new_id(ctx.now),
+        email,
+        display_name,
+        hash,
+        candidate: strict.then(|| Candidate::new(ctx)),
+        conceal,
+        ctx: ctx.clone(),
+    };
+    let session = (!strict).then(|| Draft::new(ctx, account.id));
+    let job = Arc::new((account, session));
+    let made = ctx
+        .project
+        .store()
+        .write({
+            let job = Arc::clone(&job);
+            move |w| {
+                let (account, session) = &*job;
+                let made = account.insert(w)?;
+                if let Some(session) = session {
+                    session.begin(w)?;
+                }
+                Ok::<_, Error>(made)
+            }
+        })
+        .await?;
+    Ok(match &job.1 {
+        Some(session) => SignedUp::In(Box::new(session.issue(ctx, made.user))),
+        None => SignedUp::MustVerify(Box::new(made)),
+    })
+}
+
+struct NewAccount {
+    id: Uuid,
+    email: Email,
+    display_name: Option<String>,
+    hash: StoredHash,
+    candidate: Option<Candidate>,
+    conceal: bool,
+    ctx: Ctx,
+}
+
+impl NewAccount {
+    fn insert(&self, w: &mut dyn Write) -> Result<Unverified, Error> {
+        let ctx = &self.ctx;
+        let taken = users::id_by_email(w, &self.email)?.is_some();
+        if taken && !self.conceal {
+            return Err(Error::EmailTaken);
+        }
+        let user = User {
+            id: self.id,
+            // A concealed duplicate uses up a number too, else the next account's would give it away.
+            number: project::next(w, Sequence::Users)?,
+            email: self.email.typed().to_owned(),
+            display_name: self.display_name.clone(),
+            email_proof: None,
+            metadata: None,
+            password: Some(self.hash.clone()),
+            disabled_at: None,
+            created_at: ctx.now,
+        };
+        if taken {
+            let token = self.candidate.as_ref().map(|candidate| candidate.decoy(w, ctx, &self.email)).transpose()?;
+            return Ok(Unverified { user, token });
+        }
+        users::insert(w, &user, &self.email)?;
+        match &self.candidate {
+            Some(candidate) => Ok(verify::unverified(w, ctx, user, candidate)?),
+            None => Ok(Unverified { user, token: None }),
+        }
+    }
+}

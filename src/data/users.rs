@@ -1,0 +1,115 @@
+//! Accounts: one row each, found by id or by address.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Email, Record, Table, end_of, fetch, key, store, uuid_of};
+use crate::crypto::StoredHash;
+use crate::env::Timestamp;
+use crate::store::{Read, StoreError, Write};
+
+/// An account.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct User {
+    /// Its id in every API; never used again after deletion.
+    pub id: Uuid,
+    /// Its number within the project, counted up from 1 and never used again.
+    pub number: u64,
+    /// The address as typed at sign-up. Its [`Email::key`] is unique within the project.
+    pub email: String,
+    /// The name it goes by, at most 255 characters.
+    pub display_name: Option<String>,
+    /// When and how the address was proved to belong to the account's owner.
+    pub email_proof: Option<EmailProof>,
+    /// A JSON object of the app's own, as text.
+    pub metadata: Option<String>,
+    /// The password's hash; `None` for an account that has no password.
+    pub password: Option<StoredHash>,
+    /// Set while an operator has the account switched off.
+    pub disabled_at: Option<Timestamp>,
+    /// When the account was made.
+    pub created_at: Timestamp,
+}
+
+/// A proof of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmailProof {
+    /// When it was given.
+    pub at: Timestamp,
+    /// What it is worth.
+    pub kind: ProofKind,
+}
+
+/// What a proof of an address is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProofKind {
+    /// The verification secret was handed to the app, so perhaps to anyone: never a ground for linking or reset
+    /// (design, section 6).
+    Asserted,
+    /// An operator says so.
+    Operator,
+}
+
+impl Record for User {}
+
+impl User {
+    /// Under which key the address is found.
+    ///
+    /// # Errors
+    /// `Corrupt` when the stored text is no address.
+    pub fn address(&self) -> Result<Email, StoreError> {
+        Email::parse(&self.email).map_err(|_| StoreError::Corrupt("an account whose address is none".into()))
+    }
+}
+
+/// The account with this id.
+pub fn get(r: &(impl Read + ?Sized), id: Uuid) -> Result<Option<User>, StoreError> {
+    fetch(r, &key(Table::User, &[id.as_bytes()]))
+}
+
+/// The id of the account with this address.
+pub fn id_by_email(r: &(impl Read + ?Sized), email: &Email) -> Result<Option<Uuid>, StoreError> {
+    r.get(&email_key(email))?.map(|bytes| uuid_of(&bytes)).transpose()
+}
+
+/// The account with this address.
+pub fn by_email(r: &(impl Read + ?Sized), email: &Email) -> Result<Option<User>, StoreError> {
+    match id_by_email(r, email)? {
+        Some(id) => match get(r, id)? {
+            Some(user) => Ok(Some(user)),
+            None => Err(StoreError::Corrupt("an address that leads to no account".into())),
+        },
+        None => Ok(None),
+    }
+}
+
+/// Writes a new account and its index row. The caller has seen that id and address are free.
+pub fn insert(w: &mut (impl Write + ?Sized), user: &User, email: &Email) -> Result<(), StoreError> {
+    w.put(&email_key(email), user.id.as_bytes())?;
+    put(w, user)
+}
+
+/// Writes an account whose address did not change.
+pub fn put(w: &mut (impl Write + ?Sized), user: &User) -> Result<(), StoreError> {
+    store(w, &key(Table::User, &[user.id.as_bytes()]), user)
+}
+
+/// Removes an account and its index row; what hangs on it (sessions, keys, secrets) is the caller's to remove.
+pub fn remove(w: &mut (impl Write + ?Sized), user: &User) -> Result<(), StoreError> {
+    w.delete(&email_key(&user.address()?))?;
+    w.delete(&key(Table::User, &[user.id.as_bytes()]))
+}
+
+/// At most `limit` accounts in the order they were made, after the one with the id `after`.
+pub fn list(r: &(impl Read + ?Sized), after: Option<Uuid>, limit: usize) -> Result<Vec<User>, StoreError> {
+    let from = match after {
+        // The smallest key above `after`.
+        Some(id) => key(Table::User, &[id.as_bytes(), &[0]]),
+        None => key(Table::User, &[]),
+    };
+    super::collect(r, &from, &end_of(&key(Table::User, &[])), limit)
+}
+
+fn email_key(email: &Email) -> Vec<u8> {
+    key(Table::UserByEmail, &[email.key().as_bytes()])
+}

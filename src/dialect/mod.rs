@@ -1,0 +1,77 @@
+//! Dialects: spellings of the same things. Each decodes, calls one verb, encodes; it never decides.
+//!
+//! A dialect gives: a router over its own paths (as if mounted at `/`), the spelling of every [`crate::auth::Error`] in
+//! one total `match`, and the spelling of what goes wrong before a verb is reached ([`Trouble`]). It may not name
+//! another dialect, `data` or `store`.
+
+pub mod noma;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::Response;
+
+use crate::auth::{ProjectSettings, Rules};
+
+/// What goes wrong before a dialect's handler is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Several projects, and the request names none.
+    NoProject,
+    /// The request names a project there is not.
+    UnknownProject,
+    /// The project is switched off.
+    ProjectDisabled,
+    /// No such route.
+    NotFound,
+    /// The route takes other methods.
+    MethodNotAllowed,
+    /// The body is larger than the dialect takes.
+    TooLarge,
+    /// The body did not come in time.
+    Slow,
+    /// The server cannot do it now.
+    Unavailable {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// A defect.
+    Internal,
+}
+
+/// The dialects there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// NomaCMS project auth.
+    Noma,
+}
+
+impl Dialect {
+    /// Its routes, mounted at `path` (which begins with `/` and does not end with one).
+    pub fn routes(self, path: &str) -> Router {
+        match self {
+            Self::Noma => noma::routes(path),
+        }
+    }
+
+    /// What it does its own way in a project with these settings.
+    pub fn rules(self, settings: &ProjectSettings) -> Rules {
+        match self {
+            Self::Noma => noma::rules(settings),
+        }
+    }
+
+    /// The reply to what went wrong before a handler was reached.
+    pub fn trouble(self, trouble: &Trouble) -> Response {
+        match self {
+            Self::Noma => noma::trouble(trouble),
+        }
+    }
+
+    /// The largest body it takes, in bytes.
+    pub const fn body_limit(self) -> usize {
+        match self {
+            Self::Noma => noma::BODY_LIMIT,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The spelling of every error: `auth::Error` in one total `match`, validation errors, and the plain shapes.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use super::{Trouble, trouble, wire};
+use crate::auth::attempts::retry_after_secs;
+use crate::auth::{Ctx, Error};
+
+/// A refusal on its way out.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// A verb refused.
+    Verb(Error),
+    /// Fields were wrong: field and message, in the order of the contract's fields.
+    Invalid(Vec<(String, String)>),
+    /// The body could not be read as JSON, or is of another type.
+    Malformed(StatusCode, &'static str),
+    /// What every dialect can run into.
+    Trouble(Trouble),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Verb(error)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Verb(error) => spell(error),
+            Self::Invalid(fields) => invalid(&fields),
+            Self::Malformed(status, message) => plain(status, message),
+            Self::Trouble(what) => trouble(&what),
+        }
+    }
+}
+
+impl Refusal {
+    /// Logs what is the server's own fault, once, with the name of the request.
+    pub(super) fn noted(self, ctx: &Ctx) -> Self {
+        if let Self::Verb(error @ (Error::Store(_) | Error::Unwritable(_) | Error::Internal(_))) = &self {
+            tracing::error!(request = %ctx.request_id, project = %ctx.project.record().slug, %error, "request failed");
+        }
+        self
+    }
+}
+
+/// What each error is on this wire.
+fn spell(error: Error) -> Response {
+    match error {
+        Error::ProjectDisabled => trouble(&Trouble::ProjectDisabled),
+        Error::SignupDisabled => {
+            coded(StatusCode::FORBIDDEN, "Sign-up is disabled for this project.", "signup_disabled")
+        }
+        Error::EmailTaken => field("email", "The email has already been taken."),
+        Error::InvalidCredentials | Error::AccountDisabled => plain(StatusCode::UNAUTHORIZED, "Invalid credentials."),
+        Error::Locked { retry_after } => {
+            let seconds = retry_after_secs(retry_after);
+            let body = Json(json!({ "message": "Invalid credentials.", "retry_after": seconds }));
+            (StatusCode::TOO_MANY_REQUESTS, [("retry-after", seconds.to_string())], body).into_response()
+        }
+        Error::VerificationRequired(unverified) => {
+            (StatusCode::FORBIDDEN, Json(wire::VerificationRequired::of(&unverified))).into_response()
+        }
+        Error::Unauthenticated => {
+            let reply = plain(StatusCode::UNAUTHORIZED, "Unauthenticated.");
+            ([("www-authenticate", "Bearer")], reply).into_response()
+        }
+        Error::InvalidRefreshToken => plain(StatusCode::UNAUTHORIZED, "Invalid refresh token."),
+        Error::InvalidVerificationToken => field("token", "The verification token is invalid or has expired."),
+        Error::WrongCurrentPassword => field("current_password", "The current password is incorrect."),
+        Error::SamePassword => field("new_password", "The new password field and current password must be different."),
+        Error::UnknownProvider => field("provider", "The selected provider is invalid."),
+        Error::UnknownApiKey => plain(StatusCode::NOT_FOUND, "API key not found."),
+        Error::TooManyApiKeys => field("name", "No more API keys may be created for this account."),
+        Error::UnknownUser => plain(StatusCode::NOT_FOUND, "User not found."),
+        Error::UnknownSession => plain(StatusCode::NOT_FOUND, "Session not found."),
+        Error::UnknownProject => trouble(&Trouble::UnknownProject),
+        Error::ProjectExists => plain(StatusCode::CONFLICT, "The project exists."),
+        Error::Busy { retry_after } => trouble(&Trouble::Unavailable { retry_after }),
+        Error::Unwritable(_) => trouble(&Trouble::Unavailable { retry_after: UNWRITABLE_RETRY }),
+        Error::Store(_) | Error::Internal(_) => trouble(&Trouble::Internal),
+    }
+}
+
+/// When to try again where the disk is full: an operator has to act, so not at once.
+const UNWRITABLE_RETRY: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// `{"message"}`
+pub(super) fn plain(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "message": message }))).into_response()
+}
+
+/// `{"message","code"}`
+pub(super) fn coded(status: StatusCode, message: &str, code: &str) -> Response {
+    (status, Json(json!({ "message": message, "code": code }))).into_response()
+}
+
+pub(super) fn field(name: &str, message: &str) -> Response {
+    invalid(&[(name.to_owned(), message.to_owned())])
+}
+
+/// 422 `{"message","errors":{field:[message]}}`; the message is the first field's.
+fn invalid(fields: &[(String, String)]) -> Response {
+    let mut errors = Map::new();
+    for (name, message) in fields {
+        let list = errors.entry(name.clone()).or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(list) = list {
+            list.push(Value::String(message.clone()));
+        }
+    }
+    let message = fields.first().map_or("", |(_, message)| message.as_str());
+    (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "message": message, "errors": errors }))).into_response()
+}

@@ -1,0 +1,82 @@
+//! NomaCMS project auth: 13 endpoints of the contract and one extension.
+//!
+//! Chosen where the contract says *(inferred)*: an access token is PASETO v4.public unless `noma.token_format = "jwt"`;
+//! a body that is not JSON by its `Content-Type` is 415; a repeated key in an object is 400; a top level that is not an
+//! object is 400; a disabled account is answered like a wrong password; `refresh` honours the grace of
+//! `tokens.refresh_grace` (10 s, the contract's upper bound; set it to `0s` for the contract's default); a locked
+//! `change-password` is 429 like a locked login. Extension: `POST api-keys/verify`, authenticated with the project's
+//! `secret`, for the integrator's own services.
+
+mod accounts;
+mod api_keys;
+mod error;
+mod input;
+mod sessions;
+mod verification;
+mod wire;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use super::Trouble;
+use crate::auth::attempts::retry_after_secs;
+use crate::auth::{ProjectSettings, Rules, TokenFormat};
+use crate::config::settings;
+
+/// The largest body taken, in bytes: no field of the contract needs more than a few KiB.
+pub const BODY_LIMIT: usize = 64 * 1024;
+
+/// The endpoints, mounted at `path`.
+pub fn routes(path: &str) -> Router {
+    let at = |route: &str| format!("{path}{route}");
+    Router::new()
+        .route(&at("/signup"), post(accounts::sign_up))
+        .route(&at("/login"), post(accounts::sign_in))
+        .route(&at("/login/social"), post(accounts::sign_in_social))
+        .route(&at("/refresh"), post(sessions::refresh))
+        .route(&at("/me"), get(sessions::me))
+        .route(&at("/change-password"), post(sessions::change_password))
+        .route(&at("/logout"), post(sessions::sign_out))
+        .route(&at("/logout-all"), post(sessions::sign_out_all))
+        .route(&at("/verify-email/resend"), post(verification::resend))
+        .route(&at("/verify-email/confirm"), post(verification::confirm))
+        .route(&at("/api-keys"), get(api_keys::list).post(api_keys::create))
+        .route(&at("/api-keys/verify"), post(api_keys::prove))
+        .route(&at("/api-keys/{id}/revoke"), post(api_keys::revoke))
+        .fallback(async || trouble(&Trouble::NotFound))
+        .method_not_allowed_fallback(async || trouble(&Trouble::MethodNotAllowed))
+}
+
+/// What this dialect does its own way.
+pub fn rules(settings: &ProjectSettings) -> Rules {
+    let token_format = match settings.noma.token_format {
+        settings::TokenFormat::Paseto => TokenFormat::Paseto,
+        settings::TokenFormat::Jwt => TokenFormat::Jwt,
+    };
+    Rules { token_format }
+}
+
+/// The reply to what went wrong before a handler was reached.
+pub fn trouble(trouble: &Trouble) -> Response {
+    let (status, message) = match trouble {
+        Trouble::NoProject => (StatusCode::BAD_REQUEST, "Project header missing."),
+        Trouble::UnknownProject => (StatusCode::NOT_FOUND, "Project not found."),
+        Trouble::ProjectDisabled => {
+            let message = "Authentication is disabled for this project.";
+            return error::coded(StatusCode::FORBIDDEN, message, "project_auth_disabled");
+        }
+        Trouble::NotFound => (StatusCode::NOT_FOUND, "Not found."),
+        Trouble::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed."),
+        Trouble::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The request body is larger than 64 KiB."),
+        Trouble::Slow => (StatusCode::REQUEST_TIMEOUT, "The request body did not arrive in time."),
+        Trouble::Unavailable { retry_after } => {
+            let seconds = retry_after_secs(*retry_after).max(1);
+            let reply = error::plain(StatusCode::SERVICE_UNAVAILABLE, "The service is busy. Try again shortly.");
+            return ([("retry-after", seconds.to_string())], reply).into_response();
+        }
+        Trouble::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Server error."),
+    };
+    error::plain(status, message)
+}

@@ -1,0 +1,275 @@
+//! Where every request comes in: project, dialect, context; and where every reply gets its common headers.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, HOST, ORIGIN, USER_AGENT};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use hyper::body::Incoming;
+use ipnet::IpNet;
+use serde_json::json;
+use tower::ServiceExt;
+use uuid::Uuid;
+
+use super::panics::contained;
+use super::{cors, published};
+use crate::auth::projects::Selector;
+use crate::auth::{Client, Ctx, Error, Project, ProjectSettings, Projects, RequestId};
+use crate::dialect::{Dialect, Trouble};
+use crate::net::{ClientAddress, Peer};
+
+/// The one way in for requests from outside.
+#[derive(Clone, Debug)]
+pub struct Entry(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    projects: Arc<Projects>,
+    trusted_proxies: Vec<IpNet>,
+    /// Peers on unix sockets are believed what they say of the client.
+    trust_unix_peers: bool,
+    /// Routers by dialect and mount path; most projects share one.
+    routers: ArcSwap<HashMap<(Dialect, String), Router>>,
+    first_request: u64,
+    requests: AtomicU64,
+}
+
+impl Entry {
+    /// An entry to `projects`.
+    pub fn new(projects: Arc<Projects>, trusted_proxies: Vec<IpNet>, trust_unix_peers: bool) -> Self {
+        // Only a name for log lines: unpredictable starts keep two runs apart.
+        let first_request = u64::from_be_bytes(projects.shared().env.random());
+        Self(Arc::new(Inner {
+            projects,
+            trusted_proxies,
+            trust_unix_peers,
+            routers: ArcSwap::default(),
+            first_request,
+            requests: AtomicU64::new(0),
+        }))
+    }
+
+    /// Answers a request.
+    pub async fn handle(self, request: Request<Incoming>) -> Result<Response, Infallible> {
+        let count = self.0.requests.fetch_add(1, Ordering::Relaxed);
+        let id = RequestId(self.0.first_request.wrapping_add(count));
+        let mut reply = self.answer(request.map(Body::new), id).await;
+        let headers = reply.headers_mut();
+        if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+            headers.insert(X_REQUEST_ID, value);
+        }
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        Ok(reply)
+    }
+
+    async fn answer(&self, request: Request<Body>, id: RequestId) -> Response {
+        let path = request.uri().path();
+        if path == "/healthz" {
+            return Json(json!({ "status": "ok" })).into_response();
+        }
+        let headers = request.headers();
+        let origin = headers.get(ORIGIN).cloned();
+        let named = self.project_of(&request).await;
+        if cors::is_preflight(request.method(), headers) {
+            return self.preflight(origin.as_ref(), named.ok().as_deref());
+        }
+        let project = match named {
+            Ok(project) => project,
+            Err(trouble) => return by_default_mount(path, &trouble),
+        };
+        let settings = project.settings();
+        let mut reply = if published::is_document(path) {
+            published::document(request.method(), path, &project).unwrap_or_else(|| unknown(&Trouble::NotFound))
+        } else {
+            match mounted(&settings, path) {
+                Some((dialect, mount)) => self.dispatch(request, id, dialect, mount, project, &settings).await,
+                None => unknown(&Trouble::NotFound),
+            }
+        };
+        if origin.is_some() {
+            cors::allow(&mut reply, cors::allowed(origin.as_ref(), settings.cors.origins.iter()));
+        }
+        reply
+    }
+
+    async fn dispatch(
+        &self,
+        mut request: Request<Body>,
+        id: RequestId,
+        dialect: Dialect,
+        mount: &str,
+        project: Arc<Project>,
+        settings: &Arc<ProjectSettings>,
+    ) -> Response {
+        if !settings.enabled {
+            return dialect.trouble(&Trouble::ProjectDisabled);
+        }
+        let now = project.env().now();
+        project.touch(now);
+        let ctx = Ctx {
+            rules: dialect.rules(settings),
+            settings: Arc::clone(settings),
+            client: self.client(&request),
+            project,
+            now,
+            request_id: id,
+        };
+        request.extensions_mut().insert(ctx);
+        let router = self.router(dialect, mount);
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        let work = contained(router.oneshot(request));
+        let done = if reads {
+            work.await.ok()
+        } else {
+            // A change runs to its end even when the client hangs up: half of it must not depend on a connection.
+            tokio::spawn(work).await.ok().and_then(Result::ok)
+        };
+        match done {
+            Some(Ok(reply)) => reply,
+            Some(Err(never)) => match never {},
+            None => {
+                tracing::error!(request = %id, "a handler panicked");
+                dialect.trouble(&Trouble::Internal)
+            }
+        }
+    }
+
+    /// The project a request is for: by header, by host name, or the only one.
+    async fn project_of(&self, request: &Request<Body>) -> Result<Arc<Project>, Trouble> {
+        let projects = &self.0.projects;
+        let host;
+        let selector = match request.headers().get(PROJECT_ID) {
+            Some(value) => {
+                let id = value.to_str().ok().and_then(|text| Uuid::try_parse(text.trim()).ok());
+                Selector::Id(id.ok_or(Trouble::UnknownProject)?)
+            }
+            None => {
+                host = host_of(request);
+                match host.as_deref().map(Selector::Host) {
+                    Some(by_host) if projects.knows(by_host) => by_host,
+                    _ if projects.count() == 1 => Selector::Only,
+                    _ => return Err(Trouble::NoProject),
+                }
+            }
+        };
+        if let Some(project) = projects.find_open(selector) {
+            return Ok(project);
+        }
+        match projects.find(selector).await {
+            Ok(found) => found.ok_or(Trouble::UnknownProject),
+            Err(error) => {
+                tracing::error!(%error, "a project cannot be opened");
+                Err(match error {
+                    Error::Unwritable(_) => Trouble::Unavailable { retry_after: Duration::from_secs(1) },
+                    _ => Trouble::Internal,
+                })
+            }
+        }
+    }
+
+    fn preflight(&self, origin: Option<&HeaderValue>, project: Option<&Project>) -> Response {
+        // A preflight cannot carry `project-id`: where nothing else names the project, an origin that any project
+        // allows may ask; the request itself is then judged by its own project's list.
+        match project {
+            Some(project) => cors::preflight(cors::allowed(origin, project.settings().cors.origins.iter())),
+            None => cors::preflight(cors::allowed(origin, self.0.projects.all_origins().iter())),
+        }
+    }
+
+    fn router(&self, dialect: Dialect, mount: &str) -> Router {
+        let key = (dialect, mount.to_owned());
+        if let Some(router) = self.0.routers.load().get(&key) {
+            return router.clone();
+        }
+        let router = dialect.routes(mount);
+        self.0.routers.rcu(|routers| {
+            let mut routers = HashMap::clone(routers);
+            routers.insert(key.clone(), router.clone());
+            routers
+        });
+        router
+    }
+
+    fn client(&self, request: &Request<Body>) -> Client {
+        let peer = request.extensions().get::<Peer>();
+        let address = match peer {
+            Some(peer) => {
+                ClientAddress::settle(peer, request.headers(), &self.0.trusted_proxies, self.0.trust_unix_peers)
+            }
+            None => ClientAddress::of(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        };
+        // Only kept with a session, which only a change begins.
+        let agent = match *request.method() {
+            Method::GET | Method::HEAD => None,
+            _ => request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned),
+        };
+        Client { ip: address.ip, group: address.group, agent }
+    }
+}
+
+const PROJECT_ID: HeaderName = HeaderName::from_static("project-id");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
+
+/// The dialect mounted over `path`, and where.
+fn mounted<'a>(settings: &'a ProjectSettings, path: &str) -> Option<(Dialect, &'a str)> {
+    let mounts = [(Dialect::Noma, settings.noma.enabled, settings.noma.path.as_str())];
+    mounts
+        .into_iter()
+        .filter(|(_, enabled, mount)| *enabled && is_under(path, mount))
+        .max_by_key(|(_, _, mount)| mount.len())
+        .map(|(dialect, _, mount)| (dialect, mount))
+}
+
+fn is_under(path: &str, mount: &str) -> bool {
+    path.strip_prefix(mount).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Without a project its mounts are unknown: the dialect whose usual path it is answers.
+fn by_default_mount(path: &str, trouble: &Trouble) -> Response {
+    let usual = ProjectSettings::named("");
+    match mounted(&usual, path) {
+        Some((dialect, _)) => dialect.trouble(trouble),
+        None => unknown(trouble),
+    }
+}
+
+/// The reply where no dialect is.
+fn unknown(trouble: &Trouble) -> Response {
+    let (status, message) = match trouble {
+        Trouble::NoProject => (StatusCode::BAD_REQUEST, "Project header missing."),
+        Trouble::UnknownProject => (StatusCode::NOT_FOUND, "Project not found."),
+        Trouble::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "The service is busy. Try again shortly."),
+        Trouble::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Server error."),
+        Trouble::ProjectDisabled
+        | Trouble::NotFound
+        | Trouble::MethodNotAllowed
+        | Trouble::TooLarge
+        | Trouble::Slow => (StatusCode::NOT_FOUND, "Not found."),
+    };
+    (status, Json(json!({ "message": message }))).into_response()
+}
+
+/// The host name a request is for, lower-case, without port.
+fn host_of(request: &Request<Body>) -> Option<String> {
+    // HTTP/2 has it in the URI, HTTP/1.1 in the header.
+    let text = match request.uri().host() {
+        Some(host) => host.to_owned(),
+        None => header_host(request.headers())?,
+    };
+    Some(text.trim_end_matches('.').to_ascii_lowercase())
+}
+
+fn header_host(headers: &HeaderMap) -> Option<String> {
+    let authority: axum::http::uri::Authority = headers.get(HOST)?.to_str().ok()?.parse().ok()?;
+    Some(authority.host().to_owned())
+}
