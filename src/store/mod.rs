@@ -1,1 +1,194 @@
-//! To be written.
+//! The store: an ordered key-value seam with durable group commit, over one redb file or plain memory.
+//!
+//! Whoever uses it sees ordered bytes only: [`Read`] and [`Write`] inside a job, [`Store`] around them. A job captures
+//! ready values (no clock, entropy, hashing or I/O inside) and may be run again, so that the same seam can later stand
+//! before a serializable cluster. Engine types never show in a signature here.
+
+mod changes;
+mod file;
+mod fleet;
+mod job;
+mod medium;
+mod memory;
+mod redb;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use self::fleet::{Fleet, FleetOptions, LEAST_CACHE_BYTES};
+
+/// Ordered bytes that can be read. Everything read through one value belongs to one consistent state.
+pub trait Read {
+    /// The value of `key`, or `None` when there is none.
+    ///
+    /// # Errors
+    /// The engine's failure to read: [`StoreError::Io`], [`StoreError::Corrupt`], [`StoreError::Closed`].
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Visits rows with `from <= key < to` in ascending order, at most `limit` of them, until `visit` breaks.
+    ///
+    /// # Errors
+    /// As [`Read::get`].
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+
+    /// Visits the same rows in descending order.
+    ///
+    /// # Errors
+    /// As [`Read::get`].
+    fn scan_back(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+}
+
+/// What a job may do: read the latest state, its own changes included, and change it.
+pub trait Write: Read {
+    /// Sets `key` to `value`, whether or not it had one.
+    ///
+    /// # Errors
+    /// The engine's failure; none of today's engines fails before the commit.
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError>;
+
+    /// Removes `key`; removing an absent key is no error.
+    ///
+    /// # Errors
+    /// As [`Write::put`].
+    fn delete(&mut self, key: &[u8]) -> Result<(), StoreError>;
+}
+
+/// Why the store did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// No space left: the change was not made, reads go on, and writes work again once there is space.
+    #[error("no space left for the store")]
+    Full,
+    /// The commit failed; whether the change was made is unknown.
+    #[error("the commit failed, its outcome is unknown")]
+    Unknown,
+    /// The queue of writes is full; nothing was done, try again.
+    #[error("the store is busy")]
+    Busy,
+    /// The file is damaged, foreign, or of a later format. The text names the reason for an operator.
+    #[error("{0}")]
+    Corrupt(String),
+    /// The operating system failed and nothing was changed.
+    #[error("store input/output: {0}")]
+    Io(String),
+    /// The store was closed or its project deleted; nothing was done.
+    #[error("the store is closed")]
+    Closed,
+    /// The job panicked; nothing of it was kept.
+    #[error("a store job panicked")]
+    JobPanicked,
+}
+
+/// How one file is opened.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Memory for cached pages, in bytes.
+    pub cache_bytes: usize,
+    /// Writes that may wait for the writer; one more is answered [`StoreError::Busy`].
+    pub queue: usize,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { cache_bytes: 16 << 20, queue: 4096 }
+    }
+}
+
+/// One project's data: an open file, or memory. Clones are handles to the same store.
+#[derive(Clone)]
+pub struct Store(Arc<Engine>);
+
+enum Engine {
+    Memory(memory::Engine),
+    Redb(redb::Engine),
+}
+
+impl Store {
+    /// An empty store that lives as long as its handles.
+    pub fn memory() -> Self {
+        Self(Arc::new(Engine::Memory(memory::Engine::default())))
+    }
+
+    /// Opens the file at `path`, creating it (mode 0600, whatever the umask) when it is absent. Blocks: not for the
+    /// async runtime's threads.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] for a damaged, foreign or later-format file, [`StoreError::Full`] without space to create
+    /// it, [`StoreError::Io`] for anything else, such as a file that another process has open.
+    pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
+        Ok(Self(Arc::new(Engine::Redb(redb::Engine::open_file(path, options)?))))
+    }
+
+    /// Runs `view` on a consistent snapshot that includes every acknowledged write. Never waits for a writer, unless the
+    /// file is being reopened after an I/O error; `view` is then run once more.
+    ///
+    /// # Errors
+    /// What `view` answers, and the engine's failure to give a snapshot.
+    pub fn read<T, E: From<StoreError>>(&self, view: impl FnMut(&dyn Read) -> Result<T, E>) -> Result<T, E> {
+        match &*self.0 {
+            Engine::Memory(engine) => engine.read(view),
+            Engine::Redb(engine) => engine.read(view),
+        }
+    }
+
+    /// Runs `job` on the latest state and makes what it changed durable before answering. When `job` answers an error,
+    /// nothing of it is kept. A caller that stops waiting does not stop the job.
+    ///
+    /// # Errors
+    /// What `job` answers, or the reason why it was not run or not kept.
+    pub async fn write<T, E, F>(&self, job: F) -> Result<T, E>
+    where
+        F: FnMut(&mut dyn Write) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match &*self.0 {
+            Engine::Memory(engine) => engine.write(job),
+            Engine::Redb(engine) => engine.write(job).await,
+        }
+    }
+
+    /// Finishes the writes that wait, closes the file and returns when it is closed. Later calls, also through other
+    /// handles, answer [`StoreError::Closed`]. Dropping the last handle does the same without waiting.
+    pub async fn close(&self) {
+        let store = self.clone();
+        // A failure to join means that the runtime is going down: the file then closes by itself, unwaited.
+        let _ = tokio::task::spawn_blocking(move || store.close_blocking()).await;
+    }
+
+    /// [`Store::close`] for a thread that may block.
+    fn close_blocking(&self) {
+        match &*self.0 {
+            Engine::Memory(engine) => engine.close(),
+            Engine::Redb(engine) => engine.close_blocking(),
+        }
+    }
+
+    /// Whether this is the only handle, so that closing disturbs nobody.
+    fn is_unshared(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}

@@ -1,0 +1,353 @@
+//! The redb engine as its users meet it: reads from the published snapshot, writes into the writer's queue.
+
+use std::cell::Cell;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use super::file::{self, Rows};
+use super::job::{self, Job};
+use super::medium::{self, Direct, FileMedium, Medium};
+use super::writer::Writer;
+use super::{Read, StoreError, StoreOptions, Write};
+
+/// How long a read waits for a file that is being reopened.
+const REOPEN_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long writes are refused untried after they failed twice in a row, so that reads get their turn.
+const WRITE_PAUSE: Duration = Duration::from_millis(100);
+
+/// One open file and its writer thread.
+pub(super) struct Engine(Arc<Shared>);
+
+impl Engine {
+    /// Opens the file at `path`; makes it, whole or not at all, when it is absent.
+    pub(super) fn open_file(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
+        let named = |error| match error {
+            StoreError::Corrupt(why) => StoreError::Corrupt(format!("{}: {why}", path.display())),
+            StoreError::Io(why) => StoreError::Io(format!("{}: {why}", path.display())),
+            other => other,
+        };
+        if !path.try_exists().map_err(|error| named(file::of_io(&error)))? {
+            create_file(path, options).map_err(named)?;
+        }
+        Self::open_medium(Box::new(FileMedium(path.to_owned())), options, false, WRITE_PAUSE).map_err(named)
+    }
+
+    /// Opens any medium; `new` writes the tables into an empty one. Tests hand in a failing one, and no pause.
+    pub(super) fn open_medium(
+        medium: Box<dyn Medium>,
+        options: &StoreOptions,
+        new: bool,
+        write_pause: Duration,
+    ) -> Result<Self, StoreError> {
+        let backend = medium.open().map_err(|error| file::of_io(&error))?;
+        let (db, rows) = file::open(Direct(backend), options.cache_bytes, new)?;
+        let shared = Arc::new(Shared {
+            snapshot: ArcSwapOption::from_pointee(Snapshot { rows, epoch: 0 }),
+            queue: Mutex::new(Queue::default()),
+            queue_len: options.queue,
+            wake: Condvar::new(),
+            serving: Mutex::new(Serving::Up(0)),
+            changed: Condvar::new(),
+        });
+        Writer::start(shared.clone(), medium, db, options.cache_bytes, write_pause)
+            .map_err(|error| file::of_io(&error))?;
+        Ok(Self(shared))
+    }
+
+    pub(super) fn read<T, E: From<StoreError>>(&self, mut view: impl FnMut(&dyn Read) -> Result<T, E>) -> Result<T, E> {
+        let lost = {
+            let snapshot = self.0.snapshot.load();
+            match &*snapshot {
+                Some(snapshot) => {
+                    let reader = Reader::on(&snapshot.rows);
+                    let answer = view(&reader);
+                    if !reader.lost() {
+                        return answer;
+                    }
+                    Some(snapshot.epoch)
+                }
+                None => None,
+            }
+        };
+        self.0.wait_reopened(lost)?;
+        let snapshot = self.0.snapshot.load();
+        match &*snapshot {
+            Some(snapshot) => view(&Reader::on(&snapshot.rows)),
+            None => Err(StoreError::Io("the file is being reopened".into()).into()),
+        }
+    }
+
+    pub(super) async fn write<T, E, F>(&self, job: F) -> Result<T, E>
+    where
+        F: FnMut(&mut dyn Write) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (job, answer) = job::queued(job);
+        self.0.enqueue(job)?;
+        // The writer answers every job it was given; silence means that it died with the job in hand.
+        answer.await.unwrap_or_else(|_| Err(StoreError::Unknown.into()))
+    }
+
+    /// Finishes the queue, closes the file, and returns then.
+    pub(super) fn close_blocking(&self) {
+        self.0.ask_to_close();
+        let mut serving = self.0.serving();
+        while *serving != Serving::Closed {
+            serving = self.0.changed.wait(serving).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.0.ask_to_close();
+    }
+}
+
+/// A file appears under its name only when it is complete, so that a crash while creating leaves none.
+fn create_file(path: &Path, options: &StoreOptions) -> Result<(), StoreError> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".new");
+    let unfinished = Path::new(&unfinished);
+    let io = |error: std::io::Error| file::of_io(&error);
+    medium::create_private_file(unfinished).map_err(io)?;
+    let made = FileMedium(unfinished.to_owned())
+        .open()
+        .map_err(io)
+        .and_then(|backend| file::open(Direct(backend), options.cache_bytes, true))
+        .and_then(|(db, rows)| {
+            drop(rows);
+            db.close().map_err(file::of_redb)
+        })
+        .and_then(|()| std::fs::rename(unfinished, path).map_err(io))
+        .and_then(|()| medium::sync_dir(medium::parent(path)).map_err(io));
+    if made.is_err() {
+        // Space may be what is missing; a leftover would only be replaced by the next attempt anyway.
+        let _ = std::fs::remove_file(unfinished);
+    }
+    made
+}
+
+/// What the users of a file and its writer have in common.
+pub(super) struct Shared {
+    /// The last commit; `None` while the file is reopened and after it was closed.
+    pub(super) snapshot: ArcSwapOption<Snapshot>,
+    queue: Mutex<Queue>,
+    queue_len: usize,
+    wake: Condvar,
+    serving: Mutex<Serving>,
+    changed: Condvar,
+}
+
+/// The rows as of one commit, through the `epoch`th opening of the file.
+pub(super) struct Snapshot {
+    pub(super) rows: Rows,
+    pub(super) epoch: u64,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: Vec<Box<dyn Job>>,
+    /// The writer sleeps and must be woken.
+    idle: bool,
+    /// A reader found that the file can no longer be read.
+    reopen: bool,
+    closing: bool,
+}
+
+/// Whether there is a file to read.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Serving {
+    /// The file is open for the n-th time.
+    Up(u64),
+    Reopening,
+    /// It could not be reopened.
+    Down(StoreError),
+    Closed,
+}
+
+/// What the writer does next.
+pub(super) enum Next {
+    /// Run the batch, which may be empty; before it, reopen the file if that is asked for.
+    Batch {
+        reopen: bool,
+    },
+    Close,
+}
+
+impl Shared {
+    fn enqueue(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
+        let mut queue = self.queue();
+        if queue.closing {
+            return Err(StoreError::Closed);
+        }
+        if queue.jobs.len() >= self.queue_len {
+            return Err(StoreError::Busy);
+        }
+        queue.jobs.push(job);
+        self.wake_writer(queue);
+        Ok(())
+    }
+
+    fn ask_to_close(&self) {
+        let mut queue = self.queue();
+        queue.closing = true;
+        self.wake_writer(queue);
+    }
+
+    /// Wakes the writer only when it sleeps: while it commits, jobs gather into the next batch without a system call.
+    fn wake_writer(&self, mut queue: MutexGuard<'_, Queue>) {
+        let idle = std::mem::take(&mut queue.idle);
+        drop(queue);
+        if idle {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Waits for work and moves all of it into `batch`, which is empty.
+    pub(super) fn next(&self, batch: &mut Vec<Box<dyn Job>>) -> Next {
+        let mut queue = self.queue();
+        loop {
+            if !queue.jobs.is_empty() || queue.reopen {
+                std::mem::swap(&mut queue.jobs, batch);
+                return Next::Batch { reopen: std::mem::take(&mut queue.reopen) };
+            }
+            if queue.closing {
+                return Next::Close;
+            }
+            queue.idle = true;
+            queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// No further job is taken; those that still wait are handed over.
+    pub(super) fn shut(&self) -> Vec<Box<dyn Job>> {
+        let mut queue = self.queue();
+        queue.closing = true;
+        std::mem::take(&mut queue.jobs)
+    }
+
+    /// Tells waiting readers.
+    pub(super) fn set_serving(&self, serving: Serving) {
+        *self.serving() = serving;
+        self.changed.notify_all();
+    }
+
+    /// Has the file reopened after the opening `lost` failed, and waits until it can be read again.
+    fn wait_reopened(&self, lost: Option<u64>) -> Result<(), StoreError> {
+        let mut serving = self.serving();
+        let mut asked = false;
+        loop {
+            match &*serving {
+                Serving::Closed => return Err(StoreError::Closed),
+                Serving::Up(epoch) if Some(*epoch) != lost => return Ok(()),
+                Serving::Down(error) if asked => return Err(error.clone()),
+                Serving::Up(_) | Serving::Down(_) if !asked => {
+                    asked = true;
+                    // Marked here, so that no two readers ask for the same opening.
+                    *serving = Serving::Reopening;
+                    let mut queue = self.queue();
+                    queue.reopen = true;
+                    self.wake_writer(queue);
+                }
+                Serving::Up(_) | Serving::Down(_) | Serving::Reopening => {
+                    asked = true;
+                    let (guard, wait) =
+                        self.changed.wait_timeout(serving, REOPEN_PATIENCE).unwrap_or_else(PoisonError::into_inner);
+                    serving = guard;
+                    if wait.timed_out() {
+                        return Err(StoreError::Io("the file is being reopened".into()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Nothing that can panic runs under this lock.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serving(&self) -> MutexGuard<'_, Serving> {
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads one snapshot, and remembers when the file under it failed.
+pub(super) struct Reader<'a> {
+    rows: &'a Rows,
+    lost: Cell<bool>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn on(rows: &'a Rows) -> Self {
+        Self { rows, lost: Cell::new(false) }
+    }
+
+    /// Whether what was read must be read again from a reopened file.
+    pub(super) fn lost(&self) -> bool {
+        self.lost.get()
+    }
+
+    fn failed(&self, error: redb::StorageError) -> StoreError {
+        if file::loses_file(&error) {
+            self.lost.set(true);
+        }
+        file::of_redb(error)
+    }
+}
+
+impl Read for Reader<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.rows.get(key) {
+            Ok(value) => Ok(value.map(|value| value.value().to_vec())),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn scan(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        if from >= to || limit == 0 {
+            return Ok(());
+        }
+        let rows = self.rows.range::<&[u8]>(from..to).map_err(|error| self.failed(error))?;
+        for row in rows.take(limit) {
+            let (key, value) = row.map_err(|error| self.failed(error))?;
+            if visit(key.value(), value.value()).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn scan_back(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        limit: usize,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        if from >= to || limit == 0 {
+            return Ok(());
+        }
+        let rows = self.rows.range::<&[u8]>(from..to).map_err(|error| self.failed(error))?;
+        for row in rows.rev().take(limit) {
+            let (key, value) = row.map_err(|error| self.failed(error))?;
+            if visit(key.value(), value.value()).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
