@@ -1,1 +1,135 @@
-//! To be written.
+//! Configuration: flag > environment > file > default, checked as a whole before anything starts.
+//!
+//! ```text
+//! file, layers      TOML, variables and flags as layered trees (figment), nothing understood yet
+//! reader, secrets   one key at a time out of the layers, with its source; mistakes gathered
+//! forms             the text forms of values: durations, listeners, URLs ...
+//! resolve, project  every key: default, bounds, what must hold between keys
+//! settings          the result: checked, immutable
+//! problem, suggest  all mistakes at once, with "did you mean"
+//! ```
+//!
+//! Only `--config` or `KEYSTEAD_CONFIG` names a file; none is read by itself. Relative paths, also those written in a
+//! file, are relative to the working directory.
+
+mod file;
+pub mod forms;
+mod layers;
+mod problem;
+mod project;
+mod reader;
+mod resolve;
+mod secrets;
+mod settings;
+mod stored;
+mod suggest;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::value::{Dict, Value};
+
+pub use file::parse_toml;
+pub use problem::{Problem, Problems};
+pub use settings::*;
+pub use stored::{check_together, stored_from, validate_stored};
+
+use layers::{Layer, Origin};
+use reader::Reader;
+
+/// The whole example configuration: every key with its default and meaning, commented out.
+pub const EXAMPLE: &str = include_str!("../../packaging/keystead.toml");
+
+/// What the command line says.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--config FILE`
+    pub config: Option<PathBuf>,
+    /// `--data-dir DIR`
+    pub data_dir: Option<PathBuf>,
+    /// `--listen ADDR`, each; any at all replaces the configured list.
+    pub listen: Vec<String>,
+    /// `--ephemeral`
+    pub ephemeral: bool,
+}
+
+/// The settings from flags, environment, file and defaults.
+///
+/// `environment` is the process's, whole: variables without `KEYSTEAD_` are passed over, but for systemd's
+/// `CREDENTIALS_DIRECTORY`.
+///
+/// # Errors
+/// Every mistake there is, at once.
+pub fn load(overrides: &Overrides, environment: &BTreeMap<String, String>) -> Result<Settings, Problems> {
+    let (layer, mut problems) = layers::environment(environment);
+    let mut figment = Figment::new();
+    if let Some(path) = config_path(overrides, environment) {
+        match file::read_toml(&path) {
+            Ok(values) => figment = figment.merge(Layer { origin: Origin::File(path), values }),
+            Err(reason) => problems.push(Problem { source: path.display().to_string(), key: String::new(), reason }),
+        }
+    }
+    let figment = figment.merge(layer).merge(flags(overrides));
+    let credentials = environment.get("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let mut reader = Reader::new(figment.clone(), credentials.clone());
+    let mut settings = resolve::settings(&mut reader);
+    problems.append(&mut reader.problems);
+    if !problems.is_empty() {
+        return Err(Problems(problems));
+    }
+    if let Some(dir) = &overrides.data_dir {
+        // Byte for byte: the layers hold text.
+        settings.data_dir.clone_from(dir);
+    }
+    settings.ephemeral = overrides.ephemeral;
+    settings.declared = Declared { layers: figment, credentials };
+    Ok(settings)
+}
+
+fn config_path(overrides: &Overrides, environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let variable = || environment.get("KEYSTEAD_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    overrides.config.clone().or_else(variable)
+}
+
+fn flags(overrides: &Overrides) -> Layer {
+    let mut values = Dict::new();
+    if let Some(dir) = overrides.data_dir.as_deref().map(Path::to_string_lossy) {
+        values.insert("data_dir".into(), Value::from(dir.as_ref()));
+    }
+    if !overrides.listen.is_empty() {
+        let addresses = Value::from(overrides.listen.clone());
+        values.insert("listen".into(), Value::from(Dict::from([("addresses".to_owned(), addresses)])));
+    }
+    Layer { origin: Origin::Flag, values }
+}
+
+impl Settings {
+    /// One project's settings: default < what it was created with < file < environment. The project need not be
+    /// declared anywhere.
+    ///
+    /// `stored` is the TOML text kept in the project's own file, with keys as below `[project.SLUG]`. What must hold
+    /// between projects is [`check_together`]'s.
+    ///
+    /// # Errors
+    /// Every mistake there is, at once.
+    pub fn project(&self, slug: &str, stored: Option<&str>) -> Result<ProjectSettings, Problems> {
+        stored::project(slug, stored, &self.declared)
+    }
+}
+
+/// What file, environment and flags said, kept for [`Settings::project`]. Shows nothing: there are secrets in it.
+#[derive(Clone, Default)]
+pub(crate) struct Declared {
+    layers: Figment,
+    credentials: Option<PathBuf>,
+}
+
+impl fmt::Debug for Declared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Declared")
+    }
+}

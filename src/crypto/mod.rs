@@ -1,1 +1,2 @@
-//! To be written.
+//! Secrets.
+pub mod secret;
