@@ -1,1 +1,1 @@
-//! To be written.
+//! Access tokens, their signing keys, and the opaque values: refresh tokens, one-time secrets, API keys.
