@@ -44,7 +44,8 @@ impl fmt::Display for Problems {
         writeln!(f)?;
         write!(
             f,
-            "`keystead config example` prints every key with its meaning; `keystead config check` tries a configuration without starting."
+            "`keystead config example` prints every key with its meaning; `keystead config check` tries a configuration \
+             without starting."
         )
     }
 }

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use figment::Figment;
 use figment::value::{Dict, Value};
-use figment::{Figment, Profile};
 use proptest::prelude::*;
 
 use super::layers::{Layer, Origin};
@@ -178,11 +178,11 @@ fn a_section_given_as_a_value_and_a_quoted_path_are_mistakes() {
     assert_eq!(problem(load_with("listen = 3\n", &[])).2, "expects a section ([listen]), found a number");
     assert_eq!(problem(load_with("project = []\n", &[])).1, "project");
     assert_eq!(problem(load_with("\"listen.addresses\" = []\n", &[])).1, "\"listen.addresses\"");
-    assert_eq!(problem(load_with("[project.\"a.b\"]\n", &[])).1, "\"project.a.b\"");
+    assert_eq!(problem(load_with("[project.\"a.b\"]\n", &[])).1, "project.\"a.b\"");
     assert_eq!(problem(load_with("", &[("KEYSTEAD_PROJECT__SHOP", "x")])).1, "project.shop");
     let both = [("KEYSTEAD_LISTEN", "x"), ("KEYSTEAD_LISTEN__ADDRESSES", "127.0.0.1:1")];
-    let found = problems(load_with("", &both));
-    assert_eq!(found[0].0, "KEYSTEAD_LISTEN__ADDRESSES");
+    let sources: Vec<String> = problems(load_with("", &both)).into_iter().map(|p| p.0).collect();
+    assert_eq!(sources, ["KEYSTEAD_LISTEN__ADDRESSES", "KEYSTEAD_LISTEN"]);
     assert_eq!(
         problem(load_with("", &[("KEYSTEAD_DATADIR", "x")])).2,
         "unknown variable; did you mean KEYSTEAD_DATA_DIR?"
@@ -388,13 +388,35 @@ fn the_example_is_the_defaults_and_names_every_key() {
     let mut in_example = Vec::new();
     leaves("", &values, &mut in_example);
     in_example.sort();
-    let layer = Layer { origin: Origin::Environment, values };
-    assert!(layer.values.contains_key("project"));
-    let mut reader = Reader::new(Figment::new().merge(layer).select(Profile::Default), None);
+    let mut reader = Reader::new(Figment::new().merge(Layer { origin: Origin::Environment, values }), None);
     resolve::settings(&mut reader);
-    // `secret` is a name without a file of that name only for the master key.
     let known: Vec<String> = reader.known().iter().cloned().collect();
     assert_eq!(in_example, known);
+}
+
+#[test]
+fn what_is_shown_reads_back_as_the_same_settings() {
+    let toml = format!(
+        "master_key_file = \"/k\"\n[tls]\nmode = \"files\"\ncert = \"c\"\nkey = \"k\"\n[listen]\n\
+        public_url = \"https://a.example\"\ntrusted_proxies = [\"10.0.0.0/8\"]\n[project.shop]\nhosts = [\"a.example\"]\n\
+        secret = \"{SECRET}\"\nid = \"0193a5e2-7c1e-7d3a-9b1f-3f6c2a7d9e10\"\n[project.shop.tokens]\naccess_ttl = \"90s\"\n"
+    );
+    let settings = load_with(&toml, &[]).unwrap();
+    let shown = settings.to_toml();
+    assert!(!shown.contains(SECRET));
+    let again = load_with(&shown.replace("[secret]", SECRET), &[]).unwrap();
+    assert_eq!(format!("{again:?}"), format!("{settings:?}"));
+
+    let mut shown = Vec::new();
+    leaves("", &parse_toml(&settings.to_toml()).unwrap(), &mut shown);
+    let optional = ["project.shop.public_url", "project.shop.secret_file"];
+    let missing = |key: &&String| !shown.contains(key) && !optional.contains(&key.as_str());
+    let mut reader = Reader::new(
+        Figment::new().merge(Layer { origin: Origin::Environment, values: parse_toml(&toml).unwrap() }),
+        None,
+    );
+    resolve::settings(&mut reader);
+    assert_eq!(reader.known().iter().filter(missing).count(), 0);
 }
 
 proptest! {
@@ -408,7 +430,7 @@ proptest! {
         let _ = forms::mount(&text);
         let _ = parse_toml(&text);
         let _ = validate_stored("shop", &toml);
-        let _ = stored_from("shop", &[(text.clone(), toml.clone()), (name.to_lowercase(), text.clone())]);
+        let _ = stored_from("shop", &[(text.clone(), toml), (name.to_lowercase(), text.clone())]);
         let variables = environment(&[(&format!("KEYSTEAD_{name}"), &text), ("KEYSTEAD_LISTEN__ADDRESSES", &text)]);
         let _ = load(&Overrides::default(), &variables).map_err(|problems| problems.to_string());
     }
