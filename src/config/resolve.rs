@@ -98,8 +98,8 @@ fn tls(reader: &mut Reader, listen: &Listen) -> Tls {
 
 fn plain_refused(exposed: &ListenAddress) -> String {
     format!(
-        "\"off\" would send passwords in clear over {exposed}: listen only on loopback or unix sockets, or, when a proxy \
-         in front ends TLS, say so by `listen.behind_proxy = true`"
+        "\"off\" would send passwords in clear over {exposed}: listen only on loopback or unix sockets, or say by \
+         `listen.behind_proxy = true` that a proxy in front ends TLS"
     )
 }
 

@@ -13,8 +13,8 @@ use super::settings::{LogFormat, MasterKeySource, Settings, TlsMode};
 const UNSEEN: &str = "[secret]";
 
 impl Settings {
-    /// The settings in force as TOML, defaults included. A secret is shown as `[secret]`; a value that is not set, and a
-    /// master key handed over as a credential, not at all.
+    /// The settings in force as TOML, defaults included. A secret is shown as `[secret]`; a value that is not set, and
+    /// a master key handed over as a credential, not at all.
     pub fn to_toml(&self) -> String {
         let master_key = match &self.master_key {
             Some(MasterKeySource::File(file)) => Some(path(file)),
