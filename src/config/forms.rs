@@ -171,7 +171,8 @@ pub fn mount(text: &str) -> Parsed<String> {
     };
     if text.len() > 128 || !rest.split('/').all(segment) {
         return Err(format!(
-            "{text:.80?} is not a path: write segments of letters, digits, \"-._~\", like \"/api/auth\", without a final \"/\""
+            "{text:.80?} is not a mount: write segments of letters, digits and \"-._~\", like \"/api/auth\", without a \
+             final \"/\""
         ));
     }
     match rest.split('/').next() {

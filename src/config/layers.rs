@@ -1,11 +1,11 @@
 //! The layers of a configuration and their order: default < stored with the project < file < environment < flag.
 //!
-//! figment merges them and remembers for every value which layer it came from. Defaults are no layer: they stand where a
-//! key is read (`resolve`, `project`), in their checked form.
+//! figment merges them and remembers for every value which layer it came from. Defaults are no layer: they stand where
+//! a key is read (`resolve`, `project`), in their checked form.
 //!
-//! An environment variable is `KEYSTEAD_` and the key's path in upper case, `__` between levels. A slug's `-` is written
-//! `_` (`KEYSTEAD_PROJECT__MY_APP__CONCEAL` is `project.my-app.conceal`): unambiguous, since slugs hold no `_`. A slug
-//! with `--` in it or `-` at its end cannot be spelled in the environment.
+//! An environment variable is `KEYSTEAD_` and the key's path in upper case, `__` between levels. A slug's `-` is
+//! written `_` (`KEYSTEAD_PROJECT__MY_APP__CONCEAL` is `project.my-app.conceal`): unambiguous, since slugs hold no `_`.
+//! A slug with `--` in it or `-` at its end cannot be spelled in the environment.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@
 //! reader, secrets   one key at a time out of the layers, with its source; mistakes gathered
 //! forms             the text forms of values: durations, listeners, URLs ...
 //! resolve, project  every key: default, bounds, what must hold between keys
-//! settings          the result: checked, immutable
+//! settings, project_settings   the result: checked, immutable; `show` writes it back as TOML
 //! problem, suggest  all mistakes at once, with "did you mean"
 //! ```
 //!
@@ -17,10 +17,12 @@ pub mod forms;
 mod layers;
 mod problem;
 mod project;
+mod project_settings;
 mod reader;
 mod resolve;
 mod secrets;
 mod settings;
+mod show;
 mod stored;
 mod suggest;
 #[cfg(test)]
@@ -35,6 +37,7 @@ use figment::value::{Dict, Value};
 
 pub use file::parse_toml;
 pub use problem::{Problem, Problems};
+pub use project_settings::*;
 pub use settings::*;
 pub use stored::{check_together, stored_from, validate_stored};
 

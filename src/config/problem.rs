@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+/// How every report of mistakes ends.
+const HELP: &str = "`keystead config example` prints every key with its meaning; \
+    `keystead config check` tries a configuration without starting.";
+
 /// One mistake. None of its texts ever holds a secret's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -42,9 +46,6 @@ impl fmt::Display for Problems {
             writeln!(f, "    reason: {}", problem.reason)?;
         }
         writeln!(f)?;
-        write!(
-            f,
-            "`keystead config example` prints every key with its meaning; `keystead config check` tries a configuration without starting."
-        )
+        f.write_str(HELP)
     }
 }

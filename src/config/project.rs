@@ -7,11 +7,11 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::forms;
-use super::reader::Reader;
-use super::settings::{
+use super::project_settings::{
     Cors, Delivery, Lockout, Nhost, Noma, Nora, PasswordSettings, ProjectSettings, Sessions, Signup, TokenFormat,
     Tokens, Verification, VerificationMode,
 };
+use super::reader::Reader;
 
 const MIN_SECRET: usize = 32;
 const MAX_SECRET: usize = 1024;

@@ -1,7 +1,7 @@
 //! Reads merged layers key by key: each read names what it wants, gathers what is wrong and goes on with the default.
 //!
-//! A key is known because it is read. So the list of known keys, which unknown ones are held against, cannot differ from
-//! what the settings use.
+//! A key is known because it is read. So the list of known keys, which unknown ones are held against, cannot differ
+//! from what the settings use.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -210,13 +210,14 @@ impl Reader {
     }
 
     fn walk_into(&self, path: &str, name: &str, inner: &Value, found: &mut Vec<Problem>) {
-        let inner_path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        let at = if path.is_empty() { String::new() } else { format!("{path}.") };
         if name.is_empty() || name.contains('.') {
             // A quoted key with a dot would look like a path.
-            let source = self.origin_of(inner).describe(&inner_path);
-            found.push(Problem { source, key: format!("{name:?}"), reason: "unknown key".into() });
+            let key = format!("{at}{name:?}");
+            let source = self.origin_of(inner).describe(&key);
+            found.push(Problem { source, key, reason: "unknown key".into() });
         } else {
-            self.walk(&inner_path, inner, found);
+            self.walk(&format!("{at}{name}"), inner, found);
         }
     }
 
@@ -230,8 +231,8 @@ impl Reader {
             return LATER_REASON.into();
         }
         let what = if *origin == Origin::Environment { "unknown variable" } else { "unknown key" };
-        let known = self.known.iter().map(String::as_str).chain(["project"]);
-        match suggest::nearest(path, known) {
+        let known: Vec<&str> = self.known.iter().map(String::as_str).chain(["project"]).collect();
+        match suggest::nearest(path, &known) {
             Some(known) if *origin == Origin::Environment => {
                 format!("{what}; did you mean {}?", super::layers::variable(&known))
             }

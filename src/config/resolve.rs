@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::forms;
 use super::project::{conflicts, project};
+use super::project_settings::ProjectSettings;
 use super::reader::Reader;
 use super::settings::{
-    Hashing, Listen, ListenAddress, Log, LogFormat, LogLevel, ProjectSettings, Settings, StoreSettings, Tls, TlsMode,
+    Hashing, Listen, ListenAddress, Log, LogFormat, LogLevel, Settings, StoreSettings, Tls, TlsMode,
 };
 
 /// 4 GiB in KiB.
@@ -97,8 +98,8 @@ fn tls(reader: &mut Reader, listen: &Listen) -> Tls {
 
 fn plain_refused(exposed: &ListenAddress) -> String {
     format!(
-        "\"off\" would send passwords in clear over {exposed}: listen only on loopback or unix sockets, or, when a proxy in \
-         front ends TLS, say so by `listen.behind_proxy = true`"
+        "\"off\" would send passwords in clear over {exposed}: listen only on loopback or unix sockets, or say by \
+         `listen.behind_proxy = true` that a proxy in front ends TLS"
     )
 }
 

@@ -61,10 +61,17 @@ impl Reader {
     /// It is never inline: an environment or a configuration file is no place for the key to everything.
     pub(super) fn master_key(&mut self) -> Option<MasterKeySource> {
         const KEY: &str = "master_key_file";
-        if let Some(file) = self.text(KEY, forms::path) {
-            return Some(MasterKeySource::File(file));
-        }
-        let credential = self.credential("master_key")?;
+        let file = self.text(KEY, forms::path);
+        let credential = self.credential("master_key");
+        let credential = match (file, credential) {
+            (Some(file), None) => return Some(MasterKeySource::File(file)),
+            (None, credential) => credential?,
+            // Not a matter of rank: the wrong master key opens nothing.
+            (Some(_), Some(_)) => {
+                self.refuse(KEY, "said twice: give only one of `master_key_file` and the credential `master_key`");
+                return None;
+            }
+        };
         let key = read_bounded(&credential, MAX_BYTES).map(Zeroizing::new).and_then(|bytes| thirty_two_bytes(&bytes));
         match key {
             Ok(key) => Some(MasterKeySource::Bytes(key)),
@@ -78,7 +85,8 @@ impl Reader {
     /// The credential's file, when the unit has one of that name.
     fn credential(&self, name: &str) -> Option<PathBuf> {
         let path = self.credentials.as_ref()?.join(name);
-        path.exists().then_some(path)
+        // One that cannot be looked at is there: reading it says why it cannot.
+        path.try_exists().unwrap_or(true).then_some(path)
     }
 
     fn refuse_credential(&mut self, name: &str, reason: String) {

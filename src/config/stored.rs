@@ -8,8 +8,8 @@ use figment::value::{Dict, Value};
 use super::file::parse_toml;
 use super::layers::{Layer, Origin};
 use super::problem::{Problem, Problems};
+use super::project_settings::ProjectSettings;
 use super::reader::Reader;
-use super::settings::ProjectSettings;
 use super::{Declared, forms, project};
 
 /// Stored settings below what is declared; see [`super::Settings::project`].

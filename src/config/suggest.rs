@@ -4,10 +4,10 @@
 ///
 /// A neighbour in the same section is preferred; then the same name elsewhere (a key put into the wrong section); then
 /// whatever is spelled alike when separators do not count (`KEYSTEAD_DATA__DIR`).
-pub(super) fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
+pub(super) fn nearest(unknown: &str, known: &[&str]) -> Option<String> {
     let (section, name) = split(unknown);
-    let siblings = known.clone().filter_map(|path| {
-        let rest = if section.is_empty() { path } else { path.strip_prefix(section)?.strip_prefix('.')? };
+    let siblings = known.iter().filter_map(|path| {
+        let rest = if section.is_empty() { *path } else { path.strip_prefix(section)?.strip_prefix('.')? };
         Some(rest.split('.').next().unwrap_or(rest))
     });
     let secret_in_file = format!("{name}_file");
@@ -15,9 +15,9 @@ pub(super) fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str> + 
     if let Some(sibling) = sibling {
         return Some(if section.is_empty() { sibling.to_owned() } else { format!("{section}.{sibling}") });
     }
-    let elsewhere = known.clone().find(|path| split(path).1 == name);
+    let elsewhere = known.iter().find(|path| split(path).1 == name);
     let squashed = squash(unknown);
-    elsewhere.or_else(|| known.clone().find(|path| squash(path) == squashed)).map(str::to_owned)
+    elsewhere.or_else(|| known.iter().find(|path| squash(path) == squashed)).map(|path| (*path).to_owned())
 }
 
 fn split(path: &str) -> (&str, &str) {
@@ -53,7 +53,7 @@ mod tests {
     ];
 
     fn suggest(unknown: &str) -> Option<String> {
-        nearest(unknown, KNOWN.into_iter())
+        nearest(unknown, &KNOWN)
     }
 
     #[test]
