@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::{Actor, Ctx, Error, session};
-use crate::data::api_keys::{self as rows, ApiKey};
+use crate::data::api_keys as rows;
+pub use crate::data::api_keys::ApiKey;
 use crate::data::project::{self, Sequence};
 use crate::data::users::{self, User};
 use crate::env::Timestamp;
-use crate::token::ApiKeySecret;
+use crate::token::ApiKey as ApiKeySecret;
 
 /// API keys one user may have, revoked ones among them.
 pub const MAX_PER_USER: usize = 1000;
@@ -41,7 +42,7 @@ pub fn list(ctx: &Ctx, actor: &Actor) -> Result<Vec<ApiKey>, Error> {
 /// # Errors
 /// `TooManyApiKeys`, `Unauthenticated` when the session has ended meanwhile, and the store's.
 pub async fn create(ctx: &Ctx, actor: Actor, new: NewApiKey) -> Result<(ApiKey, String), Error> {
-    let secret = ApiKeySecret::new(ctx.project.env());
+    let secret = ApiKeySecret::generate(ctx.project.env());
     let (prefix, digest, now) = (secret.prefix(), secret.digest(), ctx.now);
     let made = ctx
         .project

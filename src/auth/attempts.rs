@@ -12,7 +12,6 @@ use tokio::sync::Notify;
 
 use super::{Ctx, Error};
 use crate::data::lockouts::{self, LockoutPolicy, Standing, Subject};
-use crate::env::Timestamp;
 
 /// Attempts that wait for others' verdicts, over all subjects; more are told to come back.
 const MAX_WAITING: usize = 4096;

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-pub use crate::config::settings::ProjectSettings;
+pub use crate::config::ProjectSettings;
 use crate::crypto::ClientGroup;
 pub use crate::data::Email;
 use crate::data::events::{Event, EventKind};

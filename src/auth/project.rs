@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::attempts::Attempts;
 use super::{Error, ProjectSettings};
-use crate::crypto::{HashPool, MasterKey};
+use crate::crypto::{HashPool, MasterKey, Secret};
 use crate::data::project::{self as rows, ProjectRecord, SealedKey};
 use crate::env::{Env, Timestamp};
 use crate::store::{Store, StoreError};
@@ -84,7 +84,7 @@ impl Project {
         let keys = open_ring(shared, record.id, &signing)?;
         let settings = settings(&record)?;
         Ok(Some(Self {
-            refresh_key: RefreshKey::new(seed, record.id),
+            refresh_key: RefreshKey::new(&Secret::new(seed), record.id),
             record,
             settings: ArcSwap::from_pointee(settings),
             store,

@@ -262,7 +262,7 @@ impl Projects {
 
     /// Reads the catalog file, and each project's file that it does not know.
     async fn learn(&self) -> Result<(), Error> {
-        let ids = self.fleet.ids()?;
+        let ids = self.fleet.ids();
         let mut entries = self.catalog_file.as_deref().map(catalog::load).unwrap_or_default();
         entries.retain(|id, _| ids.contains(id));
         for id in ids {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{Actor, Ctx, Error, Project, Unverified};
-use crate::config::settings::VerificationMode;
+use crate::config::VerificationMode;
 use crate::crypto::Digest;
 use crate::data::events::{self, Event, EventKind};
 use crate::data::sessions::{self, Session};
@@ -70,7 +70,7 @@ pub(crate) fn recheck(w: &dyn Write, actor: &Actor, now: Timestamp) -> Result<Us
 /// `InvalidRefreshToken` for every cause on the token's side; `VerificationRequired` in strict mode, the token unused.
 pub async fn refresh(ctx: &Ctx, token: &str) -> Result<Issued, Error> {
     let presented = ctx.project.refresh_key().parse(token).ok_or(Error::InvalidRefreshToken)?;
-    let successor = presented.successor(ctx.project.refresh_key());
+    let successor = ctx.project.refresh_key().successor(&presented);
     let job = Rotation {
         session: presented.session(),
         generation: presented.generation(),

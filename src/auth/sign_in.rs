@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::session::{Draft, Issued};
 use super::verify::{self, Candidate};
 use super::{Ctx, Email, Error, Unverified, attempts};
-use crate::config::settings::VerificationMode;
+use crate::config::VerificationMode;
 use crate::crypto::{Secret, Verdict};
 use crate::data::events::{self, Event, EventKind};
 use crate::data::lockouts;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::session::{Draft, Issued};
 use super::verify::{self, Candidate};
 use super::{Ctx, Email, Error, Unverified};
-use crate::config::settings::VerificationMode;
+use crate::config::VerificationMode;
 use crate::crypto::{Secret, StoredHash};
 use crate::data::project::{self, Sequence};
 use crate::data::users::{self, User};

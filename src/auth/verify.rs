@@ -79,7 +79,7 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     pub(crate) fn new(ctx: &Ctx) -> Self {
-        let secret = OneTimeSecret::new(ctx.project.env());
+        let secret = OneTimeSecret::generate(ctx.project.env());
         let digest = secret.digest(Purpose::VerifyEmail.name());
         Self { secret, digest }
     }

@@ -203,7 +203,7 @@ impl Section<'_> {
         self.reader.list(&self.path(key), max, parse).unwrap_or_default()
     }
 
-    fn secret(&mut self, key: &str) -> Option<crate::crypto::secret::Secret<String>> {
+    fn secret(&mut self, key: &str) -> Option<crate::crypto::Secret<String>> {
         self.reader.secret(&self.path(key), project_secret)
     }
 }

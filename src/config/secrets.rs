@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::crypto::secret::Secret;
+use crate::crypto::Secret;
 use zeroize::Zeroizing;
 
 use super::file::read_bounded;

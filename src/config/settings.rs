@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use crate::config::{Declared, ProjectSettings};
-use crate::crypto::secret::Secret;
+use crate::crypto::Secret;
 
 /// Everything an operator can decide, checked. Made by [`crate::config::load`]; `Settings::default()` is what a server
 /// without file, environment and flags gets.

@@ -1,22 +1,37 @@
-//! A value that must not be seen: wiped when dropped, silent in `Debug`.
+//! Values that must never be shown, and digests of values that must never be stored.
 
 use std::fmt;
 
+use aws_lc_rs::{constant_time, digest};
+use serde::{Deserialize, Deserializer, Serialize};
 use zeroize::Zeroize;
 
-/// A value that must not be seen.
+/// A value that no log, error or `Debug` shows and that is wiped when dropped.
+///
+/// Reading it is spelt [`Secret::expose`], so that every place that does can be found.
 #[derive(Clone)]
 pub struct Secret<T: Zeroize>(T);
 
 impl<T: Zeroize> Secret<T> {
-    /// Takes it in.
-    pub fn new(value: T) -> Self {
+    /// Takes the value into keeping.
+    pub const fn new(value: T) -> Self {
         Self(value)
     }
 
-    /// Shows it to who must have it.
-    pub fn expose(&self) -> &T {
+    /// The value itself.
+    pub const fn expose(&self) -> &T {
         &self.0
+    }
+
+    /// The value, to be filled in place.
+    pub const fn expose_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<T: Zeroize> Drop for Secret<T> {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 
@@ -26,8 +41,82 @@ impl<T: Zeroize> fmt::Debug for Secret<T> {
     }
 }
 
-impl<T: Zeroize> Drop for Secret<T> {
-    fn drop(&mut self) {
-        self.0.zeroize();
+impl<'de> Deserialize<'de> for Secret<String> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from).map(Self)
+    }
+}
+
+/// What the store keeps of a secret: SHA-256 of a purpose, a zero byte and the secret.
+///
+/// The purpose makes a value good for one use only: the digest of a reset token is not found among refresh tokens.
+/// Only for secrets of full entropy; passwords go through [`super::HashPool`].
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// SHA-256(`purpose` || 0x00 || `data`). A purpose holds no zero byte, so the join is unambiguous.
+    pub fn of(purpose: &'static str, data: &[u8]) -> Self {
+        debug_assert!(!purpose.as_bytes().contains(&0), "a purpose holds no zero byte");
+        let mut hash = digest::Context::new(&digest::SHA256);
+        hash.update(purpose.as_bytes());
+        hash.update(&[0]);
+        hash.update(data);
+        Self(hash.finish().as_ref().try_into().expect("SHA-256 yields 32 bytes"))
+    }
+
+    /// A digest read back from an index key.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes, for an index key.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl PartialEq for Digest {
+    /// In constant time.
+    fn eq(&self, other: &Self) -> bool {
+        constant_time::verify_slices_are_equal(&self.0, &other.0).is_ok()
+    }
+}
+
+impl Eq for Digest {}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[digest]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_secret_nor_digest_is_shown() {
+        let secret: Secret<String> = serde_json::from_str("\"hunter2\"").unwrap();
+        assert_eq!(secret.expose(), "hunter2");
+        assert_eq!(format!("{secret:?} {:?}", Digest::of("test", b"x")), "[secret] [digest]");
+    }
+
+    #[test]
+    fn a_digest_is_of_its_purpose_and_its_data() {
+        assert_eq!(Digest::of("a", b"x"), Digest::of("a", b"x"));
+        assert_ne!(Digest::of("a", b"x"), Digest::of("b", b"x"));
+        assert_ne!(Digest::of("a", b"x"), Digest::of("a", b"y"));
+        assert_ne!(Digest::of("a", b"bx"), Digest::of("ab", b"x"));
+        let direct = digest::digest(&digest::SHA256, b"a\0x");
+        assert_eq!(Digest::of("a", b"x").as_bytes(), direct.as_ref());
+    }
+
+    #[test]
+    fn a_digest_survives_the_store_in_32_bytes() {
+        let digest = Digest::of("a", b"x");
+        let bytes = postcard::to_allocvec(&digest).unwrap();
+        assert_eq!(bytes, digest.as_bytes());
+        assert_eq!(postcard::from_bytes::<Digest>(&bytes).unwrap(), Digest::from_bytes(*digest.as_bytes()));
     }
 }

@@ -24,7 +24,7 @@ use super::{cors, published};
 use crate::auth::projects::Selector;
 use crate::auth::{Client, Ctx, Error, Project, ProjectSettings, Projects, RequestId};
 use crate::dialect::{Dialect, Trouble};
-use crate::net::{ClientAddress, Peer};
+use crate::net::{ClientAddress, Peer, Trust};
 
 /// The one way in for requests from outside.
 #[derive(Clone, Debug)]

@@ -10,9 +10,10 @@ use crate::auth::Project;
 
 /// The document at `path`, if that is one of ours: `/.well-known/jwks.json` (RFC 7517) or `/.well-known/paserk.json`.
 pub(super) fn document(method: &Method, path: &str, project: &Project) -> Option<Response> {
+    let now = project.env().now();
     let keys = match path {
-        JWKS => project.keys().jwks(),
-        PASERK => project.keys().paserk(),
+        JWKS => project.keys().jwks(now),
+        PASERK => project.keys().paserk(now),
         _ => return None,
     };
     if method != Method::GET && method != Method::HEAD {

@@ -22,8 +22,7 @@ use axum::routing::{get, post};
 
 use super::Trouble;
 use crate::auth::attempts::retry_after_secs;
-use crate::auth::{ProjectSettings, Rules, TokenFormat};
-use crate::config::settings;
+use crate::auth::{ProjectSettings, Rules};
 
 /// The largest body taken, in bytes: no field of the contract needs more than a few KiB.
 pub const BODY_LIMIT: usize = 64 * 1024;
@@ -51,11 +50,7 @@ pub fn routes(path: &str) -> Router {
 
 /// What this dialect does its own way.
 pub fn rules(settings: &ProjectSettings) -> Rules {
-    let token_format = match settings.noma.token_format {
-        settings::TokenFormat::Paseto => TokenFormat::Paseto,
-        settings::TokenFormat::Jwt => TokenFormat::Jwt,
-    };
-    Rules { token_format }
+    Rules { token_format: settings.noma.token_format }
 }
 
 /// The reply to what went wrong before a handler was reached.
