@@ -1,7 +1,7 @@
 //! Keystead: an auth server in one file.
-pub mod env;
-pub mod store;
-pub mod crypto;
-pub mod token;
 pub mod config;
+pub mod crypto;
+pub mod env;
 pub mod net;
+pub mod store;
+pub mod token;
