@@ -1,6 +1,7 @@
 //! Request and answer bodies that may not stall.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -69,11 +70,34 @@ impl hyper::body::Body for Arriving {
     }
 }
 
+/// Answers are handed to HTTP/2 in pieces of this size at most, so that progress shows.
+const PIECE: usize = 64 * 1024;
+
 /// The body of an answer, which keeps its request open until the client has taken it.
 pub(super) struct Answer {
-    pub(super) body: Body,
+    body: Body,
     /// None where the request was refused without being counted in.
-    pub(super) request: Option<OpenRequest>,
+    request: Option<Arc<OpenRequest>>,
+    /// HTTP/2 takes a piece before the client has room for it; the piece itself then keeps the request open.
+    http2: bool,
+    /// What is left of a piece that was too large.
+    rest: Bytes,
+}
+
+impl Answer {
+    pub(super) fn new(body: Body, request: OpenRequest, http2: bool) -> Self {
+        Self { body, request: Some(Arc::new(request)), http2, rest: Bytes::new() }
+    }
+
+    pub(super) fn empty() -> Self {
+        Self { body: Body::empty(), request: None, http2: false, rest: Bytes::new() }
+    }
+
+    fn piece(&mut self, mut data: Bytes) -> Bytes {
+        let Some(request) = self.request.as_ref().filter(|_| self.http2) else { return data };
+        self.rest = data.split_off(data.len().min(PIECE));
+        Bytes::from_owner(Piece { data, request: request.clone() })
+    }
 }
 
 impl hyper::body::Body for Answer {
@@ -81,18 +105,44 @@ impl hyper::body::Body for Answer {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if let Some(request) = &mut self.request {
+        let frame = match std::mem::take(&mut self.rest) {
+            rest if rest.is_empty() => ready!(Pin::new(&mut self.body).poll_frame(cx)),
+            rest => Some(Ok(Frame::data(rest))),
+        };
+        if let Some(request) = &self.request {
             request.has_moved();
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(|data| self.piece(data)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (mut hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint.set_lower(hint.lower().saturating_add(rest));
+        hint
+    }
+}
+
+/// Bytes on their way to the client. The HTTP/2 library drops them when they are written.
+struct Piece {
+    data: Bytes,
+    request: Arc<OpenRequest>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.request.has_moved();
     }
 }

@@ -134,7 +134,8 @@ impl Pulse {
 pub(super) struct OpenRequest {
     pulse: Arc<Pulse>,
     _place: RequestPlace,
-    answer: Option<u64>,
+    /// The age class of the answer's last progress, plus one; zero while there is no answer.
+    answer: AtomicU64,
 }
 
 impl OpenRequest {
@@ -142,21 +143,20 @@ impl OpenRequest {
         pulse.requests.fetch_add(1, Relaxed);
         pulse.had_request.store(true, Relaxed);
         pulse.head_since.store(0, Relaxed);
-        Self { pulse, _place: place, answer: None }
+        Self { pulse, _place: place, answer: AtomicU64::new(0) }
     }
 
     /// The answer is ready, or some of it was taken.
-    pub(super) fn has_moved(&mut self) {
+    pub(super) fn has_moved(&self) {
         let class = self.pulse.now() / self.pulse.class;
-        if self.answer != Some(class) {
+        if self.answer.load(Relaxed) != class + 1 {
             self.pulse.answer_class(class).fetch_add(1, Relaxed);
-            self.leave_class();
-            self.answer = Some(class);
+            self.leave(self.answer.swap(class + 1, Relaxed));
         }
     }
 
-    fn leave_class(&mut self) {
-        if let Some(class) = self.answer.take() {
+    fn leave(&self, marked: u64) {
+        if let Some(class) = marked.checked_sub(1) {
             self.pulse.answer_class(class).fetch_sub(1, Relaxed);
         }
     }
@@ -164,7 +164,7 @@ impl OpenRequest {
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        self.leave_class();
+        self.leave(self.answer.load(Relaxed));
         self.pulse.idle_since.store(self.pulse.now(), Relaxed);
         self.pulse.head_since.store(0, Relaxed);
         self.pulse.requests.fetch_sub(1, Relaxed);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::header::RETRY_AFTER;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -295,6 +295,7 @@ where
     S::Future: Send + 'static,
 {
     fn enter(&self, request: Request<Incoming>) -> impl Future<Output = Result<Response<Answer>, Infallible>> + use<S> {
+        let http2 = request.version() == Version::HTTP_2;
         let entered = self.check(&request).map(|open| {
             let grace = self.limits.stall;
             let mut request = request.map(|body| arriving(body, grace));
@@ -306,10 +307,10 @@ where
         });
         async move {
             match entered {
-                Ok((mut open, answer)) => {
+                Ok((open, answer)) => {
                     let answer = answer.await?;
                     open.has_moved();
-                    Ok(answer.map(|body| Answer { body, request: Some(open) }))
+                    Ok(answer.map(|body| Answer::new(body, open, http2)))
                 }
                 Err(status) => Ok(refuse(status)),
             }
@@ -326,7 +327,7 @@ where
 }
 
 fn refuse(status: StatusCode) -> Response<Answer> {
-    let mut response = Response::new(Answer { body: Body::empty(), request: None });
+    let mut response = Response::new(Answer::empty());
     *response.status_mut() = status;
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
