@@ -1,0 +1,148 @@
+//! Request and answer bodies that may not stall.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::BoxError;
+use axum::body::Body;
+use bytes::Bytes;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::pulse::OpenRequest;
+
+/// A body must arrive at this rate at least, beyond the time it is given in any case.
+const LEAST_BYTES_PER_SECOND: u64 = 1024;
+
+/// The request's body did not arrive in time. It is found in the chain of sources of the error that reading it gives.
+#[derive(Debug, thiserror::Error)]
+#[error("the request's body took too long")]
+pub struct BodyTooSlow;
+
+/// The body of a request that must arrive within `grace` and a second for each KiB.
+pub(super) fn arriving(incoming: Incoming, grace: Duration) -> Body {
+    if incoming.is_end_stream() {
+        return Body::empty();
+    }
+    Body::new(Arriving { incoming, grace, received: 0, awaited: None })
+}
+
+struct Arriving {
+    incoming: Incoming,
+    grace: Duration,
+    received: u64,
+    /// Since the first time it was waited for.
+    awaited: Option<(Instant, Pin<Box<Sleep>>)>,
+}
+
+impl hyper::body::Body for Arriving {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        if let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) {
+            let data = frame.as_ref().and_then(|f| f.as_ref().ok()).and_then(Frame::data_ref);
+            this.received = this.received.saturating_add(data.map_or(0, |data| data.len() as u64));
+            return Poll::Ready(frame.map(|f| f.map_err(Into::into)));
+        }
+        let grace = this.grace;
+        let (since, timer) = this.awaited.get_or_insert_with(|| {
+            let now = Instant::now();
+            (now, Box::pin(sleep_until(now + grace)))
+        });
+        let deadline = *since + this.grace + Duration::from_secs(this.received / LEAST_BYTES_PER_SECOND);
+        if timer.deadline() < deadline {
+            timer.as_mut().reset(deadline);
+        }
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Some(Err(BodyTooSlow.into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+/// Answers are handed to HTTP/2 in pieces of this size at most, so that progress shows.
+const PIECE: usize = 64 * 1024;
+
+/// The body of an answer, which keeps its request open until the client has taken it.
+pub(super) struct Answer {
+    body: Body,
+    /// None where the request was refused without being counted in.
+    request: Option<Arc<OpenRequest>>,
+    /// HTTP/2 takes a piece before the client has room for it; the piece itself then keeps the request open.
+    http2: bool,
+    /// What is left of a piece that was too large.
+    rest: Bytes,
+}
+
+impl Answer {
+    pub(super) fn new(body: Body, request: OpenRequest, http2: bool) -> Self {
+        Self { body, request: Some(Arc::new(request)), http2, rest: Bytes::new() }
+    }
+
+    pub(super) fn empty() -> Self {
+        Self { body: Body::empty(), request: None, http2: false, rest: Bytes::new() }
+    }
+
+    fn piece(&mut self, mut data: Bytes) -> Bytes {
+        let Some(request) = self.request.as_ref().filter(|_| self.http2) else { return data };
+        self.rest = data.split_off(data.len().min(PIECE));
+        Bytes::from_owner(Piece { data, request: request.clone() })
+    }
+}
+
+impl hyper::body::Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = match std::mem::take(&mut self.rest) {
+            rest if rest.is_empty() => ready!(Pin::new(&mut self.body).poll_frame(cx)),
+            rest => Some(Ok(Frame::data(rest))),
+        };
+        if let Some(request) = &self.request {
+            request.has_moved();
+        }
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(|data| self.piece(data)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (mut hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint.set_lower(hint.lower().saturating_add(rest));
+        hint
+    }
+}
+
+/// Bytes on their way to the client. The HTTP/2 library drops them when they are written.
+struct Piece {
+    data: Bytes,
+    request: Arc<OpenRequest>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.request.has_moved();
+    }
+}

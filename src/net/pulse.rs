@@ -1,0 +1,228 @@
+//! What a connection is doing, and when it has done too little for too long.
+//!
+//! Reads, writes, requests and answers leave marks here (an atomic store each); the connection's one timer looks at
+//! them from time to time, so that no timer is set or moved for a request.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use super::limits::{Limits, RequestPlace};
+
+/// The marks. Times are milliseconds since `born`, plus one; zero is never.
+pub(super) struct Pulse {
+    born: Instant,
+    /// Length of an answer's age class, milliseconds.
+    class: u64,
+    requests: AtomicU32,
+    had_request: AtomicBool,
+    idle_since: AtomicU64,
+    head_since: AtomicU64,
+    blocked_since: AtomicU64,
+    /// Answers not yet taken by the client, counted in the age class of their last progress, in a ring. Classes 2 and
+    /// 3 behind the present are too old; the connection is looked at before the ring wraps.
+    answers: [AtomicU32; 4],
+}
+
+/// What to do with a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Look again then.
+    Fine(Instant),
+    /// It is idle: let it go in good form.
+    Idle,
+    /// It stalls: drop it. Says in what.
+    Stalled(&'static str),
+}
+
+impl Pulse {
+    pub(super) fn new(limits: &Limits) -> Arc<Self> {
+        Arc::new(Self {
+            born: Instant::now(),
+            class: millis(limits.stall).max(1),
+            requests: AtomicU32::new(0),
+            had_request: AtomicBool::new(false),
+            idle_since: AtomicU64::new(1),
+            head_since: AtomicU64::new(0),
+            blocked_since: AtomicU64::new(0),
+            answers: Default::default(),
+        })
+    }
+
+    /// The handshake is over; the first request is awaited.
+    pub(super) fn ready(&self) {
+        self.idle_since.store(self.now(), Relaxed);
+        self.head_since.store(0, Relaxed);
+    }
+
+    /// Whether a request ever came.
+    pub(super) fn had_request(&self) -> bool {
+        self.had_request.load(Relaxed)
+    }
+
+    /// Whether a request is being received, answered, or taken by the client.
+    pub(super) fn is_busy(&self) -> bool {
+        self.requests.load(Relaxed) > 0
+    }
+
+    /// Judges the connection. `idle`: how long it may be idle.
+    pub(super) fn verdict(&self, limits: &Limits, http2: bool, idle: Duration) -> Verdict {
+        let now = self.now();
+        let (stall, header_read) = (millis(limits.stall), millis(limits.header_read));
+        let mut next = now + stall.min(header_read).min(millis(idle)).max(1);
+        let mut is_over = |since: u64, limit: u64| {
+            if since != 0 {
+                next = next.min((since + limit).max(now + 1));
+            }
+            since != 0 && now.saturating_sub(since) >= limit
+        };
+        if is_over(self.blocked_since.load(Relaxed), stall) {
+            return Verdict::Stalled("taking what we send");
+        }
+        let class = now / self.class;
+        if [class + 1, class + 2].iter().any(|old| self.answer_class(*old).load(Relaxed) > 0) {
+            return Verdict::Stalled("taking an answer");
+        }
+        if !self.is_busy() {
+            let idle_since = self.idle_since.load(Relaxed);
+            if !self.had_request() && is_over(idle_since, header_read) {
+                return Verdict::Stalled("sending its first request");
+            }
+            // HTTP/2 speaks between requests too; what it reads is no sign of a request.
+            if !http2 && is_over(self.head_since.load(Relaxed), header_read) {
+                return Verdict::Stalled("sending headers");
+            }
+            if is_over(idle_since, millis(idle)) {
+                return Verdict::Idle;
+            }
+        }
+        Verdict::Fine(self.born + Duration::from_millis(next))
+    }
+
+    fn now(&self) -> u64 {
+        millis(self.born.elapsed()) + 1
+    }
+
+    fn answer_class(&self, class: u64) -> &AtomicU32 {
+        &self.answers[usize::try_from(class % 4).expect("a remainder of four")]
+    }
+
+    fn has_read(&self) {
+        if !self.is_busy() && self.head_since.load(Relaxed) == 0 {
+            self.head_since.store(self.now(), Relaxed);
+        }
+    }
+
+    fn has_written<T>(&self, result: Poll<T>) -> Poll<T> {
+        let blocked = self.blocked_since.load(Relaxed) != 0;
+        match (result.is_pending(), blocked) {
+            (true, false) => self.blocked_since.store(self.now(), Relaxed),
+            (false, true) => self.blocked_since.store(0, Relaxed),
+            _ => {}
+        }
+        result
+    }
+}
+
+/// A request, from its headers to the last byte of its answer handed over. Dropped wherever it ends.
+pub(super) struct OpenRequest {
+    pulse: Arc<Pulse>,
+    _place: RequestPlace,
+    /// The age class of the answer's last progress, plus one; zero while there is no answer.
+    answer: AtomicU64,
+}
+
+impl OpenRequest {
+    pub(super) fn new(pulse: Arc<Pulse>, place: RequestPlace) -> Self {
+        pulse.requests.fetch_add(1, Relaxed);
+        pulse.had_request.store(true, Relaxed);
+        pulse.head_since.store(0, Relaxed);
+        Self { pulse, _place: place, answer: AtomicU64::new(0) }
+    }
+
+    /// The answer is ready, or some of it was taken.
+    pub(super) fn has_moved(&self) {
+        let class = self.pulse.now() / self.pulse.class;
+        if self.answer.load(Relaxed) != class + 1 {
+            self.pulse.answer_class(class).fetch_add(1, Relaxed);
+            self.leave(self.answer.swap(class + 1, Relaxed));
+        }
+    }
+
+    fn leave(&self, marked: u64) {
+        if let Some(class) = marked.checked_sub(1) {
+            self.pulse.answer_class(class).fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        self.leave(self.answer.load(Relaxed));
+        self.pulse.idle_since.store(self.pulse.now(), Relaxed);
+        self.pulse.head_since.store(0, Relaxed);
+        self.pulse.requests.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A stream that leaves its marks.
+pub(super) struct Watched<T> {
+    stream: T,
+    pulse: Arc<Pulse>,
+}
+
+impl<T> Watched<T> {
+    pub(super) fn new(stream: T, pulse: Arc<Pulse>) -> Self {
+        Self { stream, pulse }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.pulse.has_read();
+        }
+        result
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, data);
+        self.pulse.has_written(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, data);
+        self.pulse.has_written(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    // A century is forever, and leaves room to add.
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX).min(100 * 365 * 86_400_000)
+}

@@ -1,0 +1,336 @@
+//! The accept loop and the life of one connection.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tower::{Service, ServiceExt};
+
+use super::body::{Answer, arriving};
+use super::client_address::PeerAddress;
+use super::limits::{Guest, Guests, Limits};
+use super::listen::Bound;
+use super::pulse::{OpenRequest, Pulse, Verdict, Watched};
+use super::tls::Tls;
+use super::wire::Wire;
+
+/// How long to wait when the system has no descriptor or memory for another connection.
+const BACK_OFF: Duration = Duration::from_millis(50);
+/// How long a client may take to answer an HTTP/2 ping.
+const PONG: Duration = Duration::from_secs(10);
+/// HTTP/2 body bytes a client may send before anyone reads them, for a stream and for the connection.
+const WINDOW: u32 = 64 * 1024;
+/// HTTP/2 answer bytes kept for a stream.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// Request extension: who is at the other end of the socket (not always the client: see `ClientAddress::settle`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The socket's peer.
+    pub address: PeerAddress,
+    /// Whether the connection is TLS.
+    pub tls: bool,
+}
+
+/// Request extension on unix sockets: the user id of the peer's process, as the kernel says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerUid(pub u32);
+
+/// How serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that were cut because they took longer than `Limits::drain`.
+    pub cut: usize,
+}
+
+/// Serves `service` on all `listeners` until `shutdown`, then finishes what was accepted.
+///
+/// Every request carries [`Peer`], and [`PeerUid`] on unix sockets. Its body fails with
+/// [`BodyTooSlow`](super::BodyTooSlow) rather than wait forever. Accept errors never end the loop.
+pub async fn serve<S>(listeners: Vec<Bound>, limits: Limits, service: S, shutdown: impl Future<Output = ()>) -> Drained
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    let limits = Arc::new(limits);
+    let (draining, _) = watch::channel(false);
+    let house = House {
+        guests: Guests::new(limits.clone()),
+        places: Arc::new(Semaphore::new(limits.connections)),
+        draining: draining.subscribe(),
+        limits,
+    };
+    let mut tasks = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    let mut turn = 0;
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            Some(ended) = tasks.join_next() => report(ended),
+            (place, wire, tls) = next_connection(&listeners, &house.places, &mut turn) => {
+                let Some(guest) = house.guests.admit(wire.peer()) else {
+                    tracing::debug!(peer = ?wire.peer(), "too many connections from one address");
+                    continue;
+                };
+                tasks.spawn(connection(wire, tls, place, guest, house.clone(), service.clone()));
+            }
+        }
+    }
+    drop(listeners);
+    draining.send_replace(true);
+    let all_done = timeout(house.limits.drain, async {
+        while let Some(ended) = tasks.join_next().await {
+            report(ended);
+        }
+    });
+    let cut = if all_done.await.is_ok() { 0 } else { tasks.len() };
+    tasks.shutdown().await;
+    Drained { cut }
+}
+
+/// What all connections share.
+#[derive(Clone)]
+struct House {
+    limits: Arc<Limits>,
+    guests: Arc<Guests>,
+    places: Arc<Semaphore>,
+    draining: watch::Receiver<bool>,
+}
+
+/// Takes a place first, then accepts: a connection that cannot be served stays in the kernel.
+async fn next_connection(
+    listeners: &[Bound],
+    places: &Arc<Semaphore>,
+    turn: &mut usize,
+) -> (OwnedSemaphorePermit, Wire, Option<Tls>) {
+    let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
+    loop {
+        let accepted = poll_fn(|cx| {
+            // Each listener is first in turn, so that a busy one cannot starve another.
+            for step in 0..listeners.len() {
+                let at = (*turn + step) % listeners.len();
+                if let Poll::Ready(result) = listeners[at].poll_accept(cx) {
+                    *turn = at + 1;
+                    return Poll::Ready(result.map(|wire| (wire, listeners[at].tls().cloned())));
+                }
+            }
+            Poll::Pending
+        });
+        match accepted.await {
+            Ok((wire, tls)) => return (place, wire, tls),
+            Err(error) if is_about_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections for now");
+                sleep(BACK_OFF).await;
+            }
+        }
+    }
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!("a connection ended in a panic");
+    }
+}
+
+async fn connection<S>(
+    wire: Wire,
+    tls: Option<Tls>,
+    place: OwnedSemaphorePermit,
+    guest: Arc<Guest>,
+    house: House,
+    service: S,
+) where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    wire.prepare();
+    let (peer, uid) = (Peer { address: wire.peer(), tls: tls.is_some() }, wire.peer_uid().map(PeerUid));
+    let pulse = Pulse::new(&house.limits);
+    let door = Door { peer, uid, guest, pulse: pulse.clone(), limits: house.limits.clone(), service };
+    let watched = Watched::new(wire, pulse);
+    match tls {
+        None => converse(watched, false, door, house).await,
+        Some(tls) => match timeout(house.limits.handshake, tls.acceptor().accept(watched)).await {
+            Ok(Ok(stream)) => {
+                let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                converse(stream, http2, door, house).await;
+            }
+            Ok(Err(error)) => tracing::debug!(?peer, %error, "handshake failed"),
+            Err(_) => tracing::debug!(?peer, "handshake took too long"),
+        },
+    }
+    drop(place);
+}
+
+/// Speaks HTTP/2 where the handshake chose it, else HTTP/1.1.
+async fn converse<S>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    http2: bool,
+    door: Door<S>,
+    house: House,
+) where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    let (pulse, limits, io) = (door.pulse.clone(), house.limits.clone(), TokioIo::new(stream));
+    pulse.ready();
+    let service = service_fn(move |request| door.enter(request));
+    if http2 {
+        let mut http = http2::Builder::new(TokioExecutor::new());
+        http.timer(TokioTimer::new())
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .max_concurrent_streams(limits.http2_streams)
+            .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+            .max_send_buf_size(SEND_BUFFER)
+            .keep_alive_interval(limits.ping)
+            .keep_alive_timeout(PONG);
+        let conversation = pin!(http.serve_connection(io, service));
+        watch_over(conversation, |c| c.graceful_shutdown(), &pulse, true, house).await;
+    } else {
+        let mut http = http1::Builder::new();
+        http.max_buf_size(limits.header_bytes.max(8192));
+        let conversation = pin!(http.serve_connection(io, service));
+        watch_over(conversation, |c| c.graceful_shutdown(), &pulse, false, house).await;
+    }
+}
+
+/// Drives a conversation to its end, or ends it when it stalls, idles, or the server stops.
+async fn watch_over<C>(
+    mut conversation: Pin<&mut C>,
+    ask_to_end: impl Fn(Pin<&mut C>),
+    pulse: &Pulse,
+    http2: bool,
+    mut house: House,
+) where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let limits = house.limits.clone();
+    // Reading one mark early costs nothing; reading late would stretch the shortest limit.
+    let mut timer = pin!(sleep_until(Instant::now() + limits.header_read.min(limits.stall)));
+    let mut drain_at: Option<Instant> = None;
+    let mut asked_at: Option<Instant> = None;
+    loop {
+        tokio::select! {
+            biased;
+            ended = conversation.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended");
+                }
+                return;
+            }
+            () = timer.as_mut() => {}
+            _ = house.draining.wait_for(|draining| *draining), if drain_at.is_none() => {
+                // A connection that is new may have its first request on the way: it was accepted.
+                let wait = if pulse.had_request() { Duration::ZERO } else { limits.linger };
+                drain_at = Some(Instant::now() + wait);
+            }
+        }
+        let now = Instant::now();
+        if asked_at.is_some_and(|asked| now >= asked + limits.linger) && !pulse.is_busy() {
+            return;
+        }
+        let crowded = house.places.available_permits() < limits.connections / 4;
+        let idle = if crowded { limits.idle.min(limits.header_read) } else { limits.idle };
+        let verdict = pulse.verdict(&limits, http2, idle);
+        let mut next = match verdict {
+            Verdict::Stalled(at) => {
+                tracing::debug!(at, "connection stalled");
+                return;
+            }
+            Verdict::Fine(next) => next,
+            Verdict::Idle => now + limits.linger,
+        };
+        let drain = drain_at.is_some_and(|at| now >= at);
+        if asked_at.is_none() && (drain || verdict == Verdict::Idle) {
+            ask_to_end(conversation.as_mut());
+            asked_at = Some(now);
+        }
+        if asked_at.is_some() {
+            next = next.min(now + limits.linger);
+        } else if let Some(at) = drain_at {
+            next = next.min(at);
+        }
+        timer.as_mut().reset(next);
+    }
+}
+
+/// Where requests of one connection enter.
+struct Door<S> {
+    peer: Peer,
+    uid: Option<PeerUid>,
+    guest: Arc<Guest>,
+    pulse: Arc<Pulse>,
+    limits: Arc<Limits>,
+    service: S,
+}
+
+impl<S> Door<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    fn enter(&self, request: Request<Incoming>) -> impl Future<Output = Result<Response<Answer>, Infallible>> + use<S> {
+        let http2 = request.version() == Version::HTTP_2;
+        let entered = self.check(&request).map(|open| {
+            let grace = self.limits.stall;
+            let mut request = request.map(|body| arriving(body, grace));
+            request.extensions_mut().insert(self.peer);
+            if let Some(uid) = self.uid {
+                request.extensions_mut().insert(uid);
+            }
+            (open, self.service.clone().oneshot(request))
+        });
+        async move {
+            match entered {
+                Ok((open, answer)) => {
+                    let answer = answer.await?;
+                    open.has_moved();
+                    Ok(answer.map(|body| Answer::new(body, open, http2)))
+                }
+                Err(status) => Ok(refuse(status)),
+            }
+        }
+    }
+
+    fn check(&self, request: &Request<Incoming>) -> Result<OpenRequest, StatusCode> {
+        if request.headers().len() > self.limits.headers {
+            return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        }
+        let place = self.guest.request().ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
+        Ok(OpenRequest::new(self.pulse.clone(), place))
+    }
+}
+
+fn refuse(status: StatusCode) -> Response<Answer> {
+    let mut response = Response::new(Answer::empty());
+    *response.status_mut() = status;
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
