@@ -1,7 +1,11 @@
 //! Keystead: an auth server in one file.
+pub mod auth;
 pub mod config;
 pub mod crypto;
+pub mod data;
+pub mod dialect;
 pub mod env;
+pub mod http;
 pub mod net;
 pub mod store;
 pub mod token;

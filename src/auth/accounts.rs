@@ -201,7 +201,7 @@ pub fn list_sessions(
 ) -> Result<Vec<Session>, Error> {
     let user = who.map(|who| show(project, who)).transpose()?;
     project.store().read(|r| {
-        let all = match user {
+        let all = match &user {
             Some(user) => {
                 let mut own = Vec::new();
                 for id in sessions::of_user(r, user.id)? {

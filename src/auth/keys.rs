@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::project::Shared;
 use super::{Error, Project};
-use crate::crypto::Secret;
 use crate::data::project::{self as rows, SealedKey};
 use crate::env::Timestamp;
 use crate::token::KeyRecord;
@@ -29,13 +28,7 @@ pub struct KeyView {
 /// # Errors
 /// Only the store's.
 pub fn list(project: &Project) -> Result<Vec<KeyView>, Error> {
-    let keys = project.store().read(|r| Ok::<_, Error>(rows::signing_keys(r)?))?;
-    keys.iter()
-        .map(|key| {
-            let record = unseal(project.shared(), project.id(), key)?;
-            Ok(KeyView { id: key.id, kid: record.kid(), created_at: key.created_at, retires_at: key.retires_at })
-        })
-        .collect()
+    read(project)?.iter().map(view).collect()
 }
 
 /// Makes a new key that signs from now on. The ones before it verify for `overlap` longer (at least as long as a token
@@ -44,53 +37,54 @@ pub fn list(project: &Project) -> Result<Vec<KeyView>, Error> {
 /// # Errors
 /// Only the store's.
 pub async fn rotate(project: &Project, now: Timestamp, overlap: Duration) -> Result<KeyView, Error> {
-    let key = new_signing_key(project.shared(), project.id(), now);
-    let new = key.clone();
+    let shared = project.shared();
+    let until = now.plus(overlap);
+    let new = KeyRecord::generate(&shared.env, now);
+    let (mut kept, mut gone) = (vec![seal(shared, project.id(), &new)], Vec::new());
+    for old in read(project)? {
+        match old.retires_at {
+            Some(at) if at <= now => gone.push(old.id),
+            Some(at) if at <= until => {}
+            _ => kept.push(seal(shared, project.id(), &KeyRecord { retires_at: Some(until), ..old })),
+        }
+    }
     project
         .store()
         .write(move |w| {
-            let until = now.plus(overlap);
-            for mut old in rows::signing_keys(w)? {
-                match old.retires_at {
-                    Some(at) if at <= now => rows::remove_signing_key(w, old.id)?,
-                    Some(at) if at <= until => {}
-                    _ => {
-                        old.retires_at = Some(until);
-                        rows::put_signing_key(w, &old)?;
-                    }
-                }
+            for key in &kept {
+                rows::put_signing_key(w, key)?;
             }
-            rows::put_signing_key(w, &new)?;
+            for &id in &gone {
+                rows::remove_signing_key(w, id)?;
+            }
             Ok::<_, Error>(())
         })
         .await?;
-    project.reload_keys(now)?;
-    let record = unseal(project.shared(), project.id(), &key)?;
-    Ok(KeyView { id: key.id, kid: record.kid(), created_at: key.created_at, retires_at: None })
+    project.reload_keys()?;
+    view(&new)
 }
 
-/// A fresh Ed25519 key, sealed.
+/// A fresh signing key, sealed.
 pub(crate) fn new_signing_key(shared: &Shared, project: Uuid, now: Timestamp) -> SealedKey {
-    let id = shared.env.new_id(now);
-    let seed = Secret::new(shared.env.random::<32>());
-    let sealed = shared.master.seal(&shared.env, &context(project, id), seed.expose());
-    SealedKey { id, sealed, created_at: now, retires_at: None }
+    seal(shared, project, &KeyRecord::generate(&shared.env, now))
 }
 
 /// The key in a row.
 pub(crate) fn unseal(shared: &Shared, project: Uuid, key: &SealedKey) -> Result<KeyRecord, Error> {
-    let plain = shared
-        .master
-        .open(&context(project, key.id), &key.sealed)
-        .map_err(|_| Error::Internal("a signing key is sealed under another master key".into()))?;
-    let seed: [u8; 32] = plain
-        .expose()
-        .as_slice()
-        .try_into()
-        .map_err(|_| Error::Internal("a signing key of the wrong length".into()))?;
-    Ok(KeyRecord { id: key.id, seed: Secret::new(seed), created_at: key.created_at, retires_at: key.retires_at })
+    KeyRecord::unseal(&shared.master, project, key.id, &key.sealed)
+        .map_err(|error| Error::Internal(format!("signing key {}: {error}", key.id)))
 }
 
-fn context(project: Uuid, key: Uuid) -> String {
-    format!("keystead/signing-key/{project}/{key}")
+fn seal(shared: &Shared, project: Uuid, record: &KeyRecord) -> SealedKey {
+    SealedKey { id: record.id, sealed: record.seal(&shared.master, &shared.env, project) }
+}
+
+fn read(project: &Project) -> Result<Vec<KeyRecord>, Error> {
+    let rows = project.store().read(|r| Ok::<_, Error>(rows::signing_keys(r)?))?;
+    rows.iter().map(|key| unseal(project.shared(), project.id(), key)).collect()
+}
+
+fn view(record: &KeyRecord) -> Result<KeyView, Error> {
+    let kid = record.kid().ok_or_else(|| Error::Internal("a signing key is damaged".into()))?;
+    Ok(KeyView { id: record.id, kid, created_at: record.created_at, retires_at: record.retires_at })
 }

@@ -155,10 +155,11 @@ impl Project {
     }
 
     /// Takes over the signing keys the store holds now.
-    pub(crate) fn reload_keys(&self, now: Timestamp) -> Result<(), Error> {
+    pub(crate) fn reload_keys(&self) -> Result<(), Error> {
         let signing = self.store.read(|r| Ok::<_, Error>(rows::signing_keys(r)?))?;
-        let live: Vec<_> = signing.into_iter().filter(|key| key.retires_at.is_none_or(|at| now < at)).collect();
-        self.keys.store(Arc::new(open_ring(&self.shared, self.id(), &live)?));
+        self.keys.store(Arc::new(open_ring(&self.shared, self.id(), &signing)?));
+        // What the old ring verified is judged again.
+        self.verified.clear();
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::crypto::Secret;
+pub use crate::token::TokenFormat;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -209,15 +210,6 @@ impl Default for Noma {
     fn default() -> Self {
         Self { enabled: true, path: "/api/auth".into(), token_format: TokenFormat::Paseto }
     }
-}
-
-/// How access tokens are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenFormat {
-    /// PASETO v4.public.
-    Paseto,
-    /// JWT.
-    Jwt,
 }
 
 /// `[project.SLUG.nora]`: the Nora dialect.

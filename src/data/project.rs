@@ -27,12 +27,8 @@ impl Record for ProjectRecord {}
 pub struct SealedKey {
     /// Its id.
     pub id: Uuid,
-    /// The sealed seed.
+    /// Seed, age and end, sealed.
     pub sealed: Vec<u8>,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// From when on nothing signed by it is accepted; `None` for the key that signs.
-    pub retires_at: Option<Timestamp>,
 }
 
 impl Record for SealedKey {}

@@ -13,8 +13,6 @@ use axum::http::header::{CACHE_CONTROL, HOST, ORIGIN, USER_AGENT};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
-use hyper::body::Incoming;
-use ipnet::IpNet;
 use serde_json::json;
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -33,9 +31,7 @@ pub struct Entry(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     projects: Arc<Projects>,
-    trusted_proxies: Vec<IpNet>,
-    /// Peers on unix sockets are believed what they say of the client.
-    trust_unix_peers: bool,
+    trust: Trust,
     /// Routers by dialect and mount path; most projects share one.
     routers: ArcSwap<HashMap<(Dialect, String), Router>>,
     first_request: u64,
@@ -43,14 +39,13 @@ struct Inner {
 }
 
 impl Entry {
-    /// An entry to `projects`.
-    pub fn new(projects: Arc<Projects>, trusted_proxies: Vec<IpNet>, trust_unix_peers: bool) -> Self {
+    /// An entry to `projects`, for clients whose address `trust` settles.
+    pub fn new(projects: Arc<Projects>, trust: Trust) -> Self {
         // Only a name for log lines: unpredictable starts keep two runs apart.
         let first_request = u64::from_be_bytes(projects.shared().env.random());
         Self(Arc::new(Inner {
             projects,
-            trusted_proxies,
-            trust_unix_peers,
+            trust,
             routers: ArcSwap::default(),
             first_request,
             requests: AtomicU64::new(0),
@@ -58,10 +53,10 @@ impl Entry {
     }
 
     /// Answers a request.
-    pub async fn handle(self, request: Request<Incoming>) -> Result<Response, Infallible> {
+    pub async fn handle(self, request: Request<Body>) -> Result<Response, Infallible> {
         let count = self.0.requests.fetch_add(1, Ordering::Relaxed);
         let id = RequestId(self.0.first_request.wrapping_add(count));
-        let mut reply = self.answer(request.map(Body::new), id).await;
+        let mut reply = self.answer(request, id).await;
         let headers = reply.headers_mut();
         if let Ok(value) = HeaderValue::try_from(id.to_string()) {
             headers.insert(X_REQUEST_ID, value);
@@ -202,10 +197,8 @@ impl Entry {
     fn client(&self, request: &Request<Body>) -> Client {
         let peer = request.extensions().get::<Peer>();
         let address = match peer {
-            Some(peer) => {
-                ClientAddress::settle(peer, request.headers(), &self.0.trusted_proxies, self.0.trust_unix_peers)
-            }
-            None => ClientAddress::of(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            Some(peer) => ClientAddress::settle(peer.address, request.headers(), &self.0.trust),
+            None => ClientAddress::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         };
         // Only kept with a session, which only a change begins.
         let agent = match *request.method() {

@@ -3,6 +3,7 @@
 use thiserror::Error;
 use uuid::Uuid;
 
+use super::keys::SigningKey;
 use crate::crypto::{MasterKey, SealError, Secret};
 use crate::env::{Env, Timestamp};
 
@@ -39,6 +40,11 @@ impl KeyRecord {
     /// A fresh key that may sign from now on.
     pub fn generate(env: &Env, now: Timestamp) -> Self {
         Self { id: env.new_id(now), seed: Secret::new(env.random()), created_at: now, retires_at: None }
+    }
+
+    /// The id published with it (PASERK `k4.pid`), the `kid` of its tokens; `None` when the seed is no Ed25519 key.
+    pub fn kid(&self) -> Option<String> {
+        SigningKey::new(self).map(|key| key.id)
     }
 
     /// The record sealed for its place; its id is the store's key.
