@@ -1,1 +1,32 @@
 //! Access tokens, their signing keys, and the opaque values: refresh tokens, one-time secrets, API keys.
+//!
+//! An access token is PASETO v4.public or a JWT (EdDSA), both over the same Ed25519 keys of one project, and carries
+//! `"use":"access"`. The two never meet: PASETO signs its pre-authentication encoding, which begins with the byte 0x04,
+//! a JWT its own text, which begins with `ey`. The opaque values are told apart by form, by the purpose in their digest
+//! and, for refresh tokens, by a tag under a key of their project.
+//!
+//! Everything that parses takes any text, does no work beyond a bounded length and never panics.
+
+mod api_key;
+mod cache;
+mod claims;
+mod jwt;
+mod keys;
+mod one_time;
+mod paseto;
+mod record;
+mod refresh;
+mod ring;
+
+use base64::engine::general_purpose::{GeneralPurpose, URL_SAFE_NO_PAD};
+
+pub use api_key::ApiKey;
+pub use cache::VerifiedCache;
+pub use claims::{AccessClaims, Rejected, TokenFormat};
+pub use one_time::OneTimeSecret;
+pub use record::{KeyRecord, UnsealError};
+pub use refresh::{RefreshKey, RefreshToken};
+pub use ring::{KeyRing, RingError};
+
+/// RFC 4648 section 5. It decodes canonical text only: no padding, no stray bits after the last byte.
+const BASE64URL: GeneralPurpose = URL_SAFE_NO_PAD;
