@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use crate::config::{Declared, ProjectSettings};
 use crate::crypto::Secret;
+pub use crate::net::ListenAddress;
 
 /// Everything an operator can decide, checked. Made by [`crate::config::load`]; `Settings::default()` is what a server
 /// without file, environment and flags gets.
@@ -76,41 +77,6 @@ impl Default for Listen {
             trusted_proxies: Vec::new(),
             max_connections: 1024,
             behind_proxy: false,
-        }
-    }
-}
-
-/// One place to listen at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ListenAddress {
-    /// A name or an IP address (IPv6 without brackets) and a port; port 0 lets the system choose.
-    Tcp {
-        /// What to resolve or bind.
-        host: String,
-        /// 0: any free one.
-        port: u16,
-    },
-    /// A socket file.
-    Unix(PathBuf),
-}
-
-impl ListenAddress {
-    /// Whether only this machine can reach it: a loopback address, `localhost` or a unix socket.
-    pub fn is_local(&self) -> bool {
-        match self {
-            Self::Tcp { host, .. } => is_loopback_host(host),
-            Self::Unix(_) => true,
-        }
-    }
-}
-
-/// The form it is written in: `host:port`, `[::1]:port`, `unix:/path`.
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }

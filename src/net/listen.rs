@@ -30,6 +30,16 @@ pub enum ListenAddress {
     Unix(PathBuf),
 }
 
+impl ListenAddress {
+    /// Whether only this machine can reach it: a loopback address, `localhost` or a unix socket.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp { host, .. } => host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
 /// Text that is not a listener's address.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected \"host:port\", \"[::1]:port\" or \"unix:/path\"")]
