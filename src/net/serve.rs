@@ -172,27 +172,40 @@ async fn connection<S>(
     let pulse = Pulse::new(&house.limits);
     let door = Door { peer, uid, guest, pulse: pulse.clone(), limits: house.limits.clone(), service };
     let watched = Watched::new(wire, pulse);
-    match tls {
-        None => converse(watched, false, door, house).await,
-        Some(tls) => match timeout(house.limits.handshake, tls.acceptor().accept(watched)).await {
+    // What only the handshake needs lies in a box of its own, given back before the conversation, which may last.
+    let conversation = match tls {
+        None => Some(converse(watched, false, door, house)),
+        Some(tls) => match Box::pin(timeout(house.limits.handshake, tls.acceptor().accept(watched))).await {
             Ok(Ok(stream)) => {
                 let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                converse(stream, http2, door, house).await;
+                Some(converse(stream, http2, door, house))
             }
-            Ok(Err(error)) => tracing::debug!(?peer, %error, "handshake failed"),
-            Err(_) => tracing::debug!(?peer, "handshake took too long"),
+            Ok(Err(error)) => {
+                tracing::debug!(?peer, %error, "handshake failed");
+                None
+            }
+            Err(_) => {
+                tracing::debug!(?peer, "handshake took too long");
+                None
+            }
         },
+    };
+    if let Some(conversation) = conversation {
+        conversation.await;
     }
     drop(place);
 }
 
 /// Speaks HTTP/2 where the handshake chose it, else HTTP/1.1.
-async fn converse<S>(
+///
+/// Not an async function, whose state would hold each of its values twice for as long as the connection lives.
+fn converse<S>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     http2: bool,
     door: Door<S>,
     house: House,
-) where
+) -> Pin<Box<dyn Future<Output = ()> + Send>>
+where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
@@ -209,29 +222,29 @@ async fn converse<S>(
             .max_send_buf_size(SEND_BUFFER)
             .keep_alive_interval(limits.ping)
             .keep_alive_timeout(PONG);
-        let conversation = pin!(http.serve_connection(io, service));
-        watch_over(conversation, |c| c.graceful_shutdown(), &pulse, true, house).await;
+        let conversation = Box::pin(http.serve_connection(io, service));
+        Box::pin(watch_over(conversation, |c| c.graceful_shutdown(), pulse, true, house))
     } else {
         let mut http = http1::Builder::new();
         http.max_buf_size(limits.header_bytes.max(8192));
-        let conversation = pin!(http.serve_connection(io, service));
-        watch_over(conversation, |c| c.graceful_shutdown(), &pulse, false, house).await;
+        let conversation = Box::pin(http.serve_connection(io, service));
+        Box::pin(watch_over(conversation, |c| c.graceful_shutdown(), pulse, false, house))
     }
 }
 
 /// Drives a conversation to its end, or ends it when it stalls, idles, or the server stops.
 async fn watch_over<C>(
-    mut conversation: Pin<&mut C>,
+    mut conversation: Pin<Box<C>>,
     ask_to_end: impl Fn(Pin<&mut C>),
-    pulse: &Pulse,
+    pulse: Arc<Pulse>,
     http2: bool,
     mut house: House,
 ) where
     C: Future<Output = hyper::Result<()>>,
 {
     let limits = house.limits.clone();
-    // Reading one mark early costs nothing; reading late would stretch the shortest limit.
-    let mut timer = pin!(sleep_until(Instant::now() + limits.header_read.min(limits.stall)));
+    // Looking early costs nothing; looking late would stretch the shortest limit.
+    let mut timer = pin!(sleep_until(Instant::now() + limits.header_read.min(limits.stall).min(limits.idle)));
     let mut drain_at: Option<Instant> = None;
     let mut asked_at: Option<Instant> = None;
     loop {
