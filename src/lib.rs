@@ -1,4 +1,6 @@
 //! Keystead: an auth server in one file.
+pub mod admin;
+pub mod app;
 pub mod auth;
 pub mod config;
 pub mod crypto;
@@ -8,4 +10,5 @@ pub mod env;
 pub mod http;
 pub mod net;
 pub mod store;
+pub mod testing;
 pub mod token;

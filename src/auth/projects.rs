@@ -24,7 +24,7 @@ pub struct Projects {
     shared: Shared,
     settings: Arc<Settings>,
     /// What links are built from where a project says nothing.
-    default_url: String,
+    default_url: ArcSwap<String>,
     /// Where the catalog is kept; `None` in memory.
     catalog_file: Option<PathBuf>,
     catalog: ArcSwap<Catalog>,
@@ -84,7 +84,7 @@ impl Projects {
             fleet,
             shared,
             settings,
-            default_url,
+            default_url: ArcSwap::from_pointee(default_url),
             catalog_file,
             catalog: ArcSwap::default(),
             open: ArcSwap::default(),
@@ -119,6 +119,13 @@ impl Projects {
     /// The project, when it is open already: the path of nearly every request, without waiting.
     pub fn find_open(&self, selector: Selector<'_>) -> Option<Arc<Project>> {
         self.opened(self.id_of(selector)?)
+    }
+
+    /// What links are built from where neither a project nor the configuration says; for projects opened from now on.
+    pub fn set_default_url(&self, url: &str) {
+        self.default_url.store(Arc::new(url.to_owned()));
+        // Opened again at first use, with the new URL.
+        self.open.store(Arc::default());
     }
 
     /// Whether there is such a project.
@@ -256,7 +263,7 @@ impl Projects {
             .settings
             .project(slug, stored)
             .map_err(|problems| Error::Internal(format!("settings of project {slug}: {problems}")))?;
-        settings.public_url.get_or_insert_with(|| self.default_url.clone());
+        settings.public_url.get_or_insert_with(|| self.default_url.load().to_string());
         Ok(settings)
     }
 

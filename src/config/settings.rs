@@ -1,7 +1,6 @@
 //! The checked, immutable settings of the server: what every other part may rely on without asking again.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 

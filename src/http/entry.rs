@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, HOST, ORIGIN, USER_AGENT};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use serde_json::json;
@@ -73,7 +73,7 @@ impl Entry {
         }
         let headers = request.headers();
         let origin = headers.get(ORIGIN).cloned();
-        let named = self.project_of(&request).await;
+        let named = self.project_of(request.uri(), request.headers()).await;
         if cors::is_preflight(request.method(), headers) {
             return self.preflight(origin.as_ref(), named.ok().as_deref());
         }
@@ -139,16 +139,16 @@ impl Entry {
     }
 
     /// The project a request is for: by header, by host name, or the only one.
-    async fn project_of(&self, request: &Request<Body>) -> Result<Arc<Project>, Trouble> {
+    async fn project_of(&self, uri: &Uri, headers: &HeaderMap) -> Result<Arc<Project>, Trouble> {
         let projects = &self.0.projects;
         let host;
-        let selector = match request.headers().get(PROJECT_ID) {
+        let selector = match headers.get(PROJECT_ID) {
             Some(value) => {
                 let id = value.to_str().ok().and_then(|text| Uuid::try_parse(text.trim()).ok());
                 Selector::Id(id.ok_or(Trouble::UnknownProject)?)
             }
             None => {
-                host = host_of(request);
+                host = host_of(uri, headers);
                 match host.as_deref().map(Selector::Host) {
                     Some(by_host) if projects.knows(by_host) => by_host,
                     _ if projects.count() == 1 => Selector::Only,
@@ -253,11 +253,11 @@ fn unknown(trouble: &Trouble) -> Response {
 }
 
 /// The host name a request is for, lower-case, without port.
-fn host_of(request: &Request<Body>) -> Option<String> {
+fn host_of(uri: &Uri, headers: &HeaderMap) -> Option<String> {
     // HTTP/2 has it in the URI, HTTP/1.1 in the header.
-    let text = match request.uri().host() {
+    let text = match uri.host() {
         Some(host) => host.to_owned(),
-        None => header_host(request.headers())?,
+        None => header_host(headers)?,
     };
     Some(text.trim_end_matches('.').to_ascii_lowercase())
 }

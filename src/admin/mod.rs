@@ -1,0 +1,4 @@
+//! The operator's API.
+use std::sync::Arc;
+/// Routes.
+pub fn routes(_projects: Arc<crate::auth::Projects>) -> axum::Router { axum::Router::new() }

@@ -1,0 +1,56 @@
+//! Why a server does not start, in words for the operator.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::auth;
+use crate::net::{BindError, CertificateFileError, LocalCaError, TlsError};
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another process holds the data directory.
+    #[error(
+        "{} is in use by another keystead process; stop that one, or choose another directory with --data-dir",
+        data_dir.display()
+    )]
+    InUse {
+        /// The directory.
+        data_dir: PathBuf,
+    },
+    /// There is something else where the data directory should be.
+    #[error("{} is not a directory; choose another one with --data-dir", .0.display())]
+    NotADirectory(PathBuf),
+    /// A file or directory cannot be used.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The hashing settings cannot be used.
+    #[error("hashing: {0}")]
+    Hashing(String),
+    /// A listener cannot be had.
+    #[error("{0}; choose another address with --listen or listen.addresses")]
+    Listen(#[from] BindError),
+    /// The operator's certificate cannot be used.
+    #[error("tls: {0}")]
+    Certificate(#[from] CertificateFileError),
+    /// TLS cannot be set up.
+    #[error("tls: {0}")]
+    Tls(#[from] TlsError),
+    /// The local CA cannot be used.
+    #[error("tls: {0}")]
+    LocalCa(#[from] LocalCaError),
+    /// The projects cannot be opened.
+    #[error("{0}")]
+    Projects(#[from] auth::Error),
+}
+
+impl StartError {
+    pub(super) fn file(path: &Path, error: io::Error) -> Self {
+        Self::File { path: path.to_owned(), error }
+    }
+}

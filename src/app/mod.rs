@@ -1,0 +1,101 @@
+//! Putting it together: settings and environment become projects, then listeners; start, serve, stop.
+
+mod data_dir;
+mod error;
+mod ready;
+mod serve;
+mod upkeep;
+
+use std::sync::Arc;
+
+use crate::auth::Projects;
+use crate::auth::project::Shared;
+use crate::config::{MasterKeySource, Settings};
+use crate::crypto::{HashCost, HashPool, MasterKey, PoolSettings};
+use crate::env::Env;
+use crate::store::{Fleet, FleetOptions, StoreOptions};
+use data_dir::DataDir;
+pub use error::StartError;
+pub use ready::{Ready, ReadyProject};
+pub use serve::{Running, serve, start};
+
+/// Everything but listeners: the data directory held, the master key, the hashing pool, the projects.
+///
+/// The command line works on this when no server runs.
+#[derive(Debug)]
+pub struct App {
+    settings: Arc<Settings>,
+    env: Env,
+    projects: Arc<Projects>,
+    /// Held as long as the files are used; `None` in memory.
+    data_dir: Option<DataDir>,
+}
+
+impl App {
+    /// Takes the data directory (which is made when absent) and learns its projects.
+    ///
+    /// # Errors
+    /// [`StartError`] says what an operator can do about it.
+    pub async fn open(settings: Settings, env: Env) -> Result<Self, StartError> {
+        let url = ready::configured_url(&settings);
+        Self::open_at(settings, env, url).await
+    }
+
+    /// As [`App::open`], with the URL that links are built from.
+    async fn open_at(settings: Settings, env: Env, url: String) -> Result<Self, StartError> {
+        let data_dir = if settings.ephemeral { None } else { Some(DataDir::take(&settings.data_dir)?) };
+        let master = match (&settings.master_key, &data_dir) {
+            (Some(MasterKeySource::Bytes(bytes)), _) => MasterKey::from_bytes(*bytes.expose()),
+            (Some(MasterKeySource::File(path)), _) => {
+                MasterKey::load(path).map_err(|error| StartError::file(path, error))?
+            }
+            (None, Some(dir)) => {
+                let path = dir.master_key();
+                MasterKey::load_or_create(&path, &env).map_err(|error| StartError::file(&path, error))?
+            }
+            (None, None) => MasterKey::generate(&env),
+        };
+        let fleet = match &data_dir {
+            Some(dir) => Fleet::open(&dir.projects(), fleet_options(&settings)).map_err(crate::auth::Error::from)?,
+            None => Fleet::memory(),
+        };
+        let hashing = &settings.hashing;
+        let cost = HashCost {
+            memory_kib: hashing.memory_kib,
+            iterations: hashing.iterations,
+            parallelism: hashing.parallelism,
+        };
+        cost.check().map_err(|error| StartError::Hashing(error.to_string()))?;
+        let pool = PoolSettings { cost, threads: hashing.threads, queue: hashing.queue };
+        let shared = Shared {
+            pool: HashPool::start(pool, Arc::clone(&env.entropy)),
+            master: Arc::new(master),
+            env: env.clone(),
+        };
+        let settings = Arc::new(settings);
+        let catalog = data_dir.as_ref().map(DataDir::catalog);
+        let projects = Projects::start(fleet, shared, Arc::clone(&settings), url, catalog, env.now()).await?;
+        Ok(Self { settings, env, projects: Arc::new(projects), data_dir })
+    }
+
+    /// The projects.
+    pub fn projects(&self) -> &Arc<Projects> {
+        &self.projects
+    }
+
+    /// The settings it was opened with.
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// Closes every file and lets the data directory go.
+    pub async fn close(self) {
+        self.projects.close().await;
+        drop(self.data_dir);
+    }
+}
+
+fn fleet_options(settings: &Settings) -> FleetOptions {
+    let store = StoreOptions { cache_bytes: settings.store.cache_mib << 20, ..StoreOptions::default() };
+    FleetOptions { store, ..FleetOptions::default() }
+}

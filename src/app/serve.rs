@@ -1,0 +1,193 @@
+//! The server: bind, open, say ready, serve until told to stop, finish what was accepted.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::Request;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tower::ServiceExt;
+
+use super::ready::{self, Ready, ReadyProject};
+use super::{App, StartError, upkeep};
+use crate::admin;
+use crate::config::{ListenAddress, Settings, TlsMode};
+use crate::env::Env;
+use crate::http::Entry;
+use crate::net::{self, Bound, Limits, LocalCa, Tls, Trust};
+
+/// A server that is running.
+#[derive(Debug)]
+pub struct Running {
+    ready: Ready,
+    app: App,
+    ca: Option<Arc<LocalCa>>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Runs a server until `shutdown`, then finishes what was accepted.
+///
+/// # Errors
+/// [`StartError`] when it cannot start.
+pub async fn serve(
+    settings: Settings,
+    env: Env,
+    ready: impl FnOnce(&Ready),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let running = start(settings, env).await?;
+    ready(running.ready());
+    shutdown.await;
+    running.stop().await;
+    Ok(())
+}
+
+/// Starts a server; when this returns, every listener accepts.
+///
+/// # Errors
+/// [`StartError`] when it cannot start.
+pub async fn start(mut settings: Settings, env: Env) -> Result<Running, StartError> {
+    let fresh = !settings.ephemeral && !settings.data_dir.exists();
+    // Projects need to know the URL, which needs the port, which needs the socket: the directory is taken first all
+    // the same, so that a second process is refused before it touches anything.
+    let app = App::open(settings.clone(), env.clone()).await?;
+    let (tls, ca) = tls(&app, &env)?;
+    let mut listeners = Vec::new();
+    for address in &settings.listen.addresses {
+        listeners.extend(net::bind(address, tls.as_ref()).await?);
+    }
+    let urls = ready::urls(&listeners);
+    if settings.listen.public_url.is_none() {
+        if let Some(url) = urls.iter().find(|url| url.starts_with("http")) {
+            app.projects().set_default_url(url);
+        }
+    }
+    let control = match &app.data_dir {
+        Some(dir) => Some((dir.control(), net::bind_unix(&dir.control(), 0o600).await?)),
+        None => None,
+    };
+    let projects = app.projects().list();
+    settings.projects.retain(|_, project| project.enabled);
+    let mut ready = Ready {
+        ready: true,
+        version: env!("CARGO_PKG_VERSION"),
+        urls,
+        ca: ca.as_ref().and_then(|ca| ca.ca_file()),
+        control: control.as_ref().map(|(path, _)| path.clone()),
+        projects: projects.into_iter().map(|(id, entry)| ReadyProject { slug: entry.slug, id }).collect(),
+        guidance: String::new(),
+    };
+    ready.guidance = ready::guidance(&ready, &settings, fresh);
+    // The only project is opened before the first request asks for it.
+    if let [only] = ready.projects.as_slice() {
+        app.projects().find(crate::auth::projects::Selector::Id(only.id)).await?;
+    }
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = vec![
+        tokio::spawn(public(&app, listeners, stopped.clone())),
+        tokio::spawn(upkeep::run(Arc::clone(app.projects()), ca.clone(), env, stopped.clone())),
+    ];
+    if let Some((_, socket)) = control {
+        tasks.push(tokio::spawn(control_socket(&app, socket, stopped)));
+    }
+    Ok(Running { ready, app, ca, stop, tasks })
+}
+
+impl Running {
+    /// What it says when it is ready.
+    pub fn ready(&self) -> &Ready {
+        &self.ready
+    }
+
+    /// Its projects.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// The local CA's certificate as PEM, where there is one.
+    pub fn ca_pem(&self) -> Option<Arc<String>> {
+        self.ca.as_ref().map(|ca| ca.ca_pem())
+    }
+
+    /// Stops accepting, finishes what was accepted, closes every file.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a part of the server ended badly");
+            }
+        }
+        self.app.close().await;
+    }
+}
+
+fn public(app: &App, listeners: Vec<Bound>, stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + use<> {
+    let listen = &app.settings().listen;
+    // A unix peer is a proxy by nature: nobody else connects to a socket file.
+    let trust = Trust { proxies: listen.trusted_proxies.clone(), unix: true };
+    let limits = Limits { trust: trust.clone(), ..Limits::with_connections(listen.max_connections) };
+    let entry = Entry::new(Arc::clone(app.projects()), trust);
+    let service = tower::service_fn(move |request: Request<Body>| entry.clone().handle(request));
+    async move {
+        let drained = net::serve(listeners, limits, service, is_set(stopped)).await;
+        if drained.cut > 0 {
+            tracing::warn!(connections = drained.cut, "some connections took too long to end and were cut");
+        }
+    }
+}
+
+fn control_socket(app: &App, socket: Bound, stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + use<> {
+    let router = admin::routes(Arc::clone(app.projects()));
+    let service = tower::service_fn(move |request: Request<Body>| router.clone().oneshot(request));
+    async move {
+        net::serve(vec![socket], Limits::with_connections(64), service, is_set(stopped)).await;
+    }
+}
+
+async fn is_set(mut flag: watch::Receiver<bool>) {
+    // The sender gone means the server is gone.
+    let _ = flag.wait_for(|set| *set).await;
+}
+
+/// What protects the listeners, and the local CA where it is ours.
+fn tls(app: &App, env: &Env) -> Result<(Option<Tls>, Option<Arc<LocalCa>>), StartError> {
+    let settings = app.settings();
+    match &settings.tls.mode {
+        TlsMode::Off => Ok((None, None)),
+        TlsMode::Files { cert, key } => {
+            let identity = net::load_certificate(cert, key, env.now())?;
+            Ok((Some(Tls::new(identity, env)?), None))
+        }
+        TlsMode::SelfSigned => {
+            let names = names(settings);
+            let ca = match &app.data_dir {
+                Some(dir) => LocalCa::open(&dir.tls(), &names, env)?,
+                None => LocalCa::in_memory(&names, env)?,
+            };
+            Ok((Some(ca.tls().clone()), Some(Arc::new(ca))))
+        }
+    }
+}
+
+/// What the local certificate must name.
+fn names(settings: &Settings) -> Vec<String> {
+    let mut names = settings.tls.names.clone();
+    for address in &settings.listen.addresses {
+        if let ListenAddress::Tcp { host, .. } = address {
+            names.push(host.clone());
+        }
+    }
+    let projects = settings.projects.values();
+    let urls = settings.listen.public_url.iter().chain(projects.clone().filter_map(|p| p.public_url.as_ref()));
+    names.extend(urls.filter_map(|url| host_of(url)));
+    names.extend(projects.flat_map(|project| project.hosts.clone()));
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn host_of(url: &str) -> Option<String> {
+    let uri: axum::http::Uri = url.parse().ok()?;
+    Some(uri.host()?.trim_matches(['[', ']']).to_owned())
+}

@@ -1,0 +1,77 @@
+//! What goes on beside requests: sweeping, closing idle files, renewing the local certificate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::auth::{Projects, sweep};
+use crate::data::sweep::Cursor;
+use crate::env::Env;
+use crate::net::LocalCa;
+
+/// How often every open project is swept.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+/// The pause between two steps of a sweep: it must not be felt.
+const SWEEP_PAUSE: Duration = Duration::from_millis(20);
+/// After which time without a request a project's file is closed.
+const IDLE: Duration = Duration::from_secs(600);
+/// How often the certificate's age is looked at.
+const RENEW_EVERY: Duration = Duration::from_secs(6 * 3600);
+
+/// Runs until `stopped`.
+pub(super) async fn run(
+    projects: Arc<Projects>,
+    ca: Option<Arc<LocalCa>>,
+    env: Env,
+    mut stopped: watch::Receiver<bool>,
+) {
+    tokio::select! {
+        // The sender gone means the server is gone.
+        _ = stopped.wait_for(|set| *set) => {}
+        () = go_on(&projects, ca.as_deref(), &env) => {}
+    }
+}
+
+async fn go_on(projects: &Projects, ca: Option<&LocalCa>, env: &Env) {
+    let mut renew = interval(RENEW_EVERY);
+    let mut tidy = interval(SWEEP_EVERY);
+    tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first tick is at once; a start has better things to do.
+    tidy.tick().await;
+    loop {
+        tokio::select! {
+            _ = renew.tick() => renew_certificate(ca, env),
+            _ = tidy.tick() => {
+                sweep_all(projects, env).await;
+                projects.close_idle(IDLE).await;
+            }
+        }
+    }
+}
+
+fn renew_certificate(ca: Option<&LocalCa>, env: &Env) {
+    match ca.map(|ca| ca.renew_if_due(env)) {
+        Some(Ok(true)) => tracing::info!("the local certificate was renewed"),
+        Some(Err(error)) => tracing::error!(%error, "the local certificate could not be renewed"),
+        Some(Ok(false)) | None => {}
+    }
+}
+
+async fn sweep_all(projects: &Projects, env: &Env) {
+    for project in projects.all_open() {
+        let mut cursor = Cursor::default();
+        loop {
+            match sweep::step(&project, &cursor, env.now()).await {
+                Ok(swept) if swept.round_done => break,
+                Ok(swept) => cursor = swept.next,
+                Err(error) => {
+                    tracing::warn!(project = %project.record().slug, %error, "sweeping stopped; it will be tried again");
+                    break;
+                }
+            }
+            sleep(SWEEP_PAUSE).await;
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! A whole server in process, for tests: in memory, on a free port, with a clock that moves.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//!
+//! let server = keystead::testing::Server::start().await;
+//! let url = format!("{}/api/auth/signup", server.url()); // trust server.ca_pem() in your client
+//! server.clock().advance(Duration::from_secs(15 * 60)); // access tokens have expired now
+//! server.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It is the real server: the real engine over the memory store, real TLS, real HTTP. Only passwords are cheap to hash.
+//! There is no global state; hundreds run side by side.
+
+mod clock;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::app::{self, Running};
+use crate::auth::Projects;
+use crate::config::{self, Overrides, Settings};
+use crate::env::Env;
+pub use clock::TestClock;
+
+/// A running server. Dropped without [`Server::stop`], it ends with the runtime.
+#[derive(Debug)]
+pub struct Server {
+    running: Running,
+    clock: Arc<TestClock>,
+}
+
+impl Server {
+    /// Starts a server with default settings.
+    ///
+    /// # Panics
+    /// When it cannot start: a test has nothing else to do then.
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// Starts a server with settings in the form of environment variables without the `KEYSTEAD_` prefix, such as
+    /// `("PROJECT__DEFAULT__VERIFICATION__MODE", "strict")`.
+    ///
+    /// # Panics
+    /// When a setting is wrong or the server cannot start.
+    pub async fn with(settings: &[(&str, &str)]) -> Self {
+        let mut all: BTreeMap<String, String> = [
+            ("KEYSTEAD_LISTEN__ADDRESSES", "127.0.0.1:0"),
+            // The least that Argon2 takes: a test has no attackers.
+            ("KEYSTEAD_HASHING__MEMORY_KIB", "8"),
+            ("KEYSTEAD_HASHING__ITERATIONS", "1"),
+            ("KEYSTEAD_HASHING__THREADS", "1"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        all.extend(settings.iter().map(|(name, value)| (format!("KEYSTEAD_{name}"), (*value).to_owned())));
+        let overrides = Overrides { ephemeral: true, ..Overrides::default() };
+        match config::load(&overrides, &all) {
+            Ok(settings) => Self::run(settings).await,
+            Err(problems) => panic_with(&problems.to_string()),
+        }
+    }
+
+    /// Starts a server with these settings, whatever they say: a data directory is used when they are not ephemeral.
+    ///
+    /// # Panics
+    /// When it cannot start.
+    pub async fn run(settings: Settings) -> Self {
+        let clock = Arc::new(TestClock::default());
+        let env = Env { clock: Arc::clone(&clock) as _, ..Env::system() };
+        match app::start(settings, env).await {
+            Ok(running) => Self { running, clock },
+            Err(error) => panic_with(&error.to_string()),
+        }
+    }
+
+    /// Where it listens, such as `https://127.0.0.1:40123`.
+    pub fn url(&self) -> &str {
+        self.running.ready().urls.first().map_or("", String::as_str)
+    }
+
+    /// The certificate a client must trust, as PEM; empty when TLS is off.
+    pub fn ca_pem(&self) -> String {
+        self.running.ca_pem().map(|pem| pem.to_string()).unwrap_or_default()
+    }
+
+    /// The id of its first project.
+    pub fn project(&self) -> Uuid {
+        self.running.ready().projects.first().map_or(Uuid::nil(), |project| project.id)
+    }
+
+    /// The clock it goes by.
+    pub fn clock(&self) -> &TestClock {
+        &self.clock
+    }
+
+    /// What an operator works on: the same projects that it serves.
+    pub fn projects(&self) -> &Arc<Projects> {
+        self.running.app().projects()
+    }
+
+    /// Finishes what was accepted and ends it.
+    pub async fn stop(self) {
+        self.running.stop().await;
+    }
+}
+
+#[expect(clippy::panic, reason = "a test server that cannot start has nobody to report to")]
+fn panic_with(reason: &str) -> ! {
+    panic!("the test server does not start: {reason}")
+}
