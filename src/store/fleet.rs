@@ -206,6 +206,11 @@ impl Fleet {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn cache_granted(&self) -> usize {
+        self.0.table().cache_granted
+    }
+
     async fn close_one(&self, id: Uuid, still: impl FnOnce(&Open) -> bool + Send + 'static) {
         let closed = self.alone(id, move |fleet| {
             let open = {
