@@ -121,6 +121,17 @@ async fn a_damaged_file_is_an_error_and_no_panic() {
     }
 }
 
+#[tokio::test]
+async fn overwriting_does_not_grow_the_file() {
+    let disk = Disk::default();
+    let store = disk.store(true).unwrap();
+    for round in 0..200_u8 {
+        put(&store, b"a", &vec![round; 100_000]).await.unwrap();
+    }
+    let bytes = disk.image().len();
+    assert!(bytes < 4 << 20, "{bytes} bytes for one row of 100,000 after 200 versions of it");
+}
+
 /// Every format ever released is kept as a file under `tests/formats` and must open. A missing one is written, once, by
 /// the code that has that format.
 #[tokio::test]
