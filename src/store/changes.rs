@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 
-use super::{Read, StoreError, Write};
+use super::{Read, StoreError, Visit, Write};
 
 /// New values by key; `None` is a removal.
 pub(super) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -22,13 +22,7 @@ impl Read for Layer<'_> {
         }
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    fn scan(&self, from: &[u8], to: &[u8], limit: usize, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         let Some(mut merge) = Merge::new(self.range(from, to), limit, visit, |change, row| change < row) else {
             return Ok(());
         };
@@ -38,13 +32,7 @@ impl Read for Layer<'_> {
         Ok(())
     }
 
-    fn scan_back(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    fn scan_back(&self, from: &[u8], to: &[u8], limit: usize, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         let range = self.range(from, to).map(Iterator::rev);
         let Some(mut merge) = Merge::new(range, limit, visit, |change, row| change > row) else {
             return Ok(());
@@ -68,20 +56,20 @@ impl<'a> Layer<'a> {
 }
 
 /// Merges the rows of a base, handed in one after the other, with changes in the same order.
-struct Merge<'v, I: Iterator> {
+struct Merge<'v, 'f, I: Iterator> {
     changes: std::iter::Peekable<I>,
     left: usize,
-    visit: &'v mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    visit: &'v mut Visit<'f>,
     /// Whether a change's key comes before a row's key in the order of this scan.
     before: fn(&[u8], &[u8]) -> bool,
     done: bool,
 }
 
-impl<'a, 'v, I: Iterator<Item = (&'a Vec<u8>, &'a Option<Vec<u8>>)>> Merge<'v, I> {
+impl<'a, 'v, 'f, I: Iterator<Item = (&'a Vec<u8>, &'a Option<Vec<u8>>)>> Merge<'v, 'f, I> {
     fn new(
         changes: Option<I>,
         limit: usize,
-        visit: &'v mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: &'v mut Visit<'f>,
         before: fn(&[u8], &[u8]) -> bool,
     ) -> Option<Self> {
         let changes = changes.filter(|_| limit > 0)?;
@@ -146,23 +134,11 @@ impl Read for Overlay<'_> {
         self.layer().get(key)
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    fn scan(&self, from: &[u8], to: &[u8], limit: usize, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         self.layer().scan(from, to, limit, visit)
     }
 
-    fn scan_back(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    fn scan_back(&self, from: &[u8], to: &[u8], limit: usize, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         self.layer().scan_back(from, to, limit, visit)
     }
 }

@@ -199,11 +199,20 @@ impl Fleet {
 
     /// Closes all files, in use or not, and answers when they are closed. The fleet opens none any more.
     pub async fn close(&self) {
-        // In this order: what opens from now on sees the mark, what opened before is in the list.
-        self.0.table().closed = true;
-        for id in self.ids() {
+        let open: BTreeSet<Uuid> = {
+            let mut table = self.0.table();
+            // What opens from now on sees the mark; what is being opened has a gate, behind which we wait.
+            table.closed = true;
+            table.open.keys().chain(table.gates.keys()).copied().collect()
+        };
+        for id in open {
             self.close_one(id, |_| true).await;
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn cache_granted(&self) -> usize {
+        self.0.table().cache_granted
     }
 
     async fn close_one(&self, id: Uuid, still: impl FnOnce(&Open) -> bool + Send + 'static) {

@@ -1,6 +1,7 @@
 //! Where the bytes of one store lie: the file on disk, how it comes into being, and a view of it that needs no writing.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::ops::Bound;
@@ -197,11 +198,10 @@ impl StorageBackend for Detached {
         let mut written = self.written();
         let end = offset + data.len() as u64;
         for number in offset / BLOCK..end.div_ceil(BLOCK) {
-            if !written.blocks.contains_key(&number) {
-                let block = self.block_of_file(number)?;
-                written.blocks.insert(number, block);
-            }
-            let Some(block) = written.blocks.get_mut(&number) else { continue };
+            let block = match written.blocks.entry(number) {
+                Entry::Occupied(block) => block.into_mut(),
+                Entry::Vacant(place) => place.insert(self.block_of_file(number)?),
+            };
             let start = number * BLOCK;
             let (from, to) = (start.max(offset), (start + BLOCK).min(end));
             block[(from - start) as usize..(to - start) as usize]

@@ -1,10 +1,10 @@
 //! The memory engine: a sorted map behind the same jobs, for tests and `--ephemeral`.
 
 use std::collections::BTreeMap;
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Read, StoreError, Write, job};
+use super::{Read, StoreError, Visit, Write, job};
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -57,26 +57,14 @@ impl Read for Rows {
         Ok(BTreeMap::get(self, key).cloned())
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    fn scan(&self, from: &[u8], to: &[u8], limit: usize, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         if from < to {
             let _ = self.range::<[u8], _>(between(from, to)).take(limit).try_for_each(|(k, v)| visit(k, v));
         }
         Ok(())
     }
 
-    fn scan_back(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    fn scan_back(&self, from: &[u8], to: &[u8], limit: usize, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         if from < to {
             let _ = self.range::<[u8], _>(between(from, to)).rev().take(limit).try_for_each(|(k, v)| visit(k, v));
         }

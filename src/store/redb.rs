@@ -1,18 +1,19 @@
 //! The redb engine as its users meet it: reads from the published snapshot, writes into the writer's queue.
 
 use std::cell::Cell;
-use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use redb::AccessGuard;
 
 use super::file::{self, Rows};
 use super::job::{self, Job};
 use super::medium::{self, Direct, FileMedium, Medium};
 use super::writer::Writer;
-use super::{Read, StoreError, StoreOptions, Write};
+use super::{Read, StoreError, StoreOptions, Visit, Write};
 
 /// How long a read waits for a file that is being reopened.
 const REOPEN_PATIENCE: Duration = Duration::from_secs(2);
@@ -295,59 +296,55 @@ impl<'a> Reader<'a> {
         self.lost.get()
     }
 
-    fn failed(&self, error: redb::StorageError) -> StoreError {
-        if file::loses_file(&error) {
-            self.lost.set(true);
+    /// Answers what `read` does, whose every step is redb's: it may panic on a file that was altered outside redb.
+    fn guard<T>(&self, read: impl FnOnce() -> Result<T, redb::StorageError>) -> Result<T, StoreError> {
+        match catch_unwind(AssertUnwindSafe(read)) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                if file::loses_file(&error) {
+                    self.lost.set(true);
+                }
+                Err(file::of_redb(error))
+            }
+            Err(_) => Err(StoreError::Corrupt("the file is damaged; restore it from a backup".into())),
         }
-        file::of_redb(error)
+    }
+
+    /// Visits at most `limit` rows in the order in which `next` takes them from the range.
+    fn walk(
+        &self,
+        (from, to): (&[u8], &[u8]),
+        limit: usize,
+        next: fn(&mut Range) -> Option<Row>,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        if from >= to || limit == 0 {
+            return Ok(());
+        }
+        let mut rows = self.guard(|| self.rows.range::<&[u8]>(from..to))?;
+        for _ in 0..limit {
+            let Some((key, value)) = self.guard(|| next(&mut rows).transpose())? else { break };
+            if visit(key.value(), value.value()).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
+type Range = redb::Range<'static, &'static [u8], &'static [u8]>;
+type Row = Result<(AccessGuard<'static, &'static [u8]>, AccessGuard<'static, &'static [u8]>), redb::StorageError>;
+
 impl Read for Reader<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.rows.get(key) {
-            Ok(value) => Ok(value.map(|value| value.value().to_vec())),
-            Err(error) => Err(self.failed(error)),
-        }
+        self.guard(|| Ok(self.rows.get(key)?.map(|value| value.value().to_vec())))
     }
 
-    fn scan(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        if from >= to || limit == 0 {
-            return Ok(());
-        }
-        let rows = self.rows.range::<&[u8]>(from..to).map_err(|error| self.failed(error))?;
-        for row in rows.take(limit) {
-            let (key, value) = row.map_err(|error| self.failed(error))?;
-            if visit(key.value(), value.value()).is_break() {
-                break;
-            }
-        }
-        Ok(())
+    fn scan(&self, from: &[u8], to: &[u8], limit: usize, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.walk((from, to), limit, Iterator::next, visit)
     }
 
-    fn scan_back(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        limit: usize,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
-        if from >= to || limit == 0 {
-            return Ok(());
-        }
-        let rows = self.rows.range::<&[u8]>(from..to).map_err(|error| self.failed(error))?;
-        for row in rows.rev().take(limit) {
-            let (key, value) = row.map_err(|error| self.failed(error))?;
-            if visit(key.value(), value.value()).is_break() {
-                break;
-            }
-        }
-        Ok(())
+    fn scan_back(&self, from: &[u8], to: &[u8], limit: usize, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.walk((from, to), limit, DoubleEndedIterator::next_back, visit)
     }
 }

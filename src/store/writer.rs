@@ -17,9 +17,11 @@ use super::redb::{Next, Reader, Serving, Shared, Snapshot};
 /// Jobs are shallow, and thousands of files may be open: a small stack.
 const STACK_BYTES: usize = 512 << 10;
 
-/// Space that must be free before a commit is tried, beside what it writes: redb copies the pages it changes. Without
-/// it redb would fail half way, and the file would have to be reopened for every refused write.
+/// Space that must be free before a commit is tried, beside the rows themselves: redb copies the pages it changes, its
+/// own books and a leaf and its branch for each row. Without that space redb would fail half way, and the file would
+/// have to be reopened for every refused write.
 const SPARE_BYTES: u64 = 256 << 10;
+const SPARE_BYTES_PER_ROW: u64 = 8 << 10;
 
 /// The writer of one open file; lives on a thread of its own.
 pub(super) struct Writer {
@@ -110,7 +112,8 @@ impl Writer {
     fn commit_and_publish(&mut self, kept: &Changes) -> Result<(), StoreError> {
         let Some(db) = &self.db else { return Err(StoreError::Closed) };
         let bytes: usize = kept.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum();
-        if self.medium.free_bytes().is_some_and(|free| free < SPARE_BYTES + bytes as u64) {
+        let needed = SPARE_BYTES + SPARE_BYTES_PER_ROW * kept.len() as u64 + bytes as u64;
+        if self.medium.free_bytes().is_some_and(|free| free < needed) {
             return Err(StoreError::Full);
         }
         // A panic in redb speaks of a damaged file: as unknown as any other failed commit.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use redb::StorageBackend;
 
 use super::medium::Medium;
-use super::{Engine, Read, Store, StoreError, StoreOptions, redb as engine};
+use super::{Engine, Store, StoreError, StoreOptions, redb as engine};
 
 pub(super) type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -108,6 +108,10 @@ impl Disk {
 
     pub(super) fn holding(bytes: Vec<u8>) -> Self {
         Self(Arc::new(Mutex::new(State { synced: bytes.clone(), bytes, ..State::default() })))
+    }
+
+    pub(super) fn image(&self) -> Vec<u8> {
+        self.state().bytes.clone()
     }
 
     pub(super) fn store(&self, new: bool) -> Result<Store, StoreError> {
