@@ -34,6 +34,9 @@ const FEW_USERS: usize = 1000;
 /// Sessions the driver keeps of each data directory.
 const SAMPLE: usize = 20_000;
 
+/// What other processes may take of the cores before the run is not one to judge by.
+const QUIET_PERCENT: f64 = 5.0;
+
 /// Measures keystead beside the limits of this machine.
 #[derive(Parser)]
 struct Arguments {
@@ -128,7 +131,8 @@ fn run(arguments: &Arguments) -> Outcome<Report> {
             report.failed(name, error.to_string());
         }
     }
-    report.shown("cores taken by other processes", neighbours.percent()?, "%", None, "above 3 % repeat the run");
+    // A run beside a compiler measures the compiler: limits sink, and ratios to them rise.
+    report.below("cores taken by other processes", neighbours.percent()?, "%", QUIET_PERCENT);
     if let Some(path) = &arguments.json {
         report.save(path, limits::cores(), users)?;
     }

@@ -77,9 +77,14 @@ impl Launch {
         let lines = first_line(&mut child)?;
         let waited = lines.recv_timeout(PATIENCE);
         let mut server = Server { child, start: begun.elapsed(), target: None, project: None };
-        let line = waited.map_err(|_| format!("no ready line; its log is {}", self.log.display()))?;
+        let line = waited.map_err(|_| format!("no ready line; its log says: {}", self.log_text()))?;
         server.read_ready(&line)?;
         Ok(server)
+    }
+
+    /// The log lies in a folder that is removed with the run, so an error carries it along.
+    fn log_text(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default().trim().to_owned()
     }
 }
 
