@@ -1,0 +1,140 @@
+//! The figures: one run that measures keystead beside the limits of the machine it runs on.
+//!
+//! `cargo bench --bench figures` (options after `--`) starts the release binary, drives it over HTTPS and, between those
+//! rounds, measures what bounds it: the bare password hash, a bare HTTPS server, a bare durable write. Only the ratios
+//! travel to other machines. Exits with 1 when a target of the design is missed.
+
+mod bare;
+mod limits;
+mod load;
+mod noma;
+mod process;
+mod report;
+mod scenarios;
+mod seed;
+mod wire;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use crate::report::Report;
+use crate::scenarios::{Bench, Pace};
+use crate::seed::Site;
+
+/// What went wrong, for the one who runs the benchmark.
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// The smaller of the two data directories, in users.
+const FEW_USERS: usize = 1000;
+
+/// Sessions the driver keeps of each data directory.
+const SAMPLE: usize = 20_000;
+
+/// What other processes may take of the cores before the run is not one to judge by.
+const QUIET_PERCENT: f64 = 5.0;
+
+/// Measures keystead beside the limits of this machine.
+#[derive(Parser)]
+struct Arguments {
+    /// Only these groups of scenarios, in this order.
+    #[arg(value_enum)]
+    only: Vec<Group>,
+    /// Short rounds and few users: a check that all works, not figures.
+    #[arg(long)]
+    quick: bool,
+    /// Users in the large data directory.
+    #[arg(long)]
+    users: Option<usize>,
+    /// Also write the figures as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Exit with 0 even when a target is missed.
+    #[arg(long)]
+    report_only: bool,
+    /// Be the bare server (the benchmark starts itself so).
+    #[arg(long, hide = true, value_name = "TEMPLATE")]
+    serve_bare: Option<PathBuf>,
+    /// Cargo says so to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// A group of scenarios that can be run by itself.
+#[derive(Clone, Copy, ValueEnum)]
+enum Group {
+    /// The limits alone; needs no working server.
+    Limits,
+    /// Start, restart, idle memory, file size.
+    Footprint,
+    /// `me` and refresh.
+    Tokens,
+    /// Sign-in and sign-up.
+    Passwords,
+    /// `me` and a sign-in while others storm; memory in the storm.
+    Storm,
+}
+
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is this program's output")]
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Some(template) = &arguments.serve_bare {
+        return match bare::serve(template) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    match run(&arguments) {
+        Ok(report) => {
+            println!("{}", report.table());
+            if report.all_met() || arguments.report_only { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Outcome<Report> {
+    let mut report = Report::default();
+    let limit = getrlimit(Resource::Nofile);
+    // Both ends of a thousand connections are inherited from here.
+    setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+    // Beside the build, not in /tmp: the disk that is measured must be a disk.
+    let folder = tempfile::Builder::new().prefix("figures-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let pace = if arguments.quick { Pace::quick() } else { Pace::full() };
+    let mut bench = Bench::new(folder.path().to_owned(), pace)?;
+    let all = [Group::Limits, Group::Footprint, Group::Tokens, Group::Passwords, Group::Storm];
+    let groups = if arguments.only.is_empty() { &all[..] } else { &arguments.only[..] };
+    let users = arguments.users.unwrap_or(if arguments.quick { 20_000 } else { 1_000_000 });
+    if groups.iter().any(|group| !matches!(group, Group::Limits)) {
+        bench.few = Some(Site::seeded(folder.path().join("few"), FEW_USERS, SAMPLE)?);
+        bench.many = Some(Site::seeded(folder.path().join("many"), users, SAMPLE)?);
+    }
+    let neighbours = limits::Neighbours::watch()?;
+    for group in groups {
+        let (name, measured) = match group {
+            Group::Limits => ("limits", scenarios::bounds::run(&mut bench, &mut report)),
+            Group::Footprint => ("footprint", scenarios::footprint::run(&mut bench, &mut report)),
+            Group::Tokens => ("tokens", scenarios::tokens::run(&mut bench, &mut report)),
+            Group::Passwords => ("passwords", scenarios::passwords::run(&mut bench, &mut report)),
+            Group::Storm => ("storm", scenarios::storm::run(&mut bench, &mut report)),
+        };
+        if let Err(error) = measured {
+            report.failed(name, error.to_string());
+        }
+    }
+    // A run beside a compiler measures the compiler: limits sink, and ratios to them rise.
+    report.below("cores taken by other processes", neighbours.percent()?, "%", QUIET_PERCENT);
+    if let Some(path) = &arguments.json {
+        report.save(path, limits::cores(), users)?;
+    }
+    Ok(report)
+}
