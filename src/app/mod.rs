@@ -25,7 +25,6 @@ pub use serve::{Running, serve, start};
 #[derive(Debug)]
 pub struct App {
     settings: Arc<Settings>,
-    env: Env,
     projects: Arc<Projects>,
     /// Held as long as the files are used; `None` in memory.
     data_dir: Option<DataDir>,
@@ -75,7 +74,7 @@ impl App {
         let settings = Arc::new(settings);
         let catalog = data_dir.as_ref().map(DataDir::catalog);
         let projects = Projects::start(fleet, shared, Arc::clone(&settings), url, catalog, env.now()).await?;
-        Ok(Self { settings, env, projects: Arc::new(projects), data_dir })
+        Ok(Self { settings, projects: Arc::new(projects), data_dir })
     }
 
     /// The projects.

@@ -115,7 +115,8 @@ fn warnings(settings: &Settings) -> Vec<String> {
     let mut warnings = Vec::new();
     match settings.tls.mode {
         TlsMode::SelfSigned => {
-            warnings.push("the certificate is from a CA of our own; for the public set tls.mode = \"files\"".to_owned());
+            warnings
+                .push("the certificate is from a CA of our own; for the public set tls.mode = \"files\"".to_owned());
         }
         TlsMode::Off => warnings.push("TLS is off: whatever is in front must encrypt".to_owned()),
         TlsMode::Files { .. } => {}

@@ -117,8 +117,12 @@ impl Project {
         self.used_at.store(now.millis(), Ordering::Relaxed);
     }
 
+    pub(crate) fn used_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.used_at.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn used_within(&self, idle: Duration, now: Timestamp) -> bool {
-        now.since(Timestamp::from_millis(self.used_at.load(Ordering::Relaxed))) < idle
+        now.since(self.used_at()) < idle
     }
 
     /// Its keys as of now.

@@ -18,6 +18,9 @@ use crate::data::project::ProjectRecord;
 use crate::env::Timestamp;
 use crate::store::Fleet;
 
+/// Projects kept open; below what the fleet allows, since requests in flight may hold some that were let go.
+const MAX_OPEN: usize = 48;
+
 /// The projects of a server.
 pub struct Projects {
     fleet: Fleet,
@@ -242,6 +245,7 @@ impl Projects {
         if let Some(project) = self.opened(id) {
             return Ok(Some(project));
         }
+        self.make_room();
         let Some(store) = self.fleet.get(id).await? else { return Ok(None) };
         let settings = |record: &ProjectRecord| self.settings_of(&record.slug, record.settings.as_deref());
         let Some(project) = Project::open(store, &self.shared, settings)? else { return Ok(None) };
@@ -250,6 +254,16 @@ impl Projects {
         open.insert(id, Arc::clone(&project));
         self.open.store(Arc::new(open));
         Ok(Some(project))
+    }
+
+    /// Lets the longest unused project go when as many are open as may be: the fleet closes only files nobody holds.
+    fn make_room(&self) {
+        let open = self.open.load();
+        if open.len() >= MAX_OPEN {
+            if let Some((&id, _)) = open.iter().min_by_key(|(_, project)| project.used_at()) {
+                self.forget_open(id);
+            }
+        }
     }
 
     fn forget_open(&self, id: Uuid) {

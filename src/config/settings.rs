@@ -141,7 +141,7 @@ pub struct StoreSettings {
 
 impl Default for StoreSettings {
     fn default() -> Self {
-        Self { cache_mib: 16 }
+        Self { cache_mib: 4 }
     }
 }
 

@@ -40,6 +40,18 @@ impl MasterKey {
         Self::from_bytes(env.random())
     }
 
+    /// The key kept at `path`: 32 raw bytes.
+    ///
+    /// # Errors
+    /// As the file system answers; `InvalidData` when the file is not 32 bytes long.
+    pub fn load(path: &Path) -> io::Result<Self> {
+        let mut bytes = Secret::new(Vec::with_capacity(KEY + 1));
+        File::open(path)?.take(KEY as u64 + 1).read_to_end(bytes.expose_mut())?;
+        let key = <[u8; KEY]>::try_from(bytes.expose().as_slice())
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a master key is exactly 32 bytes"))?;
+        Ok(Self::from_bytes(key))
+    }
+
     /// The key kept at `path` (32 raw bytes); made there, mode 0600, when there is none.
     ///
     /// The file appears whole or not at all, and is durable when this returns: what it seals must not outlive it.
@@ -48,7 +60,7 @@ impl MasterKey {
     /// # Errors
     /// As the file system answers; `InvalidData` when the file is not 32 bytes long.
     pub fn load_or_create(path: &Path, env: &Env) -> io::Result<Self> {
-        match load(path) {
+        match Self::load(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             done => return done,
         }
@@ -64,7 +76,7 @@ impl MasterKey {
         }
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(parent)?.sync_all()?;
-        load(path)
+        Self::load(path)
     }
 
     /// Seals `plain` for one `context`: where it lies and what it is, such as `keystead/totp/<project>/<user>`.
@@ -113,14 +125,6 @@ fn aad(context: &str) -> Aad<Vec<u8>> {
     bytes.push(VERSION);
     bytes.extend_from_slice(context.as_bytes());
     Aad::from(bytes)
-}
-
-fn load(path: &Path) -> io::Result<MasterKey> {
-    let mut bytes = Secret::new(Vec::with_capacity(KEY + 1));
-    File::open(path)?.take(KEY as u64 + 1).read_to_end(bytes.expose_mut())?;
-    let key = <[u8; KEY]>::try_from(bytes.expose().as_slice())
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a master key is exactly 32 bytes"))?;
-    Ok(MasterKey::from_bytes(key))
 }
 
 fn write_draft(path: &Path, bytes: &[u8]) -> io::Result<()> {

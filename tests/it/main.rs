@@ -1,0 +1,4 @@
+//! Every integration test, in one binary: personas over HTTPS against the real server in process.
+
+mod persona;
+mod smoke;
