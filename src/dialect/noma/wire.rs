@@ -1,5 +1,7 @@
 //! The bodies of replies (contract, section 2 and 3.10).
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -14,7 +16,7 @@ use crate::env::Timestamp;
 pub(super) struct User<'a> {
     id: u64,
     uuid: Uuid,
-    email: String,
+    email: Cow<'a, str>,
     display_name: Option<&'a str>,
     email_verified_at: Option<String>,
     metadata: Option<&'a RawValue>,
@@ -25,12 +27,17 @@ impl<'a> User<'a> {
         Self {
             id: user.number,
             uuid: user.id,
-            email: user.email.to_lowercase(),
+            email: lower_case(&user.email),
             display_name: user.display_name.as_deref(),
             email_verified_at: user.email_proof.map(|proof| proof.at.rfc3339()),
             metadata: user.metadata.as_deref().and_then(|text| serde_json::from_str(text).ok()),
         }
     }
+}
+
+/// The address as this API stores it, without a copy where it is so already.
+fn lower_case(email: &str) -> Cow<'_, str> {
+    if email.chars().any(char::is_uppercase) { email.to_lowercase().into() } else { email.into() }
 }
 
 /// `{"user"}`
