@@ -2,6 +2,7 @@
 pub mod admin;
 pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod crypto;
 pub mod data;

@@ -1,6 +1,127 @@
-//! The operator's API.
+//! The operator's API: JSON over HTTP on the control socket, and in process for the command line.
+//!
+//! | method and path below `/v1` | body or query | answer |
+//! |---|---|---|
+//! | `GET /projects` | `?after=ID&limit=N` | `{"projects": [Project], "next": ID or null}` |
+//! | `POST /projects` | `{"slug", "id"?, "settings"?: {KEY: VALUE}}` | 201 `Project` with `settings` |
+//! | `GET /projects/P` | | `Project` with `settings` |
+//! | `DELETE /projects/P` | | `Project` |
+//! | `GET /projects/P/users` | `?after=ID&limit=N` | `{"users": [User], "next": ID or null}` |
+//! | `POST /projects/P/users` | `{"email", "password"?, "password_hash"?, "display_name"?, "verified"?, "metadata"?}` | 201 `User` |
+//! | `GET /projects/P/users/WHO`, `DELETE` | | `User` |
+//! | `POST /projects/P/users/WHO/disable`, `/enable` | | `User` |
+//! | `PUT /projects/P/users/WHO/password` | `{"password"?, "password_hash"?}` | `User` |
+//! | `DELETE /projects/P/users/WHO/sessions` | | `{"revoked": N}` |
+//! | `POST /projects/P/unlock` | `{"email"}` | `{"counters": N}` |
+//! | `GET /projects/P/sessions` | `?user=WHO&after=ID&limit=N` | `{"sessions": [Session], "next": ID or null}` |
+//! | `DELETE /projects/P/sessions/ID` | | `{"revoked": 1}` |
+//! | `GET /projects/P/keys` | | `{"keys": [Key]}` |
+//! | `POST /projects/P/keys/rotate` | `{"overlap"?: "24h"}` | 201 `Key`, the one that signs now |
+//!
+//! `P` is a slug or an id, `WHO` an address or an id. Every error is `{"error": {"code", "message"}}`, every moment
+//! RFC 3339 in UTC. Lists go by id, oldest first; `next` is the `after` of the next page.
+//!
+//! Whoever may open the socket and is the server's own user or root may do everything. Nothing is decided here: a
+//! handler parses, calls one verb of `auth`, and says what came of it.
+
+mod error;
+mod input;
+mod keys;
+mod projects;
+mod sessions;
+#[cfg(test)]
+mod tests;
+mod users;
+
 use std::sync::Arc;
-/// Routes.
-pub fn routes(_projects: Arc<crate::auth::Projects>) -> axum::Router {
-    axum::Router::new()
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post, put};
+
+use crate::auth::projects::Selector;
+use crate::auth::{Error, Project, Projects};
+use crate::env::Timestamp;
+use crate::net::PeerUid;
+use error::Refusal;
+use input::ProjectName;
+
+/// The API over these projects. Every request must carry the extension [`PeerUid`].
+pub fn routes(projects: Arc<Projects>) -> Router {
+    let one_project = Router::new()
+        .route("/", get(projects::show).delete(projects::delete))
+        .route("/users", get(users::list).post(users::create))
+        .route("/users/{who}", get(users::show).delete(users::delete))
+        .route("/users/{who}/disable", post(users::disable))
+        .route("/users/{who}/enable", post(users::enable))
+        .route("/users/{who}/password", put(users::set_password))
+        .route("/users/{who}/sessions", delete(sessions::revoke_all))
+        .route("/unlock", post(users::unlock))
+        .route("/sessions", get(sessions::list))
+        .route("/sessions/{session}", delete(sessions::revoke))
+        .route("/keys", get(keys::list))
+        .route("/keys/rotate", post(keys::rotate));
+    Router::new()
+        .route("/v1/projects", get(projects::list).post(projects::create))
+        .nest("/v1/projects/{project}", one_project)
+        .fallback(async || Refusal::UnknownRoute)
+        .method_not_allowed_fallback(async || Refusal::WrongMethod)
+        .with_state(Admin { projects })
+        .layer(from_fn(to_the_end))
+        .layer(from_fn(only_the_owner))
+}
+
+/// The user this process runs as: the one that may use the control socket, beside root.
+pub fn own_uid() -> PeerUid {
+    PeerUid(rustix::process::geteuid().as_raw())
+}
+
+/// Refuses every peer but this process's own user and root.
+async fn only_the_owner(request: Request, next: Next) -> Response {
+    match request.extensions().get::<PeerUid>() {
+        Some(&peer) if peer == own_uid() || peer == PeerUid(0) => next.run(request).await,
+        Some(_) | None => Refusal::Stranger.into_response(),
+    }
+}
+
+/// A change runs to its end even when the operator hangs up, and a panic harms only its request.
+async fn to_the_end(request: Request, next: Next) -> Response {
+    match tokio::spawn(next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Refusal::from(Error::Internal("the request ended in a panic".into())).into_response(),
+    }
+}
+
+/// What handlers work on.
+#[derive(Clone, Debug)]
+struct Admin {
+    projects: Arc<Projects>,
+}
+
+impl Admin {
+    /// The clock reading of a request: each handler takes one.
+    fn now(&self) -> Timestamp {
+        self.projects.shared().env.now()
+    }
+
+    /// The project of that id, else of that slug.
+    async fn project(&self, name: &ProjectName) -> Result<Arc<Project>, Refusal> {
+        let by_id = match name.id() {
+            Some(id) => self.projects.find(Selector::Id(id)).await?,
+            None => None,
+        };
+        let found = match by_id {
+            Some(project) => Some(project),
+            None => self.projects.find(Selector::Slug(name.as_str())).await?,
+        };
+        Ok(found.ok_or(Error::UnknownProject)?)
+    }
+}
+
+/// 201 with a body.
+fn created<T: serde::Serialize>(what: T) -> Response {
+    (StatusCode::CREATED, axum::Json(what)).into_response()
 }

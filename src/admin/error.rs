@@ -1,0 +1,131 @@
+//! What the operator is told when something cannot be done: one total match over the engine's errors.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::auth::Error;
+use crate::config::Problems;
+use crate::http::body::BodyError;
+
+/// Why a request was not done.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// A verb refused.
+    Verb(Error),
+    /// Something in the request is not what it must be.
+    Invalid(String),
+    /// Settings for a project are wrong.
+    Settings(Problems),
+    /// The body could not be read.
+    Body(BodyError),
+    /// There is nothing at this path.
+    UnknownRoute,
+    /// The path has no such method.
+    WrongMethod,
+    /// The peer is another user.
+    Stranger,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Verb(error)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, code, message, retry_after) = match self {
+            Self::Verb(error) => return verb(&error),
+            Self::Invalid(message) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", message, None),
+            Self::Settings(problems) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_settings", spell(&problems), None),
+            Self::Body(error) => {
+                let (status, message) = body(error);
+                (status, "unreadable_body", message.to_owned(), None)
+            }
+            Self::UnknownRoute => (
+                StatusCode::NOT_FOUND,
+                "unknown_route",
+                "the admin API has no such path; the command and the running server may be of different versions"
+                    .to_owned(),
+                None,
+            ),
+            Self::WrongMethod => {
+                (StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "this path has no such method".to_owned(), None)
+            }
+            Self::Stranger => (
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "only the user the server runs as, and root, may use the control socket".to_owned(),
+                None,
+            ),
+        };
+        answer(status, code, &message, retry_after)
+    }
+}
+
+/// The engine's errors as the operator's. Its messages never hold a secret, and the operator may know everything else.
+fn verb(error: &Error) -> Response {
+    let (status, code, retry_after) = match error {
+        Error::ProjectDisabled => (StatusCode::FORBIDDEN, "project_disabled", None),
+        Error::SignupDisabled => (StatusCode::FORBIDDEN, "signup_disabled", None),
+        Error::EmailTaken => (StatusCode::CONFLICT, "email_taken", None),
+        Error::InvalidCredentials => (StatusCode::FORBIDDEN, "invalid_credentials", None),
+        Error::AccountDisabled => (StatusCode::FORBIDDEN, "account_disabled", None),
+        Error::Locked { retry_after } => (StatusCode::TOO_MANY_REQUESTS, "locked", Some(*retry_after)),
+        Error::VerificationRequired(_) => (StatusCode::FORBIDDEN, "verification_required", None),
+        Error::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", None),
+        Error::InvalidRefreshToken => (StatusCode::FORBIDDEN, "invalid_refresh_token", None),
+        Error::InvalidVerificationToken => (StatusCode::FORBIDDEN, "invalid_verification_token", None),
+        Error::WrongCurrentPassword => (StatusCode::FORBIDDEN, "wrong_current_password", None),
+        Error::SamePassword => (StatusCode::UNPROCESSABLE_ENTITY, "same_password", None),
+        Error::UnknownProvider => (StatusCode::NOT_FOUND, "unknown_provider", None),
+        Error::UnknownApiKey => (StatusCode::NOT_FOUND, "unknown_api_key", None),
+        Error::TooManyApiKeys => (StatusCode::CONFLICT, "too_many_api_keys", None),
+        Error::UnknownUser => (StatusCode::NOT_FOUND, "unknown_user", None),
+        Error::UnknownSession => (StatusCode::NOT_FOUND, "unknown_session", None),
+        Error::UnknownProject => (StatusCode::NOT_FOUND, "unknown_project", None),
+        Error::ProjectExists => (StatusCode::CONFLICT, "project_exists", None),
+        Error::Busy { retry_after } => (StatusCode::SERVICE_UNAVAILABLE, "busy", Some(*retry_after)),
+        Error::Unwritable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unwritable", Some(Duration::from_secs(1))),
+        Error::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store_failed", None),
+        Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", None),
+    };
+    if status.is_server_error() {
+        tracing::error!(%error, code, "an operator's request failed");
+    }
+    answer(status, code, &error.to_string(), retry_after)
+}
+
+fn body(error: BodyError) -> (StatusCode, &'static str) {
+    match error {
+        BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 64 KiB"),
+        BodyError::Slow => (StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
+        BodyError::Interrupted => (StatusCode::BAD_REQUEST, "the body ended early"),
+        BodyError::NotJsonType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content type must be application/json"),
+        BodyError::Malformed => (StatusCode::BAD_REQUEST, "the body is not JSON"),
+        BodyError::DuplicateKey => (StatusCode::BAD_REQUEST, "the body has a key twice"),
+        BodyError::NotAnObject => (StatusCode::BAD_REQUEST, "the body is not a JSON object"),
+    }
+}
+
+/// All problems in one sentence; where to read on belongs to the command line.
+fn spell(Problems(problems): &Problems) -> String {
+    let each = problems.iter().map(|problem| match problem.key.as_str() {
+        "" => problem.reason.clone(),
+        key => format!("{key}: {}", problem.reason),
+    });
+    each.collect::<Vec<_>>().join("; ")
+}
+
+fn answer(status: StatusCode, code: &str, message: &str, retry_after: Option<Duration>) -> Response {
+    let mut response = (status, Json(json!({"error": {"code": code, "message": message}}))).into_response();
+    if let Some(after) = retry_after {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(after.as_millis().div_ceil(1000).max(1) as u64));
+    }
+    response
+}

@@ -1,0 +1,262 @@
+//! The way to the admin API: the control socket of the running server, else the same API in this process.
+
+use std::fmt;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::UnixStream;
+use tokio::time::{sleep, timeout};
+use tower::ServiceExt;
+
+use crate::admin;
+use crate::app::{App, StartError};
+use crate::config::Settings;
+use crate::env::Env;
+
+/// How long a server that is starting or stopping gets before it is looked for again.
+const SECOND_LOOK: Duration = Duration::from_millis(400);
+/// How long an answer may take: a hash may wait its turn behind a storm of sign-ins.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The largest answer: a page of 1000 accounts with all the metadata they may have.
+const MAX_ANSWER: usize = 96 << 20;
+
+/// The admin API of one data directory.
+pub(super) struct Api(Way);
+
+enum Way {
+    /// Through the socket of the server that holds the directory.
+    Socket(PathBuf),
+    /// No server runs, and this process holds the directory.
+    Direct(Box<App>, Router),
+}
+
+impl Api {
+    /// Finds the running server, else takes the data directory.
+    ///
+    /// # Errors
+    /// What an operator can do about it.
+    pub(super) async fn open(settings: Settings, env: Env) -> Result<Self> {
+        let socket = settings.data_dir.join("control.sock");
+        if connect(&socket).await?.is_some() {
+            return Ok(Self(Way::Socket(socket)));
+        }
+        check_dir(&settings.data_dir)?;
+        match App::open(settings.clone(), env.clone()).await {
+            Ok(app) => return Ok(Self::direct(app)),
+            Err(StartError::InUse { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // A server between taking the directory and opening its socket, or between the other two; or another command.
+        sleep(SECOND_LOOK).await;
+        if connect(&socket).await?.is_some() {
+            return Ok(Self(Way::Socket(socket)));
+        }
+        let dir = settings.data_dir.clone();
+        match App::open(settings, env).await {
+            Ok(app) => Ok(Self::direct(app)),
+            Err(StartError::InUse { .. }) => bail!(
+                "another keystead process holds {} but does not answer on {}: it is starting, stopping, or another \
+                 command at work; try again in a moment",
+                dir.display(),
+                socket.display()
+            ),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn direct(app: App) -> Self {
+        let router = admin::routes(app.projects().clone());
+        Self(Way::Direct(Box::new(app), router))
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Result<Value> {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: Value) -> Result<Value> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    pub(super) async fn put(&self, path: &str, body: Value) -> Result<Value> {
+        self.call(Method::PUT, path, Some(body)).await
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> Result<Value> {
+        self.call(Method::DELETE, path, None).await
+    }
+
+    /// Lets the data directory go.
+    pub(super) async fn close(self) {
+        if let Way::Direct(app, router) = self.0 {
+            drop(router);
+            app.close().await;
+        }
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
+        let mut request = Request::builder().method(method).uri(path).header(HOST, "localhost");
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))?;
+        let answered = timeout(PATIENCE, self.answer(request)).await;
+        let (status, answer) = answered
+            .map_err(|_| anyhow!("no answer for {} s; whether the work was done is unknown", PATIENCE.as_secs()))??;
+        if status.is_success() { Ok(answer) } else { Err(Refused::new(status, &answer).into()) }
+    }
+
+    async fn answer(&self, mut request: Request<Body>) -> Result<(StatusCode, Value)> {
+        match &self.0 {
+            Way::Direct(_, router) => {
+                request.extensions_mut().insert(admin::own_uid());
+                let Ok(response) = router.clone().oneshot(request).await;
+                read(response).await
+            }
+            Way::Socket(path) => {
+                // A connection for each request: the server closes one that waits while a person types.
+                let gone = || format!("the server at {} went away; try again", path.display());
+                let stream = connect(path).await?.with_context(gone)?;
+                let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.with_context(gone)?;
+                tokio::spawn(connection);
+                let response = sender.send_request(request).await.with_context(gone)?;
+                read(response.map(Body::new)).await
+            }
+        }
+    }
+}
+
+/// The admin API said no.
+#[derive(Debug)]
+struct Refused {
+    code: String,
+    message: String,
+}
+
+impl Refused {
+    fn new(status: StatusCode, answer: &Value) -> Self {
+        let text = |field: &str| answer["error"][field].as_str().map(str::to_owned);
+        Self {
+            code: text("code").unwrap_or_default(),
+            message: text("message").unwrap_or_else(|| format!("the server answered {status}")),
+        }
+    }
+
+    /// What to do about it, where that is not in the message.
+    fn advice(&self) -> Option<&'static str> {
+        match self.code.as_str() {
+            "unknown_project" => Some("`keystead project list` shows those there are"),
+            "unknown_user" => Some("`keystead user list` shows those there are"),
+            "unknown_session" => Some("it may have ended; `keystead session list` shows those there are"),
+            "project_exists" => Some("choose another slug or id"),
+            "busy" | "unwritable" => Some("nothing was changed; try again in a moment"),
+            "unknown_route" => Some("restart the server after an update"),
+            "invalid_settings" => Some("`keystead config example` explains every key"),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.advice().map_or(Ok(()), |advice| write!(f, "; {advice}"))
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// A text as one segment of a path or one value of a query (RFC 3986, section 2.3).
+pub(super) fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// The server behind the socket; `None` when none listens: no socket, or one that a killed server left.
+async fn connect(socket: &Path) -> Result<Option<UnixStream>> {
+    match UnixStream::connect(socket).await {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) => match error.kind() {
+            // A path too long for a socket is no server's.
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::InvalidInput => Ok(None),
+            io::ErrorKind::PermissionDenied => Err(foreign(socket.parent().unwrap_or(socket))),
+            _ => Err(error).with_context(|| format!("cannot reach the server at {}", socket.display())),
+        },
+    }
+}
+
+/// A command makes no data directory, touches none that is something else, and leaves no file that the server's own
+/// user could not read.
+fn check_dir(dir: &Path) -> Result<()> {
+    let next = "run `keystead serve` first, or pass --data-dir";
+    let found = match std::fs::metadata(dir) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!("{} does not exist: {next}", dir.display()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(foreign(dir)),
+        Err(error) => return Err(error).with_context(|| dir.display().to_string()),
+    };
+    if found.is_dir() && found.uid() != admin::own_uid().0 {
+        return Err(foreign(dir));
+    }
+    if !dir.join("projects").is_dir() {
+        bail!("{} is no data directory of Keystead: {next}", dir.display());
+    }
+    Ok(())
+}
+
+fn foreign(dir: &Path) -> anyhow::Error {
+    match std::fs::metadata(dir) {
+        Ok(found) => anyhow!(
+            "{0} belongs to user {1}: run this as that user, for example `sudo -u '#{1}' keystead …`",
+            dir.display(),
+            found.uid()
+        ),
+        Err(error) => anyhow!("{}: {error}; run this as the user the server runs as", dir.display()),
+    }
+}
+
+async fn read(response: Response<Body>) -> Result<(StatusCode, Value)> {
+    let status = response.status();
+    let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+    let body = body.map_err(|error| anyhow!("the server's answer ended early: {error}"))?.to_bytes();
+    // An answer that is not JSON is told by its status alone.
+    Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_stays_one_segment() {
+        assert_eq!(encode("ada+x@example.com"), "ada%2Bx%40example.com");
+        assert_eq!(encode("a/../b?c#d é"), "a%2F..%2Fb%3Fc%23d%20%C3%A9");
+    }
+
+    #[tokio::test]
+    async fn a_socket_nobody_listens_on_is_no_server() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("control.sock");
+        assert!(connect(&socket).await.unwrap().is_none());
+        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        assert!(socket.exists() && connect(&socket).await.unwrap().is_none());
+        let _listener = std::os::unix::net::UnixListener::bind(dir.path().join("live.sock")).unwrap();
+        assert!(connect(&dir.path().join("live.sock")).await.unwrap().is_some());
+    }
+}
