@@ -121,7 +121,11 @@ impl Projects {
 
     /// The project, when it is open already: the path of nearly every request, without waiting.
     pub fn find_open(&self, selector: Selector<'_>) -> Option<Arc<Project>> {
-        self.opened(self.id_of(selector)?)
+        match selector {
+            // What is open exists.
+            Selector::Id(id) => self.opened(id),
+            _ => self.opened(self.id_of(selector)?),
+        }
     }
 
     /// What links are built from where neither a project nor the configuration says; for projects opened from now on.

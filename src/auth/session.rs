@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Actor, Ctx, Error, Project, Unverified};
 use crate::config::VerificationMode;
-use crate::crypto::Digest;
+use crate::crypto::{Digest, Secret};
 use crate::data::events::{self, Event, EventKind};
 use crate::data::sessions::{self, Session};
 use crate::data::users::{self, User};
@@ -20,11 +20,11 @@ use super::verify::{self, Candidate};
 #[derive(Debug)]
 pub struct Issued {
     /// The signed access token.
-    pub access_token: String,
+    pub access_token: Secret<String>,
     /// When it expires.
     pub access_expires_at: Timestamp,
     /// The refresh token.
-    pub refresh_token: String,
+    pub refresh_token: Secret<String>,
     /// When it expires if it is not used before.
     pub refresh_expires_at: Timestamp,
     /// Whose session it is.
@@ -240,9 +240,9 @@ fn issue(ctx: &Ctx, session: &Session, user: User, refresh: &RefreshToken) -> Is
     };
     let issuer = ctx.settings.public_url.as_deref().unwrap_or_default();
     Issued {
-        access_token: project.keys().mint(ctx.rules.token_format, issuer, &claims),
+        access_token: Secret::new(project.keys().mint(ctx.rules.token_format, issuer, &claims)),
         access_expires_at: expires_at,
-        refresh_token: refresh.text(),
+        refresh_token: Secret::new(refresh.text()),
         refresh_expires_at: session.expires_at,
         user,
     }

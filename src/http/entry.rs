@@ -1,6 +1,5 @@
 //! Where every request comes in: project, dialect, context; and where every reply gets its common headers.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -32,10 +31,17 @@ pub struct Entry(Arc<Inner>);
 struct Inner {
     projects: Arc<Projects>,
     trust: Trust,
-    /// Routers by dialect and mount path; most projects share one.
-    routers: ArcSwap<HashMap<(Dialect, String), Router>>,
+    /// Routers by dialect and mount path; most projects share the first.
+    routers: ArcSwap<Vec<Mounted>>,
     first_request: u64,
     requests: AtomicU64,
+}
+
+#[derive(Clone, Debug)]
+struct Mounted {
+    dialect: Dialect,
+    path: String,
+    router: Router,
 }
 
 impl Entry {
@@ -181,17 +187,13 @@ impl Entry {
     }
 
     fn router(&self, dialect: Dialect, mount: &str) -> Router {
-        let key = (dialect, mount.to_owned());
-        if let Some(router) = self.0.routers.load().get(&key) {
-            return router.clone();
+        let of = |mounted: &&Mounted| mounted.dialect == dialect && mounted.path == mount;
+        if let Some(mounted) = self.0.routers.load().iter().find(of) {
+            return mounted.router.clone();
         }
-        let router = dialect.routes(mount);
-        self.0.routers.rcu(|routers| {
-            let mut routers = HashMap::clone(routers);
-            routers.insert(key.clone(), router.clone());
-            routers
-        });
-        router
+        let mounted = Mounted { dialect, path: mount.to_owned(), router: dialect.routes(mount) };
+        self.0.routers.rcu(|known| known.iter().chain([&mounted]).cloned().collect::<Vec<_>>());
+        mounted.router
     }
 
     fn client(&self, request: &Request<Body>) -> Client {

@@ -157,6 +157,8 @@ struct Queue {
     jobs: Vec<Box<dyn Job>>,
     /// The writer sleeps and must be woken.
     idle: bool,
+    /// How many jobs wake a writer that gathers a batch; 0 while it does not.
+    enough: usize,
     /// A reader found that the file can no longer be read.
     reopen: bool,
     closing: bool,
@@ -172,6 +174,11 @@ pub(super) enum Serving {
     Down(StoreError),
     Closed,
 }
+
+/// The size of a batch after which the next one gathers.
+const GATHER_FROM: usize = 8;
+/// How long it may: about one durable commit.
+const GATHER: Duration = Duration::from_micros(300);
 
 /// What the writer does next.
 pub(super) enum Next {
@@ -192,7 +199,9 @@ impl Shared {
             return Err(StoreError::Busy);
         }
         queue.jobs.push(job);
-        self.wake_writer(queue);
+        if queue.jobs.len() >= queue.enough {
+            self.wake_writer(queue);
+        }
         Ok(())
     }
 
@@ -211,10 +220,26 @@ impl Shared {
         }
     }
 
-    /// Waits for work and moves all of it into `batch`, which is empty.
-    pub(super) fn next(&self, batch: &mut Vec<Box<dyn Job>>) -> Next {
+    /// Waits for work and moves all of it into `batch`, which is empty. `last` is the size of the batch before.
+    ///
+    /// Those just answered come back a moment later. Committing the first few of them alone would leave the others a
+    /// whole commit behind, and pay twice: after a large batch the next one may gather for as long as a commit takes.
+    /// Under light load nothing waits.
+    pub(super) fn next(&self, batch: &mut Vec<Box<dyn Job>>, last: usize) -> Next {
         let mut queue = self.queue();
+        let mut may_gather = last >= GATHER_FROM;
         loop {
+            let urgent = queue.reopen || queue.closing;
+            if may_gather && !urgent && !queue.jobs.is_empty() && queue.jobs.len() < last * 3 / 4 {
+                may_gather = false;
+                queue.idle = true;
+                queue.enough = last * 3 / 4;
+                let (woken, _) = self.wake.wait_timeout(queue, GATHER).unwrap_or_else(PoisonError::into_inner);
+                queue = woken;
+                queue.enough = 0;
+                queue.idle = false;
+                continue;
+            }
             if !queue.jobs.is_empty() || queue.reopen {
                 std::mem::swap(&mut queue.jobs, batch);
                 return Next::Batch { reopen: std::mem::take(&mut queue.reopen) };

@@ -65,11 +65,12 @@ impl Writer {
     }
 
     fn run(mut self) {
-        let mut batch = Vec::new();
+        let (mut batch, mut last) = (Vec::new(), 0);
         loop {
-            match self.shared.next(&mut batch) {
+            match self.shared.next(&mut batch, last) {
                 Next::Close => return,
                 Next::Batch { reopen } => {
+                    last = batch.len();
                     if reopen {
                         self.reopen();
                     }

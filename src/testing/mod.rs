@@ -16,6 +16,7 @@
 //! There is no global state; hundreds run side by side.
 
 mod clock;
+mod seed;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::auth::Projects;
 use crate::config::{self, Overrides, Settings};
 use crate::env::Env;
 pub use clock::TestClock;
+pub use seed::{Seeded, seed};
 
 /// A running server. Dropped without [`Server::stop`], it ends with the runtime.
 #[derive(Debug)]

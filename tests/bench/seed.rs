@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use keystead::config::Settings;
+use keystead::testing::Seeded;
+
 use crate::Outcome;
 
 /// A user with one live session, as the driver needs it.
@@ -47,10 +50,18 @@ impl Site {
     }
 }
 
-/// TO WIRE: writes a data directory with the project `default` and `users` users of one session each, in batches
-/// through the data layer, and returns `sample` of the sessions, spread evenly over all users. All users may share one
-/// stored hash of one password (default cost); the server must find the directory as it would have left it itself
-/// (master key, CA, clean close).
-fn seed(_data: &Path, _users: usize, _sample: usize) -> Outcome<Vec<SeededSession>> {
-    Err("seeding is not wired to the library yet".into())
+/// The password of every seeded account.
+const PASSWORD: &str = "correct horse battery staple";
+
+/// Writes a data directory with the project `default` and `users` users of one session each, and returns `sample` of
+/// the sessions, spread evenly over all users. The server finds the directory as it would have left it itself.
+fn seed(data: &Path, users: usize, sample: usize) -> Outcome<Vec<SeededSession>> {
+    let mut settings = Settings::default();
+    data.clone_into(&mut settings.data_dir);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let seeded = runtime.block_on(keystead::testing::seed(settings, users, sample, PASSWORD))?;
+    Ok(seeded
+        .into_iter()
+        .map(|Seeded { email, refresh_token }| SeededSession { email, password: PASSWORD.to_owned(), refresh_token })
+        .collect())
 }
