@@ -82,13 +82,15 @@ export function createClient({ projectId, baseUrl, timeout = 30_000, projectUser
 
   // A 401 is answered with one refresh and one more try.
   async function authenticated(method, path, data) {
+    const bearer = tokens.getAccessToken();
     try {
-      return await call(method, path, { data, bearer: tokens.getAccessToken() });
+      return await call(method, path, { data, bearer });
     } catch (error) {
       if (!(error instanceof AuthenticationError) || !autoRefresh) throw error;
       try {
         if (!tokens.getRefreshToken()) throw error;
-        await refreshSession();
+        // Another call may have refreshed while this one was under way.
+        if (tokens.getAccessToken() === bearer) await refreshSession();
       } catch {
         forget();
         emit('auth_error');
