@@ -1,4 +1,5 @@
 //! Every integration test, in one binary: personas over HTTPS against the real server in process.
 
+mod noma;
 mod persona;
 mod smoke;
