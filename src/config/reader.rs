@@ -256,7 +256,8 @@ fn texts(value: &Value, origin: &Origin) -> Result<Vec<String>, String> {
     };
     match value {
         Value::Array(_, items) => strings(items),
-        Value::String(_, text) if origin.is_text() && text.trim_start().starts_with('[') => {
+        // `[::1]:8443` begins like an array and is none.
+        Value::String(_, text) if origin.is_text() && text.trim().starts_with('[') && text.trim().ends_with(']') => {
             match parse_toml(&format!("list = {text}"))?.get("list") {
                 Some(Value::Array(_, items)) => strings(items),
                 _ => Err("expects a list".into()),

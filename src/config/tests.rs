@@ -214,6 +214,14 @@ fn environment_spells_lists_types_and_slugs() {
 }
 
 #[test]
+fn a_list_in_the_environment_may_begin_with_an_ipv6_address() {
+    for text in ["[::1]:2", "[::1]:2,127.0.0.1:1", " [\"[::1]:2\"] "] {
+        let settings = load(&Overrides::default(), &environment(&[("KEYSTEAD_LISTEN__ADDRESSES", text)])).unwrap();
+        assert_eq!(settings.listen.addresses[0].to_string(), "[::1]:2", "{text}");
+    }
+}
+
+#[test]
 fn a_secret_comes_inline_from_a_file_or_as_a_credential_and_only_once() {
     let dir = tempfile::tempdir().unwrap();
     let kept = dir.path().join("kept");

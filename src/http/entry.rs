@@ -64,9 +64,7 @@ impl Entry {
         let id = RequestId(self.0.first_request.wrapping_add(count));
         let mut reply = self.answer(request, id).await;
         let headers = reply.headers_mut();
-        if let Ok(value) = HeaderValue::try_from(id.to_string()) {
-            headers.insert(X_REQUEST_ID, value);
-        }
+        headers.insert(X_REQUEST_ID, header_of(id));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         Ok(reply)
@@ -214,6 +212,15 @@ impl Entry {
 const PROJECT_ID: HeaderName = HeaderName::from_static("project-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
+
+/// A request's name as a header.
+fn header_of(id: RequestId) -> HeaderValue {
+    let mut hex = [0; 16];
+    for (digit, shift) in hex.iter_mut().zip((0..16).rev()) {
+        *digit = b"0123456789abcdef"[((id.0 >> (4 * shift)) & 15) as usize];
+    }
+    HeaderValue::from_bytes(&hex).expect("hexadecimal digits may stand in a header")
+}
 
 /// The dialect mounted over `path`, and where.
 fn mounted<'a>(settings: &'a ProjectSettings, path: &str) -> Option<(Dialect, &'a str)> {

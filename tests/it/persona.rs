@@ -144,6 +144,14 @@ impl Persona {
     }
 }
 
+impl Persona {
+    /// Somebody without an account, at a server in another process.
+    pub fn at(client: reqwest::Client, url: &str, project: &str) -> Self {
+        let (url, project) = (url.to_owned(), Some(project.to_owned()));
+        Self { client, url, project, token: None, forwarded_for: None }
+    }
+}
+
 impl Reply {
     async fn read(method: &Method, response: reqwest::Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());

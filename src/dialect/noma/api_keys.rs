@@ -35,7 +35,7 @@ pub(super) async fn create(
     let Some(name) = name else { return Err(unreachable_field()) };
     let new = NewApiKey { name, scopes, expires_at };
     let (key, text) = api_keys::create(&ctx, actor, new).await.map_err(|error| Refusal::from(error).noted(&ctx))?;
-    Ok((StatusCode::CREATED, Json(Key::of(&key, Some(&text)))).into_response())
+    Ok((StatusCode::CREATED, Json(Key::of(&key, Some(text.expose())))).into_response())
 }
 
 /// `POST api-keys/{id}/revoke`: 200, also the second time.

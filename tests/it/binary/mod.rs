@@ -1,0 +1,16 @@
+//! The real executable, as operators and strangers meet it: started, stopped, killed, misconfigured, flooded.
+
+mod client;
+mod command_line;
+mod configuration;
+mod crash;
+mod elf;
+mod first_start;
+mod full_disk;
+mod hostile_clients;
+mod ledger;
+mod lifecycle;
+mod listeners;
+mod logs;
+mod process;
+mod secrets;
