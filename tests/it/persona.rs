@@ -76,7 +76,7 @@ impl Persona {
     }
 
     /// The same, where the dialect is mounted elsewhere.
-    pub fn at(&self, mount: &str) -> Self {
+    pub fn mounted_at(&self, mount: &str) -> Self {
         Self { mount: mount.to_owned(), ..self.clone() }
     }
 
@@ -148,7 +148,7 @@ impl Persona {
     /// Somebody without an account, at a server in another process.
     pub fn at(client: reqwest::Client, url: &str, project: &str) -> Self {
         let (url, project) = (url.to_owned(), Some(project.to_owned()));
-        Self { client, url, project, token: None, forwarded_for: None }
+        Self { client, url, project, mount: "/api/auth".to_owned(), headers: Vec::new() }
     }
 }
 

@@ -101,9 +101,10 @@ async fn lockout_cooldown_and_operators_verbs_stay_in_their_project() {
 async fn each_publishes_its_own_keys() {
     let (_server, one, two) = two().await;
     for document in ["/.well-known/jwks.json", "/.well-known/paserk.json"] {
-        let (ours, theirs) = (one.at("").get(document).await.expect(200), two.at("").get(document).await.expect(200));
+        let (ours, theirs) =
+            (one.mounted_at("").get(document).await.expect(200), two.mounted_at("").get(document).await.expect(200));
         assert_ne!(ours.body["keys"][0]["kid"], theirs.body["keys"][0]["kid"]);
-        one.at("").in_project(None).get(document).await.expect(400);
+        one.mounted_at("").in_project(None).get(document).await.expect(400);
     }
 }
 

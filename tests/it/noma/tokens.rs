@@ -20,7 +20,7 @@ const PASSWORD: &str = "correct horse";
 const JWT: (&str, &str) = ("PROJECT__DEFAULT__NOMA__TOKEN_FORMAT", "jwt");
 
 async fn published(anon: &Persona, document: &str) -> Value {
-    anon.at("").get(&format!("/.well-known/{document}.json")).await.expect(200).body
+    anon.mounted_at("").get(&format!("/.well-known/{document}.json")).await.expect(200).body
 }
 
 /// The claims of a token as `pasetors` reads it with the published keys; `None` when no key verifies it.
@@ -176,13 +176,13 @@ async fn changing_the_format_keeps_old_tokens_good() {
     let server = Server::with(&[JWT]).await;
     let anon = Persona::anon(&server);
     let (_, up) = anon.sign_up(ADA, PASSWORD).await;
-    let document = anon.at("").get("/.well-known/jwks.json").await.expect(200);
+    let document = anon.mounted_at("").get("/.well-known/jwks.json").await.expect(200);
     assert_eq!(document.headers["cache-control"], "public, max-age=60");
     assert_eq!(document.body["keys"][0]["kty"], "OKP");
     assert!(document.body["keys"][0].get("d").is_none(), "only the public half");
-    let wrong = anon.at("").post_nothing("/.well-known/jwks.json").await.expect(405);
+    let wrong = anon.mounted_at("").post_nothing("/.well-known/jwks.json").await.expect(405);
     assert_eq!(wrong.headers["allow"], "GET, HEAD");
-    anon.at("").get("/.well-known/other.json").await.expect(404);
+    anon.mounted_at("").get("/.well-known/other.json").await.expect(404);
     anon.with_token(access_token(&up)).get("/me").await.expect(200);
 }
 

@@ -78,7 +78,7 @@ async fn an_unknown_route_is_404() {
         }
     }
     for mount in ["", "/api", "/api/authx", "/API/AUTH", "/v1", "/auth"] {
-        anon.at(mount).get("/me").await.expect(404);
+        anon.mounted_at(mount).get("/me").await.expect(404);
     }
     // Documented as absent (contract 3).
     for path in ["/password/reset", "/sessions", "/me/delete", "/jwks"] {
@@ -100,13 +100,12 @@ async fn head_is_get_without_the_body() {
 async fn errors_are_json_whatever_is_accepted_and_both_http_versions_are_served() {
     let server = Server::start().await;
     let anon = Persona::anon(&server);
-    for caller in [anon.clone(), anon.over_http1(&server)] {
+    for (version, caller) in [("two", anon.clone()), ("one", anon.over_http1(&server))] {
         for accept in ["application/json", "text/html", "*/*", "image/png", "nonsense"] {
             let reply = caller.with_header("accept", accept).get("/me").await.expect(401);
             assert_eq!(reply.headers["cache-control"], "no-store");
         }
-        let email = format!("u{:p}@example.com", &caller);
-        let (user, _) = caller.sign_up(&email.replace("0x", ""), PASSWORD).await;
+        let (user, _) = caller.sign_up(&format!("{version}@example.com"), PASSWORD).await;
         user.get("/me").await.expect(200);
     }
 }
@@ -261,7 +260,7 @@ async fn a_project_switched_off_says_so_and_a_dialect_switched_off_is_not_there(
         in_project("silent").send(method.parse().expect("a method"), path, None).await.expect(404);
         in_project("moved").send(method.parse().expect("a method"), path, None).await.expect(404);
     }
-    let moved = in_project("moved").at("/identity");
+    let moved = in_project("moved").mounted_at("/identity");
     let (ada, _) = moved.sign_up("ada@example.com", PASSWORD).await;
     ada.get("/me").await.expect(200);
 }
@@ -338,7 +337,7 @@ async fn with_several_projects_the_answer_itself_is_judged_by_its_own() {
 #[tokio::test]
 async fn health_needs_no_project() {
     let server = Server::with(&TWO).await;
-    let anon = Persona::anon(&server).in_project(None).at("");
+    let anon = Persona::anon(&server).in_project(None).mounted_at("");
     for path in ["/healthz", "/readyz"] {
         assert_eq!(anon.get(path).await.expect(200).body["status"], Value::from("ok"), "{path}");
     }
