@@ -6,7 +6,7 @@ use insta::assert_json_snapshot;
 use keystead::testing::Server;
 use serde_json::{Value, json};
 
-use crate::persona::Persona;
+use crate::persona::{Persona, all_at_once};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const PASSWORD: &str = "correct horse";
@@ -198,4 +198,20 @@ async fn last_use_is_kept_to_the_minute() {
     assert_eq!(used_at().await, "2026-01-01T00:00:00Z");
     server.clock().advance(Duration::from_secs(1));
     assert_eq!(used_at().await, "2026-01-01T00:01:00Z");
+}
+
+#[tokio::test]
+async fn one_user_has_a_thousand_keys_at_most() {
+    let (_server, anon, ada) = ada_with_secret().await;
+    let replies = all_at_once((0..1010).map(|_| {
+        let ada = ada.clone();
+        async move { ada.post("/api-keys", &json!({ "name": "CI" })).await }
+    }))
+    .await;
+    assert_eq!(replies.iter().filter(|reply| reply.status == 201).count(), 1000);
+    for refused in replies.iter().filter(|reply| reply.status != 201) {
+        assert_eq!(refused.refused("name"), "No more API keys may be created for this account.");
+    }
+    let (bob, _) = anon.sign_up("bob@example.com", PASSWORD).await;
+    bob.post("/api-keys", &json!({ "name": "CI" })).await.expect(201);
 }

@@ -115,3 +115,26 @@ async fn checks_come_in_their_order() {
         .await
         .refused("current_password");
 }
+
+/// security.md, 14: more hashes than the queue takes are told to come back, and are no failures.
+#[tokio::test]
+async fn a_full_queue_says_so() {
+    let server = Server::with(&[
+        ("HASHING__QUEUE", "1"),
+        ("HASHING__MEMORY_KIB", "65536"),
+        ("PROJECT__DEFAULT__LOCKOUT__FAILURES", "50"),
+    ])
+    .await;
+    let anon = Persona::anon(&server);
+    anon.sign_up(ADA, PASSWORD).await;
+    let replies = crate::persona::all_at_once((0..30).map(|_| {
+        let anon = anon.clone();
+        async move { anon.sign_in(ADA, "wrong horse").await }
+    }))
+    .await;
+    let busy: Vec<_> = replies.iter().filter(|reply| reply.status == 503).collect();
+    assert!(!busy.is_empty());
+    assert_eq!(busy[0].text, r#"{"message":"The service is busy. Try again shortly."}"#);
+    assert!(replies.iter().all(|reply| [401, 503].contains(&reply.status.as_u16())));
+    anon.sign_in(ADA, PASSWORD).await.expect(200);
+}

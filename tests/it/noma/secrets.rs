@@ -15,7 +15,7 @@ const ADA: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse battery";
 const PROJECT_SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-async fn server_in(dir: &Path) -> Server {
+async fn server_in(dir: &Path, verification: &str) -> Server {
     let environment: BTreeMap<String, String> = [
         ("KEYSTEAD_LISTEN__ADDRESSES", "127.0.0.1:0"),
         // The certificates of a data directory are of the test clock's time, which a client does not go by.
@@ -23,7 +23,7 @@ async fn server_in(dir: &Path) -> Server {
         ("KEYSTEAD_HASHING__MEMORY_KIB", "8"),
         ("KEYSTEAD_HASHING__ITERATIONS", "1"),
         ("KEYSTEAD_PROJECT__DEFAULT__SECRET", PROJECT_SECRET),
-        ("KEYSTEAD_PROJECT__DEFAULT__VERIFICATION__MODE", "lenient"),
+        ("KEYSTEAD_PROJECT__DEFAULT__VERIFICATION__MODE", verification),
         ("KEYSTEAD_PROJECT__DEFAULT__TOKENS__REFRESH_GRACE", "0s"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -61,7 +61,7 @@ async fn live(anon: &Persona) -> Vec<String> {
 async fn no_secret_is_in_clear_in_the_store() {
     use base64::Engine;
     let dir = tempfile::tempdir().expect("a directory");
-    let server = server_in(dir.path()).await;
+    let server = server_in(dir.path(), "lenient").await;
     let mut secrets: Vec<Vec<u8>> = Vec::new();
     for text in live(&Persona::anon(&server)).await {
         // The bytes that a text of base64 stands for would be as good.
@@ -131,7 +131,7 @@ async fn no_secret_is_in_the_log_at_any_level() {
 #[tokio::test]
 async fn what_was_used_or_ended_stays_so_across_a_restart() {
     let dir = tempfile::tempdir().expect("a directory");
-    let server = server_in(dir.path()).await;
+    let server = server_in(dir.path(), "lenient").await;
     let anon = Persona::anon(&server);
     let (gone, out) = anon.sign_up(ADA, PASSWORD).await;
     let (kept, body) = anon.signed_in(ADA, PASSWORD).await;
@@ -147,7 +147,7 @@ async fn what_was_used_or_ended_stays_so_across_a_restart() {
     let (me, id) = (kept.get("/me").await.expect(200).body, server.project());
     server.stop().await;
 
-    let server = server_in(dir.path()).await;
+    let server = server_in(dir.path(), "lenient").await;
     assert_eq!(server.project(), id);
     let anon = Persona::anon(&server);
     let again = |body: &serde_json::Value| anon.with_token(body["access_token"].as_str().expect("a token"));
@@ -160,5 +160,27 @@ async fn what_was_used_or_ended_stays_so_across_a_restart() {
     // The first, used before the restart, is theft.
     anon.refresh(first).await.expect(401);
     again(&third.body).get("/me").await.expect(401);
+    server.stop().await;
+}
+
+/// Contract 5: access tokens go on until they expire, the next refresh asks for the proof and uses nothing up.
+#[tokio::test]
+async fn a_project_that_turns_strict_asks_at_the_next_refresh() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = server_in(dir.path(), "lenient").await;
+    let (_, up) = Persona::anon(&server).sign_up(ADA, PASSWORD).await;
+    server.stop().await;
+    let server = server_in(dir.path(), "strict").await;
+    let anon = Persona::anon(&server);
+    let (access, refresh) =
+        (up["access_token"].as_str().expect("a token"), up["refresh_token"].as_str().expect("a token"));
+    anon.with_token(access).get("/me").await.expect(200);
+    let blocked = anon.refresh(refresh).await.expect(403);
+    assert_eq!(blocked.text_at("code"), "email_verification_required");
+    assert_eq!(anon.refresh(refresh).await.expect(403).body.get("verification_token"), None, "in the cooldown");
+    let proof = json!({ "token": blocked.text_at("verification_token") });
+    anon.post("/verify-email/confirm", &proof).await.expect(200);
+    let next = anon.refresh(refresh).await.expect(200);
+    anon.with_token(next.text_at("access_token")).get("/me").await.expect(200);
     server.stop().await;
 }

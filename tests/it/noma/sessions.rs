@@ -88,6 +88,19 @@ async fn logout_ends_this_session_at_once() {
 }
 
 #[tokio::test]
+async fn of_many_logouts_at_once_one_ends_the_session() {
+    let server = Server::start().await;
+    let (ada, _) = Persona::anon(&server).sign_up(ADA, PASSWORD).await;
+    let replies = all_at_once((0..64).map(|_| {
+        let ada = ada.clone();
+        async move { ada.post_nothing("/logout").await.status.as_u16() }
+    }))
+    .await;
+    assert_eq!(replies.iter().filter(|status| **status == 200).count(), 1);
+    assert_eq!(replies.iter().filter(|status| **status == 401).count(), 63);
+}
+
+#[tokio::test]
 async fn logout_needs_no_body_and_minds_none() {
     let server = Server::start().await;
     let anon = Persona::anon(&server);

@@ -11,6 +11,8 @@ use crate::persona::{Persona, account, all_at_once, now, project};
 
 const ADA: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse";
+const PBKDF2_SHA256: &str = "$pbkdf2-sha256$i=1000$c2l4dGVlbiBieXRlcyBvZg$y6QesfSHiadJe14jSg2x291T5Tyg3Jl9BU9qqM70WLU";
+const PBKDF2_SHA512: &str = "$pbkdf2-sha512$i=1000$c2l4dGVlbiBieXRlcyBvZg$xtUHJEfRfqTEYYolO3dcYZg/Rmx0gSVJXOJcdPqweU9Cfo1peXdB3Cp2Pg4K2PQMWSd9d0nMQnMQkAbq70N3jw";
 
 #[tokio::test]
 async fn every_sign_in_begins_a_session_of_its_own() {
@@ -126,6 +128,9 @@ async fn hashes_from_elsewhere_sign_in_and_are_replaced() {
             "pleaseletmein",
             "$scrypt$ln=14,r=8,p=1$U29kaXVtQ2hsb3JpZGU$cCO9yzr9c0hGHAbNgf046/2o+7qQT44+qbVD9lRdofLVQylVYT8Pz2LUlwUkKpr55h6F3A1lHkDfzwF7RVdYhw",
         ),
+        // PBKDF2: from Python's hashlib, salt "sixteen bytes of".
+        ("correct horse", PBKDF2_SHA256),
+        ("correct horse", PBKDF2_SHA512),
         ("password", "$argon2i$v=19$m=256,t=2,p=1$c29tZXNhbHQ$iekCn0Y3spW+sCcFanM2xBT63UP2sghkUoHLIUpWRS8"),
         ("password", "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"),
     ]

@@ -85,6 +85,19 @@ async fn a_jwt_says_the_same_where_the_project_wants_one() {
     ada.get("/me").await.expect(401);
 }
 
+/// security.md, 11: what names this server comes from its configuration, never from a request.
+#[tokio::test]
+async fn the_issuer_is_the_public_url_whatever_the_request_says() {
+    let server = Server::with(&[("LISTEN__PUBLIC_URL", "https://auth.example.com"), ("TLS__MODE", "off")]).await;
+    let anon = Persona::anon(&server)
+        .with_header("host", "evil.example")
+        .with_header("x-forwarded-host", "evil.example")
+        .with_header("forwarded", "host=evil.example;proto=http");
+    let (_, up) = anon.sign_up(ADA, PASSWORD).await;
+    let claims = read_paseto(&anon, access_token(&up)).await.expect("a good signature");
+    assert_eq!(claims["iss"], "https://auth.example.com");
+}
+
 /// security.md, 9: the algorithm is never taken from the token, and keys in it are not followed.
 #[tokio::test]
 async fn a_jwt_with_another_header_is_refused() {
