@@ -134,7 +134,7 @@ pub struct Process {
 }
 
 /// How a process ended and what it said.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Ended {
     /// The exit code; `None` after a signal.
     pub code: Option<i32>,
