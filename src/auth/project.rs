@@ -115,6 +115,14 @@ impl Project {
         self.settings.load_full()
     }
 
+    /// Reads its store, to find out whether that can be done.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn readable(&self) -> Result<(), Error> {
+        self.store.read(|r| Ok::<_, Error>(rows::get(r)?)).map(drop)
+    }
+
     /// Notes that a request came in.
     pub fn touch(&self, now: Timestamp) {
         // Relaxed: only decides when an idle file is closed.

@@ -230,13 +230,14 @@ impl Draft {
 
     /// Stores it; where the project limits sessions, the user's oldest ones end.
     pub(crate) fn begin(&self, w: &mut dyn Write) -> Result<(), StoreError> {
-        sessions::insert(w, &self.session)?;
-        if self.max > 0 {
+        if let Some(others) = self.max.checked_sub(1) {
+            // Before this one is among them: ids go by the clock, which may have stepped back.
             let all = sessions::of_user(w, self.session.user)?;
-            for &old in all.iter().take(all.len().saturating_sub(self.max)) {
+            for &old in all.iter().take(all.len().saturating_sub(others)) {
                 sessions::remove(w, self.session.user, old)?;
             }
         }
+        sessions::insert(w, &self.session)?;
         Ok(())
     }
 

@@ -102,10 +102,19 @@ impl Candidate {
         one_time::note_issued(w, Purpose::VerifyEmail, email, ctx.now, until)
     }
 
-    /// For an address that turned out to have an account: the same rows' worth of work, and a text that leads nowhere.
-    pub(crate) fn decoy(&self, w: &mut dyn Write, ctx: &Ctx, email: &Email) -> Result<Secret<String>, StoreError> {
+    /// For an address that turned out to have an account: what [`unverified`] would answer for a new one, with a text
+    /// that leads nowhere.
+    pub(crate) fn decoy(
+        &self,
+        w: &mut dyn Write,
+        ctx: &Ctx,
+        email: &Email,
+    ) -> Result<Option<Secret<String>>, StoreError> {
+        if cooling_down(w, ctx, email)?.is_some() {
+            return Ok(None);
+        }
         self.note(w, ctx, email)?;
-        Ok(self.text())
+        Ok(Some(self.text()))
     }
 }
 

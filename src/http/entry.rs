@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, HOST, ORIGIN, USER_AGENT};
+use axum::http::header::{CACHE_CONTROL, HOST, ORIGIN, RETRY_AFTER, USER_AGENT};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -72,8 +72,10 @@ impl Entry {
 
     async fn answer(&self, request: Request<Body>, id: RequestId) -> Response {
         let path = request.uri().path();
-        if path == "/healthz" {
-            return Json(json!({ "status": "ok" })).into_response();
+        match path {
+            "/healthz" => return Json(json!({ "status": "ok" })).into_response(),
+            "/readyz" => return self.ready(),
+            _ => {}
         }
         let headers = request.headers();
         let origin = headers.get(ORIGIN).cloned();
@@ -98,6 +100,18 @@ impl Entry {
             cors::allow(&mut reply, cors::allowed(origin.as_ref(), settings.cors.origins.iter()));
         }
         reply
+    }
+
+    /// Whether the open projects' files can be read: who asks may send requests here, or not.
+    fn ready(&self) -> Response {
+        match self.0.projects.all_open().iter().try_for_each(|project| project.readable()) {
+            Ok(()) => Json(json!({ "status": "ok" })).into_response(),
+            Err(error) => {
+                tracing::warn!(%error, "not ready");
+                let body = Json(json!({ "status": "unavailable", "message": "A project's store cannot be read." }));
+                (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], body).into_response()
+            }
+        }
     }
 
     async fn dispatch(

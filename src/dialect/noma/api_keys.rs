@@ -1,6 +1,7 @@
 //! A user's API keys (contract 3.10), and the extension by which the integrator's own services prove one.
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -42,9 +43,10 @@ pub(super) async fn create(
 pub(super) async fn revoke(
     SignedIn(actor): SignedIn,
     Here(ctx): Here,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
-    let number = id.parse().map_err(|_| Error::UnknownApiKey)?;
+    // What is no text (`%ff`) is no id either.
+    let number = id.ok().and_then(|Path(id)| id.parse().ok()).ok_or(Error::UnknownApiKey)?;
     api_keys::revoke(&ctx, actor, number).await.map_err(|error| Refusal::from(error).noted(&ctx))?;
     Ok(Json(json!({ "message": "API key revoked." })).into_response())
 }

@@ -123,6 +123,7 @@ impl Place {
 /// A child process.
 pub struct Process {
     handle: OwnedFd,
+    begun: Instant,
     pid: u32,
     ended: Receiver<Option<i32>>,
     code: Option<Option<i32>>,
@@ -133,7 +134,7 @@ pub struct Process {
 }
 
 /// How a process ended and what it said.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Ended {
     /// The exit code; `None` after a signal.
     pub code: Option<i32>,
@@ -152,11 +153,14 @@ impl Process {
     /// Starts it with `input` on its standard input.
     pub fn start_with(command: &mut Command, input: &str) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let begun = Instant::now();
         let mut child = command.spawn().expect("a program that can be started");
         // It may not want to read, and may have ended already.
         let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
         let (out, err) = (child.stdout.take().expect("a pipe"), child.stderr.take().expect("a pipe"));
-        Self::watch(child, Text::of(out), Text::of(err))
+        let mut process = Self::watch(child, Text::of(out), Text::of(err));
+        process.begun = begun;
+        process
     }
 
     /// Watches a child whose outputs are read elsewhere.
@@ -169,7 +173,7 @@ impl Process {
             // Nobody may be waiting any more.
             let _ = sender.send(status.code());
         });
-        Self { handle, pid, ended, code: None, out, err }
+        Self { handle, begun: Instant::now(), pid, ended, code: None, out, err }
     }
 
     /// Its number.
@@ -280,7 +284,7 @@ pub struct Binary {
     pub ready: Value,
     /// That line as it came, without its end.
     pub line: String,
-    /// From the start to the ready line.
+    /// From exec to the ready line.
     pub took: Duration,
     directory: PathBuf,
     /// The directory stays as long as the server.
@@ -290,9 +294,8 @@ pub struct Binary {
 impl Binary {
     /// Waits for the ready line of a server that was started in `place`.
     pub fn ready(mut process: Process, place: &Place) -> Self {
-        let begun = Instant::now();
         let line = process.out.until("\n");
-        let took = begun.elapsed();
+        let took = process.begun.elapsed();
         let Some(line) = line.lines().next().map(str::to_owned) else {
             let code = process.code();
             panic!("it did not start (exit code {code:?}): {}", process.err.whole());
