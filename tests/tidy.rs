@@ -104,7 +104,7 @@ fn imports_in_braces_do_not_slip_through() {
     for file in rust_files() {
         for (line, text) in file.code_lines() {
             if ["crate::{", "crate::*", "keystead::*"].iter().any(|form| text.contains(form)) {
-                breaches.add(&file.path, line, "name each module of the crate on a line of its own".into());
+                breaches.add(&file.path, line, "name each module of the crate on a line of its own");
             }
         }
     }
@@ -152,7 +152,7 @@ fn a_file_says_why_it_exists_and_why_it_is_long() {
     let mut breaches = Breaches::default();
     for file in rust_files() {
         if !file.text.starts_with("//! ") {
-            breaches.add(&file.path, 1, "the first line says why the file exists: `//! ...`".into());
+            breaches.add(&file.path, 1, "the first line says why the file exists: `//! ...`");
         }
         let lines = file.text.lines().count();
         if lines > LONG && !file.text.lines().any(|line| line.starts_with("//! Long because ")) {
@@ -215,7 +215,7 @@ fn the_top_level_holds_nothing_else() {
     for entry in fs::read_dir(root()).expect("the top level") {
         let name = entry.expect("an entry").file_name().to_string_lossy().into_owned();
         if !TOP.contains(&name.as_str()) && !ignored.contains(&name.as_str()) {
-            breaches.add(&name, 0, "does not belong to the top level".into());
+            breaches.add(&name, 0, "does not belong to the top level");
         }
     }
     breaches.none();
@@ -231,7 +231,7 @@ fn every_dependency_has_its_reason() {
             if let Some(name) = text.strip_prefix('[') {
                 section = name.trim_end_matches(']');
                 if section == "features" {
-                    breaches.add(path, line, "cargo features: there is one program".into());
+                    breaches.add(path, line, "cargo features: there is one program");
                 }
             } else if section.ends_with("dependencies") && text.contains('=') && !text.starts_with('#') {
                 let reason = text.rsplit_once(" # ").map_or("", |(_, reason)| reason);
@@ -335,7 +335,7 @@ impl File {
 struct Breaches(String);
 
 impl Breaches {
-    fn add(&mut self, path: &str, line: usize, what: String) {
+    fn add(&mut self, path: &str, line: usize, what: impl std::fmt::Display) {
         writeln!(self.0, "{path}:{line}: {what}").expect("a string takes it");
     }
 
