@@ -44,6 +44,9 @@ pub enum StartError {
     /// The local CA cannot be used.
     #[error("tls: {0}")]
     LocalCa(#[from] LocalCaError),
+    /// A defect: making the certificates panicked.
+    #[error("tls: making the certificates failed unexpectedly; the log says where")]
+    Panicked,
     /// The projects cannot be opened.
     #[error("{0}")]
     Projects(#[from] auth::Error),

@@ -36,13 +36,17 @@ impl App {
     /// # Errors
     /// [`StartError`] says what an operator can do about it.
     pub async fn open(settings: Settings, env: Env) -> Result<Self, StartError> {
-        let url = ready::configured_url(&settings);
-        Self::open_at(settings, env, url).await
+        let data_dir = Self::take_data_dir(&settings)?;
+        Self::open_in(data_dir, settings, env).await
     }
 
-    /// As [`App::open`], with the URL that links are built from.
-    async fn open_at(settings: Settings, env: Env, url: String) -> Result<Self, StartError> {
-        let data_dir = if settings.ephemeral { None } else { Some(DataDir::take(&settings.data_dir)?) };
+    /// Takes the data directory; none for a server in memory.
+    fn take_data_dir(settings: &Settings) -> Result<Option<DataDir>, StartError> {
+        if settings.ephemeral { Ok(None) } else { DataDir::take(&settings.data_dir).map(Some) }
+    }
+
+    /// As [`App::open`], with the data directory taken already.
+    async fn open_in(data_dir: Option<DataDir>, settings: Settings, env: Env) -> Result<Self, StartError> {
         let master = match (&settings.master_key, &data_dir) {
             (Some(MasterKeySource::Bytes(bytes)), _) => MasterKey::from_bytes(*bytes.expose()),
             (Some(MasterKeySource::File(path)), _) => {
@@ -72,6 +76,7 @@ impl App {
             env: env.clone(),
         };
         let settings = Arc::new(settings);
+        let url = ready::configured_url(&settings);
         let catalog = data_dir.as_ref().map(DataDir::catalog);
         let projects = Projects::start(fleet, shared, Arc::clone(&settings), url, catalog, env.now()).await?;
         Ok(Self { settings, projects: Arc::new(projects), data_dir })

@@ -1,5 +1,6 @@
 //! The server: bind, open, say ready, serve until told to stop, finish what was accepted.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -8,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
+use super::data_dir::DataDir;
 use super::ready::{self, Ready, ReadyProject};
 use super::{App, StartError, upkeep};
 use crate::admin;
@@ -51,8 +53,15 @@ pub async fn start(mut settings: Settings, env: Env) -> Result<Running, StartErr
     let fresh = !settings.ephemeral && !settings.data_dir.exists();
     // Projects need to know the URL, which needs the port, which needs the socket: the directory is taken first all
     // the same, so that a second process is refused before it touches anything.
-    let app = App::open(settings.clone(), env.clone()).await?;
-    let (tls, ca) = tls(&app, &env)?;
+    let data_dir = App::take_data_dir(&settings)?;
+    // A first start writes keys, certificates and a project file, and waits for the disk each time: side by side.
+    let certificates = {
+        let (settings, env) = (settings.clone(), env.clone());
+        let dir = data_dir.as_ref().map(DataDir::tls);
+        tokio::task::spawn_blocking(move || tls(&settings, dir.as_deref(), &env))
+    };
+    let app = App::open_in(data_dir, settings.clone(), env.clone()).await?;
+    let (tls, ca) = certificates.await.map_err(|_| StartError::Panicked)??;
     let mut listeners = Vec::new();
     for address in &settings.listen.addresses {
         listeners.extend(net::bind(address, tls.as_ref()).await?);
@@ -151,8 +160,7 @@ async fn is_set(mut flag: watch::Receiver<bool>) {
 }
 
 /// What protects the listeners, and the local CA where it is ours.
-fn tls(app: &App, env: &Env) -> Result<(Option<Tls>, Option<Arc<LocalCa>>), StartError> {
-    let settings = app.settings();
+fn tls(settings: &Settings, dir: Option<&Path>, env: &Env) -> Result<(Option<Tls>, Option<Arc<LocalCa>>), StartError> {
     match &settings.tls.mode {
         TlsMode::Off => Ok((None, None)),
         TlsMode::Files { cert, key } => {
@@ -161,8 +169,8 @@ fn tls(app: &App, env: &Env) -> Result<(Option<Tls>, Option<Arc<LocalCa>>), Star
         }
         TlsMode::SelfSigned => {
             let names = names(settings);
-            let ca = match &app.data_dir {
-                Some(dir) => LocalCa::open(&dir.tls(), &names, env)?,
+            let ca = match dir {
+                Some(dir) => LocalCa::open(dir, &names, env)?,
                 None => LocalCa::in_memory(&names, env)?,
             };
             Ok((Some(ca.tls().clone()), Some(Arc::new(ca))))

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Actor, Ctx, Error, session};
+use crate::crypto::Secret;
 use crate::data::api_keys as rows;
 pub use crate::data::api_keys::ApiKey;
 use crate::data::project::{self, Sequence};
@@ -41,7 +42,7 @@ pub fn list(ctx: &Ctx, actor: &Actor) -> Result<Vec<ApiKey>, Error> {
 ///
 /// # Errors
 /// `TooManyApiKeys`, `Unauthenticated` when the session has ended meanwhile, and the store's.
-pub async fn create(ctx: &Ctx, actor: Actor, new: NewApiKey) -> Result<(ApiKey, String), Error> {
+pub async fn create(ctx: &Ctx, actor: Actor, new: NewApiKey) -> Result<(ApiKey, Secret<String>), Error> {
     let secret = ApiKeySecret::generate(ctx.project.env());
     let (prefix, digest, now) = (secret.prefix(), secret.digest(), ctx.now);
     let made = ctx
@@ -71,7 +72,7 @@ pub async fn create(ctx: &Ctx, actor: Actor, new: NewApiKey) -> Result<(ApiKey, 
             Ok(key)
         })
         .await?;
-    Ok((made, secret.text()))
+    Ok((made, Secret::new(secret.text())))
 }
 
 /// Revokes one of the actor's keys; once revoked it stays as it is.

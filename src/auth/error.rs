@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::crypto::Busy;
+use crate::crypto::{Busy, Secret};
 use crate::data::users::User;
 use crate::store::StoreError;
 
@@ -93,7 +93,7 @@ pub struct Unverified {
     /// The account.
     pub user: User,
     /// A fresh verification secret, where the app delivers it and none was issued just now.
-    pub token: Option<String>,
+    pub token: Option<Secret<String>>,
 }
 
 impl From<StoreError> for Error {

@@ -96,7 +96,7 @@ impl Client {
 #[derive(Clone, Debug)]
 pub struct Actor {
     /// The account, read for this request.
-    pub user: User,
+    pub user: Arc<User>,
     /// The session its token belongs to.
     pub session: Uuid,
 }

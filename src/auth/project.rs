@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use super::attempts::Attempts;
+use super::session::Living;
 use super::{Error, ProjectSettings};
 use crate::crypto::{HashPool, MasterKey, Secret};
 use crate::data::project::{self as rows, ProjectRecord, SealedKey};
@@ -16,7 +18,7 @@ use crate::env::{Env, Timestamp};
 use crate::store::{Store, StoreError};
 use crate::token::{KeyRing, RefreshKey, VerifiedCache};
 
-/// How many verified access tokens a project remembers. An entry is about 200 bytes.
+/// How many verified access tokens, and sessions, a project remembers. Both together are about 700 bytes.
 const VERIFIED_TOKENS: usize = 8192;
 
 /// A project whose file is open.
@@ -27,6 +29,7 @@ pub struct Project {
     keys: ArcSwap<KeyRing>,
     refresh_key: RefreshKey,
     verified: VerifiedCache,
+    living: Cache<Uuid, Arc<Living>>,
     attempts: Attempts,
     /// When a request last came in, in milliseconds since the epoch.
     used_at: AtomicU64,
@@ -90,6 +93,7 @@ impl Project {
             store,
             keys: ArcSwap::from_pointee(keys),
             verified: VerifiedCache::new(VERIFIED_TOKENS),
+            living: Cache::new(VERIFIED_TOKENS),
             attempts: Attempts::default(),
             used_at: AtomicU64::new(shared.env.now().millis()),
             shared: shared.clone(),
@@ -109,6 +113,14 @@ impl Project {
     /// Its settings as of now.
     pub fn settings(&self) -> Arc<ProjectSettings> {
         self.settings.load_full()
+    }
+
+    /// Reads its store, to find out whether that can be done.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn readable(&self) -> Result<(), Error> {
+        self.store.read(|r| Ok::<_, Error>(rows::get(r)?)).map(drop)
     }
 
     /// Notes that a request came in.
@@ -152,6 +164,11 @@ impl Project {
 
     pub(crate) fn verified(&self) -> &VerifiedCache {
         &self.verified
+    }
+
+    /// Sessions as they were at a version of the store.
+    pub(crate) fn living(&self) -> &Cache<Uuid, Arc<Living>> {
+        &self.living
     }
 
     pub(crate) fn refresh_key(&self) -> &RefreshKey {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Actor, Ctx, Error, Project, Unverified};
 use crate::config::VerificationMode;
-use crate::crypto::Digest;
+use crate::crypto::{Digest, Secret};
 use crate::data::events::{self, Event, EventKind};
 use crate::data::sessions::{self, Session};
 use crate::data::users::{self, User};
@@ -20,11 +20,11 @@ use super::verify::{self, Candidate};
 #[derive(Debug)]
 pub struct Issued {
     /// The signed access token.
-    pub access_token: String,
+    pub access_token: Secret<String>,
     /// When it expires.
     pub access_expires_at: Timestamp,
     /// The refresh token.
-    pub refresh_token: String,
+    pub refresh_token: Secret<String>,
     /// When it expires if it is not used before.
     pub refresh_expires_at: Timestamp,
     /// Whose session it is.
@@ -39,18 +39,37 @@ pub fn authenticate(ctx: &Ctx, token: &str) -> Result<Actor, Error> {
     let project = &ctx.project;
     let claims =
         project.verified().verify(&project.keys(), token, project.id(), ctx.now).map_err(|_| Error::Unauthenticated)?;
-    let user = project.store().read(|r| living_user(r, claims.session, claims.user, ctx.now))?;
-    Ok(Actor { user: user.ok_or(Error::Unauthenticated)?, session: claims.session })
+    // Taken before the rows are read: what is remembered under it is never newer than they are.
+    let version = project.store().version();
+    let remembered = project.living().get(&claims.session).filter(|living| living.version == version);
+    let living = match remembered {
+        Some(living) => living,
+        None => {
+            let read = project.store().read(|r| living(r, claims.session, version))?;
+            let living = Arc::new(read.ok_or(Error::Unauthenticated)?);
+            project.living().insert(claims.session, Arc::clone(&living));
+            living
+        }
+    };
+    if living.user.id != claims.user || ctx.now >= living.expires_at {
+        return Err(Error::Unauthenticated);
+    }
+    Ok(Actor { user: Arc::clone(&living.user), session: claims.session })
 }
 
-/// The user of a session, when both exist and may be used.
-fn living_user(r: &dyn Read, session: Uuid, user: Uuid, now: Timestamp) -> Result<Option<User>, Error> {
-    match sessions::get(r, session)? {
-        Some(session) if session.user == user && now < session.expires_at => {
-            Ok(users::get(r, user)?.filter(|user| user.disabled_at.is_none()))
-        }
-        _ => Ok(None),
-    }
+/// A session and its account as the store had them at a version: true as long as nothing was written since, so that a
+/// revocation is felt by the next request and a quiet server need not read the same rows again.
+pub(crate) struct Living {
+    version: u64,
+    user: Arc<User>,
+    expires_at: Timestamp,
+}
+
+/// The session and its account, when both exist and the account is not disabled.
+fn living(r: &dyn Read, session: Uuid, version: u64) -> Result<Option<Living>, Error> {
+    let Some(session) = sessions::get(r, session)? else { return Ok(None) };
+    let user = users::get(r, session.user)?.filter(|user| user.disabled_at.is_none());
+    Ok(user.map(|user| Living { version, user: Arc::new(user), expires_at: session.expires_at }))
 }
 
 /// Whether `actor` still is one, inside the transaction that acts for it: a logout may have come in between.
@@ -77,7 +96,7 @@ pub async fn refresh(ctx: &Ctx, token: &str) -> Result<Issued, Error> {
         presented: presented.digest(),
         successor: successor.digest(),
         reuse: ctx.event(EventKind::RefreshTokenReused, None),
-        candidate: Candidate::new(ctx),
+        candidate: (ctx.settings.verification.mode == VerificationMode::Strict).then(|| Candidate::new(ctx)),
         ctx: ctx.clone(),
     };
     let outcome = ctx.project.store().write(move |w| job.run(w)).await?;
@@ -99,7 +118,8 @@ struct Rotation {
     presented: Digest,
     successor: Digest,
     reuse: Event,
-    candidate: Candidate,
+    /// Only where an unproved address may not refresh.
+    candidate: Option<Candidate>,
     ctx: Ctx,
 }
 
@@ -133,8 +153,8 @@ impl Rotation {
             events::append(w, &Event { user: Some(user.id), ..self.reuse.clone() })?;
             return Ok(Rotated::Reused { user: user.id });
         }
-        if settings.verification.mode == VerificationMode::Strict && user.email_proof.is_none() {
-            let unverified = verify::unverified(w, &self.ctx, user, &self.candidate)?;
+        if let (Some(candidate), None) = (&self.candidate, user.email_proof) {
+            let unverified = verify::unverified(w, &self.ctx, user, candidate)?;
             return Ok(Rotated::Unverified(Box::new(unverified)));
         }
         if is_current {
@@ -210,13 +230,14 @@ impl Draft {
 
     /// Stores it; where the project limits sessions, the user's oldest ones end.
     pub(crate) fn begin(&self, w: &mut dyn Write) -> Result<(), StoreError> {
-        sessions::insert(w, &self.session)?;
-        if self.max > 0 {
+        if let Some(others) = self.max.checked_sub(1) {
+            // Before this one is among them: ids go by the clock, which may have stepped back.
             let all = sessions::of_user(w, self.session.user)?;
-            for &old in all.iter().take(all.len().saturating_sub(self.max)) {
+            for &old in all.iter().take(all.len().saturating_sub(others)) {
                 sessions::remove(w, self.session.user, old)?;
             }
         }
+        sessions::insert(w, &self.session)?;
         Ok(())
     }
 
@@ -240,9 +261,9 @@ fn issue(ctx: &Ctx, session: &Session, user: User, refresh: &RefreshToken) -> Is
     };
     let issuer = ctx.settings.public_url.as_deref().unwrap_or_default();
     Issued {
-        access_token: project.keys().mint(ctx.rules.token_format, issuer, &claims),
+        access_token: Secret::new(project.keys().mint(ctx.rules.token_format, issuer, &claims)),
         access_expires_at: expires_at,
-        refresh_token: refresh.text(),
+        refresh_token: Secret::new(refresh.text()),
         refresh_expires_at: session.expires_at,
         user,
     }

@@ -112,7 +112,10 @@ impl NewAccount {
             created_at: ctx.now,
         };
         if taken {
-            let token = self.candidate.as_ref().map(|candidate| candidate.decoy(w, ctx, &self.email)).transpose()?;
+            let token = match &self.candidate {
+                Some(candidate) => candidate.decoy(w, ctx, &self.email)?,
+                None => None,
+            };
             return Ok(Unverified { user, token });
         }
         users::insert(w, &user, &self.email)?;

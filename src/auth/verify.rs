@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Ctx, Email, Error, Unverified};
+use crate::crypto::{Digest, Secret};
 use crate::data::one_time::{self, OneTime, Purpose};
 use crate::data::users::{self, EmailProof, ProofKind, User};
 use crate::store::{StoreError, Write};
@@ -12,7 +13,7 @@ use crate::token::OneTimeSecret;
 #[derive(Debug)]
 pub enum Resent {
     /// A secret, real or (for an address that has nothing to verify) a decoy that looks the same.
-    Token(String),
+    Token(Secret<String>),
     /// One was asked for just now.
     Cooldown {
         /// When the next may be asked for.
@@ -41,7 +42,7 @@ pub async fn resend(ctx: &Ctx, email: Email) -> Result<Resent, Error> {
                 Some(user) => candidate.issue(w, ctx, &user, &email)?,
                 None => candidate.note(w, ctx, &email)?,
             }
-            Ok(Resent::Token(candidate.secret.text()))
+            Ok(Resent::Token(candidate.text()))
         })
         .await
 }
@@ -74,7 +75,7 @@ pub async fn confirm(ctx: &Ctx, secret: &str) -> Result<User, Error> {
 /// A verification secret made before the transaction that may issue it.
 pub(crate) struct Candidate {
     secret: OneTimeSecret,
-    digest: crate::crypto::Digest,
+    digest: Digest,
 }
 
 impl Candidate {
@@ -82,6 +83,10 @@ impl Candidate {
         let secret = OneTimeSecret::generate(ctx.project.env());
         let digest = secret.digest(Purpose::VerifyEmail.name());
         Self { secret, digest }
+    }
+
+    fn text(&self) -> Secret<String> {
+        Secret::new(self.secret.text())
     }
 
     /// Stores it as the one that works for `user`, and starts the address's cooldown.
@@ -97,10 +102,19 @@ impl Candidate {
         one_time::note_issued(w, Purpose::VerifyEmail, email, ctx.now, until)
     }
 
-    /// For an address that turned out to have an account: the same rows' worth of work, and a text that leads nowhere.
-    pub(crate) fn decoy(&self, w: &mut dyn Write, ctx: &Ctx, email: &Email) -> Result<String, StoreError> {
+    /// For an address that turned out to have an account: what [`unverified`] would answer for a new one, with a text
+    /// that leads nowhere.
+    pub(crate) fn decoy(
+        &self,
+        w: &mut dyn Write,
+        ctx: &Ctx,
+        email: &Email,
+    ) -> Result<Option<Secret<String>>, StoreError> {
+        if cooling_down(w, ctx, email)?.is_some() {
+            return Ok(None);
+        }
         self.note(w, ctx, email)?;
-        Ok(self.secret.text())
+        Ok(Some(self.text()))
     }
 }
 
@@ -117,7 +131,7 @@ pub(crate) fn unverified(
         None
     } else {
         candidate.issue(w, ctx, &user, &email)?;
-        Some(candidate.secret.text())
+        Some(candidate.text())
     };
     Ok(Unverified { user, token })
 }

@@ -98,8 +98,9 @@ impl Console {
     }
 
     fn unseen(&mut self, prompt: &str) -> Result<Secret<String>> {
-        self.prompt(prompt);
+        // Silent first: whoever types as soon as the prompt shows is not seen either.
         let silent = Silent::stdin();
+        self.prompt(prompt);
         let line = self.line();
         if silent.is_some() {
             // The line end that was typed was not seen either.
@@ -159,6 +160,6 @@ impl Silent {
 impl Drop for Silent {
     fn drop(&mut self) {
         // Nothing better to try when it fails.
-        let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &self.0);
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
     }
 }

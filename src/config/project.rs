@@ -75,7 +75,7 @@ fn verification(section: &mut Section<'_>, default: &Verification) -> Verificati
 }
 
 fn lockout(section: &mut Section<'_>, default: &Lockout) -> Lockout {
-    // A hundred at most, whoever asks: security.md wants guessing to end.
+    // A hundred at most, whoever asks: guessing has to end (NIST SP 800-63B, 5.2.2).
     let lockout = Lockout {
         failures: section.number("lockout.failures", default.failures, 1..=100, ""),
         account_failures: section.number("lockout.account_failures", default.account_failures, 1..=100, ""),

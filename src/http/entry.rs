@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, HOST, ORIGIN, USER_AGENT};
+use axum::http::header::{CACHE_CONTROL, HOST, ORIGIN, RETRY_AFTER, USER_AGENT};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -64,9 +64,7 @@ impl Entry {
         let id = RequestId(self.0.first_request.wrapping_add(count));
         let mut reply = self.answer(request, id).await;
         let headers = reply.headers_mut();
-        if let Ok(value) = HeaderValue::try_from(id.to_string()) {
-            headers.insert(X_REQUEST_ID, value);
-        }
+        headers.insert(X_REQUEST_ID, header_of(id));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         Ok(reply)
@@ -74,8 +72,10 @@ impl Entry {
 
     async fn answer(&self, request: Request<Body>, id: RequestId) -> Response {
         let path = request.uri().path();
-        if path == "/healthz" {
-            return Json(json!({ "status": "ok" })).into_response();
+        match path {
+            "/healthz" => return Json(json!({ "status": "ok" })).into_response(),
+            "/readyz" => return self.ready(),
+            _ => {}
         }
         let headers = request.headers();
         let origin = headers.get(ORIGIN).cloned();
@@ -100,6 +100,18 @@ impl Entry {
             cors::allow(&mut reply, cors::allowed(origin.as_ref(), settings.cors.origins.iter()));
         }
         reply
+    }
+
+    /// Whether the open projects' files can be read: who asks may send requests here, or not.
+    fn ready(&self) -> Response {
+        match self.0.projects.all_open().iter().try_for_each(|project| project.readable()) {
+            Ok(()) => Json(json!({ "status": "ok" })).into_response(),
+            Err(error) => {
+                tracing::warn!(%error, "not ready");
+                let body = Json(json!({ "status": "unavailable", "message": "A project's store cannot be read." }));
+                (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], body).into_response()
+            }
+        }
     }
 
     async fn dispatch(
@@ -214,6 +226,15 @@ impl Entry {
 const PROJECT_ID: HeaderName = HeaderName::from_static("project-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
+
+/// A request's name as a header.
+fn header_of(id: RequestId) -> HeaderValue {
+    let mut hex = [0; 16];
+    for (digit, shift) in hex.iter_mut().zip((0..16).rev()) {
+        *digit = b"0123456789abcdef"[((id.0 >> (4 * shift)) & 15) as usize];
+    }
+    HeaderValue::from_bytes(&hex).expect("hexadecimal digits may stand in a header")
+}
 
 /// The dialect mounted over `path`, and where.
 fn mounted<'a>(settings: &'a ProjectSettings, path: &str) -> Option<(Dialect, &'a str)> {

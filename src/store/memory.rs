@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Read, StoreError, Visit, Write, job};
@@ -9,11 +10,14 @@ use super::{Read, StoreError, Visit, Write, job};
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// `None` once closed. A reader keeps the map it started with; a writer that finds one copies the map.
-pub(super) struct Engine(Mutex<Option<Arc<Rows>>>);
+pub(super) struct Engine {
+    rows: Mutex<Option<Arc<Rows>>>,
+    version: AtomicU64,
+}
 
 impl Default for Engine {
     fn default() -> Self {
-        Self(Mutex::new(Some(Arc::default())))
+        Self { rows: Mutex::new(Some(Arc::default())), version: AtomicU64::new(0) }
     }
 }
 
@@ -38,17 +42,23 @@ impl Engine {
                     None => rows.remove(&key),
                 };
             }
+            self.version.fetch_add(1, Ordering::Release);
         }
         outcome
     }
 
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
     pub(super) fn close(&self) {
         *self.lock() = None;
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Rows>>> {
         // Jobs run under the lock, but their panics are caught and the map is only touched after they returned.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

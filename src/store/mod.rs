@@ -140,6 +140,15 @@ impl Store {
         }
     }
 
+    /// A number that changes, before the write is acknowledged, whenever what [`Store::read`] sees may have changed. What
+    /// was read after taking the number is still true while the number is the same.
+    pub fn version(&self) -> u64 {
+        match &*self.0 {
+            Engine::Memory(engine) => engine.version(),
+            Engine::Redb(engine) => engine.version(),
+        }
+    }
+
     /// Runs `job` on the latest state and makes what it changed durable before answering. When `job` answers an error,
     /// nothing of it is kept. A caller that stops waiting does not stop the job.
     ///

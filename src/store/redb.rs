@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +50,7 @@ impl Engine {
         let (db, rows) = file::open(Direct(backend), options.cache_bytes, new)?;
         let shared = Arc::new(Shared {
             snapshot: ArcSwapOption::from_pointee(Snapshot { rows, epoch: 0 }),
+            version: AtomicU64::new(0),
             queue: Mutex::new(Queue::default()),
             queue_len: options.queue,
             wake: Condvar::new(),
@@ -58,6 +60,10 @@ impl Engine {
         Writer::start(shared.clone(), medium, db, options.cache_bytes, write_pause)
             .map_err(|error| file::of_io(&error))?;
         Ok(Self(shared))
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Acquire)
     }
 
     pub(super) fn read<T, E: From<StoreError>>(&self, mut view: impl FnMut(&dyn Read) -> Result<T, E>) -> Result<T, E> {
@@ -139,6 +145,8 @@ fn create_file(path: &Path, options: &StoreOptions) -> Result<(), StoreError> {
 pub(super) struct Shared {
     /// The last commit; `None` while the file is reopened and after it was closed.
     pub(super) snapshot: ArcSwapOption<Snapshot>,
+    /// Counts what was published.
+    version: AtomicU64,
     queue: Mutex<Queue>,
     queue_len: usize,
     wake: Condvar,
@@ -190,6 +198,13 @@ pub(super) enum Next {
 }
 
 impl Shared {
+    /// Makes `snapshot` what readers see from now on.
+    pub(super) fn publish(&self, snapshot: Option<Snapshot>) {
+        self.snapshot.store(snapshot.map(Arc::new));
+        // After the snapshot: whoever sees the new number sees the new rows.
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
     fn enqueue(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
         let mut queue = self.queue();
         if queue.closing {

@@ -123,7 +123,7 @@ impl Writer {
         match committed {
             Ok(rows) => {
                 self.failures = 0;
-                self.shared.snapshot.store(Some(Arc::new(Snapshot { rows, epoch: self.epoch })));
+                self.shared.publish(Some(Snapshot { rows, epoch: self.epoch }));
                 Ok(())
             }
             Err(error) => {
@@ -166,7 +166,7 @@ impl Writer {
     /// Closes the file, which redb has given up, and opens it anew: for writing, else for reading only, else not.
     fn reopen(&mut self) {
         self.shared.set_serving(Serving::Reopening);
-        self.shared.snapshot.store(None);
+        self.shared.publish(None);
         self.close();
         self.epoch += 1;
         let opened = self.open_for_writing();
@@ -174,7 +174,7 @@ impl Writer {
         match opened.or_else(|_| self.open_detached()) {
             Ok((db, rows)) => {
                 self.db = Some(db);
-                self.shared.snapshot.store(Some(Arc::new(Snapshot { rows, epoch: self.epoch })));
+                self.shared.publish(Some(Snapshot { rows, epoch: self.epoch }));
                 self.shared.set_serving(Serving::Up(self.epoch));
             }
             Err(error) => {
@@ -207,7 +207,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         let waiting = self.shared.shut();
-        self.shared.snapshot.store(None);
+        self.shared.publish(None);
         self.close();
         for job in waiting {
             job.settle(Some(&StoreError::Closed));

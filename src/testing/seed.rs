@@ -11,7 +11,7 @@ use crate::data::users::{self, User};
 use crate::env::Env;
 
 /// An account that was made, with the refresh token of its one session.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Seeded {
     /// Its address.
     pub email: String,

@@ -11,9 +11,15 @@ use crate::env::Timestamp;
 /// session is, so that revocation takes effect at once. One per server, or per project: an entry answers only for the
 /// project its token names.
 ///
-/// Call [`VerifiedCache::clear`] when a key is withdrawn before its time; the retirement of a key at the planned moment
-/// needs none when that moment is not before the expiry of its last token.
-pub struct VerifiedCache(Cache<[u8; 32], AccessClaims>);
+/// Call [`VerifiedCache::clear`] when a key's end is changed; that a key retires when planned is remembered.
+pub struct VerifiedCache(Cache<[u8; 32], Verified>);
+
+/// What is known of a token, and when the key that signed it retires.
+#[derive(Clone, Copy)]
+struct Verified {
+    claims: AccessClaims,
+    key_retires_at: Option<Timestamp>,
+}
 
 impl VerifiedCache {
     /// How many tokens the default cache holds, about 1.5 MiB when full.
@@ -24,7 +30,8 @@ impl VerifiedCache {
         Self(Cache::new(entries))
     }
 
-    /// [`KeyRing::verify`], with the signature checked once per token. Project and expiry are checked each time.
+    /// [`KeyRing::verify`], with the signature checked once per token. Project, expiry and the key's retirement are
+    /// checked each time.
     ///
     /// # Errors
     /// As [`KeyRing::verify`]. Refusals are not remembered: they cannot push out good tokens.
@@ -35,12 +42,13 @@ impl VerifiedCache {
         }
         let key = digest(&SHA256, token.as_bytes()).as_ref().try_into().expect("SHA-256 yields 32 bytes");
         match self.0.get(&key) {
-            Some(claims) if claims.project != project => Err(Rejected::WrongProject),
-            Some(claims) if claims.expired(now) => Err(Rejected::Expired),
-            Some(claims) => Ok(claims),
+            Some(found) if found.key_retires_at.is_some_and(|at| now >= at) => Err(Rejected::UnknownKey),
+            Some(found) if found.claims.project != project => Err(Rejected::WrongProject),
+            Some(found) if found.claims.expired(now) => Err(Rejected::Expired),
+            Some(found) => Ok(found.claims),
             None => {
-                let claims = ring.verify(token, project, now)?;
-                self.0.insert(key, claims);
+                let (claims, key_retires_at) = ring.verify_for(token, project, now)?;
+                self.0.insert(key, Verified { claims, key_retires_at });
                 Ok(claims)
             }
         }
@@ -113,6 +121,18 @@ mod tests {
         cache.clear();
         assert!(cache.is_empty());
         assert_eq!(cache.verify(&other, &token, PROJECT, NOW), Err(Rejected::UnknownKey));
+    }
+
+    #[test]
+    fn a_remembered_token_ends_with_its_key() {
+        let old = KeyRecord::generate(&Env::system(), NOW);
+        let token = mint(&KeyRing::new(vec![old.clone()]).unwrap(), 1);
+        let retiring = KeyRecord { retires_at: Some(Timestamp::from_secs(1_000_100)), ..old };
+        let ring = KeyRing::new(vec![retiring, KeyRecord::generate(&Env::system(), NOW)]).unwrap();
+        let cache = VerifiedCache::default();
+        let at = |second| cache.verify(&ring, &token, PROJECT, Timestamp::from_secs(second));
+        assert!(at(1_000_000).is_ok() && at(1_000_099).is_ok());
+        assert_eq!(at(1_000_100), Err(Rejected::UnknownKey));
     }
 
     #[test]

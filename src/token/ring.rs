@@ -74,25 +74,35 @@ impl KeyRing {
     /// # Errors
     /// [`Rejected`], for the log.
     pub fn verify(&self, token: &str, project: Uuid, now: Timestamp) -> Result<AccessClaims, Rejected> {
+        self.verify_for(token, project, now).map(|(claims, _)| claims)
+    }
+
+    /// The same, and when the key that signed it retires.
+    pub(super) fn verify_for(
+        &self,
+        token: &str,
+        project: Uuid,
+        now: Timestamp,
+    ) -> Result<(AccessClaims, Option<Timestamp>), Rejected> {
         if token.len() > Self::MAX_TOKEN {
             return Err(Rejected::Malformed);
         }
-        let claims = if token.starts_with(paseto::PREFIX) {
+        let (claims, key) = if token.starts_with(paseto::PREFIX) {
             let parts = paseto::split(token).ok_or(Rejected::Malformed)?;
             let key = self.living(now, |key| key.paseto_footer == parts.footer)?;
             let message = paseto::signed(&parts.message, parts.footer).ok_or(Rejected::Malformed)?;
             check(key, &message, &parts.signature)?;
-            claims::decode(TokenFormat::Paseto, &parts.message)?
+            (claims::decode(TokenFormat::Paseto, &parts.message)?, key)
         } else {
             let parts = jwt::split(token).ok_or(Rejected::Malformed)?;
             let key = self.living(now, |key| key.jwt_header == parts.header)?;
             check(key, parts.signed.as_bytes(), &parts.signature)?;
-            claims::decode(TokenFormat::Jwt, &parts.payload)?
+            (claims::decode(TokenFormat::Jwt, &parts.payload)?, key)
         };
         if claims.project != project {
             return Err(Rejected::WrongProject);
         }
-        if claims.expired(now) { Err(Rejected::Expired) } else { Ok(claims) }
+        if claims.expired(now) { Err(Rejected::Expired) } else { Ok((claims, key.retires_at)) }
     }
 
     /// The JSON Web Key Set (RFC 7517) of the keys that verify at `now`, the signing key first.

@@ -1,5 +1,6 @@
 //! Every integration test, in one binary: personas over HTTPS against the real server in process.
 
 mod binary;
+mod noma;
 mod persona;
 mod smoke;

@@ -1,8 +1,13 @@
 //! Who talks to the server: `anon`, who has nothing, and `user`, who is signed in. Every reply is checked for what must
 //! hold of every reply.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use keystead::auth::accounts::UserRef;
+use keystead::auth::projects::Selector;
+use keystead::auth::{Email, Project};
+use keystead::env::{Clock, Timestamp};
 use keystead::testing::Server;
 use reqwest::{Certificate, Method, StatusCode};
 use serde_json::{Value, json};
@@ -13,8 +18,8 @@ pub struct Persona {
     client: reqwest::Client,
     url: String,
     project: Option<String>,
-    token: Option<String>,
-    forwarded_for: Option<String>,
+    mount: String,
+    headers: Vec<(&'static str, String)>,
 }
 
 /// A reply with its parts taken out.
@@ -31,31 +36,48 @@ pub struct Reply {
 }
 
 /// A client that trusts this server's CA.
-pub fn client(server: &Server) -> reqwest::Client {
-    let ca = Certificate::from_pem(server.ca_pem().as_bytes()).expect("the server's CA");
-    reqwest::Client::builder()
-        .tls_certs_only([ca])
-        .no_proxy()
-        .timeout(Duration::from_secs(30))
-        .build()
-        .expect("a client")
+pub fn client(server: &Server) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
+    match server.ca_pem() {
+        // TLS is off.
+        ca if ca.is_empty() => builder,
+        ca => builder.tls_certs_only([Certificate::from_pem(ca.as_bytes()).expect("the server's CA")]),
+    }
 }
 
 impl Persona {
     /// Somebody without an account.
     pub fn anon(server: &Server) -> Self {
         Self {
-            client: client(server),
+            client: client(server).build().expect("a client"),
             url: server.url().to_owned(),
             project: Some(server.project().to_string()),
-            token: None,
-            forwarded_for: None,
+            mount: "/api/auth".to_owned(),
+            headers: Vec::new(),
         }
     }
 
     /// The same, with an access token.
     pub fn with_token(&self, token: &str) -> Self {
-        Self { token: Some(token.to_owned()), ..self.clone() }
+        self.with_header("authorization", &format!("Bearer {token}"))
+    }
+
+    /// The same, with a header more; one of the same name goes.
+    pub fn with_header(&self, name: &'static str, value: &str) -> Self {
+        let mut headers = self.headers.clone();
+        headers.retain(|(present, _)| *present != name);
+        headers.push((name, value.to_owned()));
+        Self { headers, ..self.clone() }
+    }
+
+    /// The same, over HTTP/1.1 only.
+    pub fn over_http1(&self, server: &Server) -> Self {
+        Self { client: client(server).http1_only().build().expect("a client"), ..self.clone() }
+    }
+
+    /// The same, where the dialect is mounted elsewhere.
+    pub fn mounted_at(&self, mount: &str) -> Self {
+        Self { mount: mount.to_owned(), ..self.clone() }
     }
 
     /// The same, speaking of another project, or of none.
@@ -65,35 +87,37 @@ impl Persona {
 
     /// The same, from another address, as a trusted proxy says.
     pub fn from_address(&self, address: &str) -> Self {
-        Self { forwarded_for: Some(address.to_owned()), ..self.clone() }
+        self.with_header("x-forwarded-for", address)
     }
 
-    /// Sends JSON to a path below `/api/auth`.
+    /// Sends JSON to a path below the mount.
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         self.send(Method::POST, path, Some(("application/json", body.to_string().into_bytes()))).await
     }
 
-    /// Gets a path below `/api/auth`.
+    /// Posts nothing to a path below the mount.
+    pub async fn post_nothing(&self, path: &str) -> Reply {
+        self.send(Method::POST, path, None).await
+    }
+
+    /// Gets a path below the mount.
     pub async fn get(&self, path: &str) -> Reply {
         self.send(Method::GET, path, None).await
     }
 
-    /// Sends anything to a path below `/api/auth`.
+    /// Sends anything to a path below the mount.
     pub async fn send(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Reply {
-        let mut request = self.client.request(method, format!("{}/api/auth{path}", self.url));
+        let mut request = self.client.request(method.clone(), format!("{}{}{path}", self.url, self.mount));
         if let Some(project) = &self.project {
             request = request.header("project-id", project);
         }
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
-        if let Some(address) = &self.forwarded_for {
-            request = request.header("x-forwarded-for", address);
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
         }
         if let Some((kind, bytes)) = body {
             request = request.header("content-type", kind).body(bytes);
         }
-        Reply::read(request.send().await.expect("a reply")).await
+        Reply::read(&method, request.send().await.expect("a reply")).await
     }
 
     /// Signs up and becomes that user.
@@ -101,6 +125,17 @@ impl Persona {
         let reply = self.post("/signup", &json!({ "email": email, "password": password })).await;
         assert_eq!(reply.status, 201, "{}", reply.text);
         (self.with_token(reply.text_at("access_token")), reply.body)
+    }
+
+    /// Signs in and becomes that user.
+    pub async fn signed_in(&self, email: &str, password: &str) -> (Self, Value) {
+        let reply = self.sign_in(email, password).await.expect(200);
+        (self.with_token(reply.text_at("access_token")), reply.body)
+    }
+
+    /// Exchanges a refresh token, with whatever comes of it.
+    pub async fn refresh(&self, token: &str) -> Reply {
+        self.post("/refresh", &json!({ "refresh_token": token })).await
     }
 
     /// Signs in with whatever comes of it.
@@ -113,35 +148,123 @@ impl Persona {
     /// Somebody without an account, at a server in another process.
     pub fn at(client: reqwest::Client, url: &str, project: &str) -> Self {
         let (url, project) = (url.to_owned(), Some(project.to_owned()));
-        Self { client, url, project, token: None, forwarded_for: None }
+        Self { client, url, project, mount: "/api/auth".to_owned(), headers: Vec::new() }
     }
 }
 
 impl Reply {
-    async fn read(response: reqwest::Response) -> Self {
+    async fn read(method: &Method, response: reqwest::Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await.expect("a body");
         let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("a JSON body") };
         let reply = Self { status, headers, body, text };
-        reply.check();
+        reply.check(method);
         reply
     }
 
     /// What must hold of every reply.
-    fn check(&self) {
+    fn check(&self, method: &Method) {
         assert!(self.headers.contains_key("x-request-id"), "{self:?}");
         assert_eq!(self.headers["x-content-type-options"], "nosniff");
+        assert!(self.headers.contains_key("cache-control"), "{self:?}");
+        assert!(!self.headers.contains_key("set-cookie"), "no cookies: {self:?}");
+        assert!(!self.headers.contains_key("access-control-allow-credentials"), "{self:?}");
+        assert_ne!(self.status, 500, "nothing from outside may find a defect: {}", self.text);
+        if self.body.is_null() {
+            assert!(
+                method == Method::HEAD || self.status == 204,
+                "every answer but a preflight's has a body: {self:?}"
+            );
+            return;
+        }
+        assert_eq!(self.headers["content-type"], "application/json");
         if self.status.is_client_error() || self.status.is_server_error() {
             assert!(self.body["message"].is_string(), "an error says what is wrong: {}", self.text);
         }
-        if self.status == 429 {
-            let seconds = self.body["retry_after"].as_u64().expect("retry_after");
-            assert_eq!(self.headers["retry-after"], seconds.to_string());
+        match self.status.as_u16() {
+            401 if self.body["message"] == "Unauthenticated." => assert_eq!(self.headers["www-authenticate"], "Bearer"),
+            405 => assert!(self.headers.contains_key("allow"), "{self:?}"),
+            422 => {
+                let errors = self.body["errors"].as_object().expect("errors by field");
+                let first = errors.values().next().and_then(|list| list.get(0));
+                assert_eq!(first, Some(&self.body["message"]), "{}", self.text);
+            }
+            429 => {
+                let seconds = self.body["retry_after"].as_u64().expect("retry_after");
+                assert!(seconds > 0);
+                assert_eq!(self.headers["retry-after"], seconds.to_string());
+            }
+            503 => assert!(self.headers.contains_key("retry-after"), "{self:?}"),
+            _ => {}
+        }
+        if let Some(user) = self.body["user"].as_object() {
+            let keys: Vec<_> = user.keys().collect();
+            assert_eq!(keys, ["id", "uuid", "email", "display_name", "email_verified_at", "metadata"]);
         }
     }
 
+    /// The reply, when its status is this one.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self
+    }
+
     /// A string of the body.
+    #[track_caller]
     pub fn text_at(&self, key: &str) -> &str {
         self.body[key].as_str().unwrap_or_else(|| panic!("no {key} in {}", self.text))
     }
+
+    /// The one message of a field that was refused, alone, with 422.
+    #[track_caller]
+    pub fn refused(&self, field: &str) -> &str {
+        assert_eq!(self.status, 422, "{}", self.text);
+        let errors = self.body["errors"].as_object().expect("errors by field");
+        assert_eq!(errors.keys().collect::<Vec<_>>(), [field], "{}", self.text);
+        self.text_at("message")
+    }
+
+    /// All that a client could tell two replies apart by: status, headers but the request's own name and the time, body.
+    pub fn whole(&self) -> (u16, Vec<(String, String)>, &str) {
+        let mut headers: Vec<_> = self
+            .headers
+            .iter()
+            .filter(|(name, _)| !["x-request-id", "date"].contains(&name.as_str()))
+            .map(|(name, value)| (name.to_string(), format!("{value:?}")))
+            .collect();
+        headers.sort();
+        (self.status.as_u16(), headers, &self.text)
+    }
+}
+
+/// The project of this name.
+pub fn project_id(server: &Server, slug: &str) -> String {
+    let all = server.projects().list();
+    let (id, _) = all.iter().find(|(_, entry)| entry.slug == slug).expect("a project of that name");
+    id.to_string()
+}
+
+/// The project of this name, as an operator has it.
+pub async fn project(server: &Server, slug: &str) -> Arc<Project> {
+    let found = server.projects().find(Selector::Slug(slug)).await.expect("a store that works");
+    found.expect("a project of that name")
+}
+
+/// An account, as an operator names it.
+pub fn account(email: &str) -> UserRef {
+    UserRef::Email(Email::parse(email).expect("an address"))
+}
+
+/// Runs as many of these at once as there are; the replies in any order.
+pub async fn all_at_once<T: Send + 'static>(
+    work: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let running: tokio::task::JoinSet<T> = work.into_iter().collect();
+    running.join_all().await
+}
+
+/// What the server's clock says.
+pub fn now(server: &Server) -> Timestamp {
+    server.clock().now()
 }

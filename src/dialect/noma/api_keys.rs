@@ -1,6 +1,7 @@
 //! A user's API keys (contract 3.10), and the extension by which the integrator's own services prove one.
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -35,16 +36,17 @@ pub(super) async fn create(
     let Some(name) = name else { return Err(unreachable_field()) };
     let new = NewApiKey { name, scopes, expires_at };
     let (key, text) = api_keys::create(&ctx, actor, new).await.map_err(|error| Refusal::from(error).noted(&ctx))?;
-    Ok((StatusCode::CREATED, Json(Key::of(&key, Some(&text)))).into_response())
+    Ok((StatusCode::CREATED, Json(Key::of(&key, Some(text.expose())))).into_response())
 }
 
 /// `POST api-keys/{id}/revoke`: 200, also the second time.
 pub(super) async fn revoke(
     SignedIn(actor): SignedIn,
     Here(ctx): Here,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
-    let number = id.parse().map_err(|_| Error::UnknownApiKey)?;
+    // What is no text (`%ff`) is no id either.
+    let number = id.ok().and_then(|Path(id)| id.parse().ok()).ok_or(Error::UnknownApiKey)?;
     api_keys::revoke(&ctx, actor, number).await.map_err(|error| Refusal::from(error).noted(&ctx))?;
     Ok(Json(json!({ "message": "API key revoked." })).into_response())
 }

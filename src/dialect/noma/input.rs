@@ -51,8 +51,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
     }
 }
 
-/// The fields of a JSON body. Take each with its rule, then [`Fields::check`].
-#[derive(Debug, Default)]
+/// The fields of a JSON body, secrets among them (so no `Debug`). Take each with its rule, then [`Fields::check`].
 pub(super) struct Fields {
     body: Map<String, Value>,
     wrong: Vec<(String, String)>,

@@ -20,7 +20,7 @@ pub(super) async fn resend(Here(ctx): Here, mut fields: Fields) -> Result<Respon
     fields.check()?;
     let Some(email) = email else { return Err(unreachable_field()) };
     let body = match verify::resend(&ctx, email).await.map_err(|error| Refusal::from(error).noted(&ctx))? {
-        Resent::Token(token) => json!({ "message": RESENT, "verification_token": token }),
+        Resent::Token(token) => json!({ "message": RESENT, "verification_token": token.expose() }),
         Resent::Cooldown { retry_after } => json!({
             "message": RESENT,
             "resend_cooldown_active": true,

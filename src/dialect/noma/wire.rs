@@ -1,4 +1,4 @@
-//! The bodies of replies (contract, section 2 and 3.10).
+//! The bodies of replies (contract, section 2 and 3.10). They carry secrets, so none of them has a `Debug`.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::auth::{self, Unverified};
 use crate::env::Timestamp;
 
 /// A user, exactly these keys everywhere.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub(super) struct User<'a> {
     id: u64,
     uuid: Uuid,
@@ -41,20 +41,20 @@ fn lower_case(email: &str) -> Cow<'_, str> {
 }
 
 /// `{"user"}`
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub(super) struct Me<'a> {
     pub(super) user: User<'a>,
 }
 
 /// `{"message","user"}`
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub(super) struct Confirmed<'a> {
     pub(super) message: &'static str,
     pub(super) user: User<'a>,
 }
 
 /// What a session is on the wire.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub(super) struct TokenPayload<'a> {
     access_token: &'a str,
     token_type: &'static str,
@@ -67,10 +67,10 @@ pub(super) struct TokenPayload<'a> {
 impl<'a> TokenPayload<'a> {
     pub(super) fn of(issued: &'a Issued) -> Self {
         Self {
-            access_token: &issued.access_token,
+            access_token: issued.access_token.expose(),
             token_type: "Bearer",
             expires_at: issued.access_expires_at.rfc3339(),
-            refresh_token: &issued.refresh_token,
+            refresh_token: issued.refresh_token.expose(),
             refresh_token_expires_at: issued.refresh_expires_at.rfc3339(),
             user: User::of(&issued.user),
         }
@@ -78,7 +78,7 @@ impl<'a> TokenPayload<'a> {
 }
 
 /// Sign-up 202; login, social and refresh 403.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub(super) struct VerificationRequired<'a> {
     message: &'static str,
     code: &'static str,
@@ -95,13 +95,13 @@ impl<'a> VerificationRequired<'a> {
             code: "email_verification_required",
             verification_required: true,
             user: User::of(&unverified.user),
-            verification_token: unverified.token.as_deref(),
+            verification_token: unverified.token.as_ref().map(|token| token.expose().as_str()),
         }
     }
 }
 
 /// A user's API key without its secret.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub(super) struct Key<'a> {
     id: u64,
     name: &'a str,
@@ -133,13 +133,13 @@ impl<'a> Key<'a> {
 }
 
 /// `{"data":[…]}`
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub(super) struct Keys<'a> {
     pub(super) data: Vec<Key<'a>>,
 }
 
 /// What a proved key says: the extension `api-keys/verify`.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub(super) struct Proved<'a> {
     pub(super) data: Key<'a>,
     pub(super) user: User<'a>,

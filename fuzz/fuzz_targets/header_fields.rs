@@ -1,0 +1,22 @@
+//! `Authorization`, and moments in bodies.
+#![no_main]
+
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderValue};
+use keystead::http::{bearer, moment};
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    if let Ok(value) = HeaderValue::from_bytes(bytes) {
+        let mut headers = HeaderMap::from_iter([(AUTHORIZATION, value.clone())]);
+        if let Some(token) = bearer(&headers) {
+            assert!(!token.is_empty() && !token.contains(' '));
+        }
+        headers.append(AUTHORIZATION, value);
+        assert_eq!(bearer(&headers), None, "two are none");
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        if let Some(at) = moment(text) {
+            assert!(moment(&at.rfc3339()).is_some(), "what is written is read");
+        }
+    }
+});
