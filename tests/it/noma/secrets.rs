@@ -108,6 +108,9 @@ async fn no_secret_is_in_the_log_at_any_level() {
     let subscriber =
         tracing_subscriber::fmt().with_env_filter("keystead=trace").with_writer(move || writer.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
+    // With one subscriber alive, tracing lets whichever thread first reaches a log line decide whether anybody wants it,
+    // for good; and other tests' threads want none. With two alive it asks both.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
     let server = Server::with(&[
         ("PROJECT__DEFAULT__SECRET", PROJECT_SECRET),
         ("PROJECT__DEFAULT__VERIFICATION__MODE", "lenient"),
