@@ -67,8 +67,13 @@ const TOP: &[&str] = &[
 const LONG: usize = 500;
 
 /// Said once, so that this file keeps its own rules.
-const UNFINISHED: &[&str] =
-    &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("to", "do!("), concat!("unimple", "mented!("), concat!("#[ig", "nore")];
+const UNFINISHED: &[&str] = &[
+    concat!("TO", "DO"),
+    concat!("FIX", "ME"),
+    concat!("to", "do!("),
+    concat!("unimple", "mented!("),
+    concat!("#[ig", "nore"),
+];
 const SLEEP: &str = concat!("sle", "ep(");
 
 #[test]
@@ -99,7 +104,7 @@ fn imports_in_braces_do_not_slip_through() {
     for file in rust_files() {
         for (line, text) in file.code_lines() {
             if ["crate::{", "crate::*", "keystead::*"].iter().any(|form| text.contains(form)) {
-                breaches.add(&file.path, line, "name each module of the crate on a line of its own".into());
+                breaches.add(&file.path, line, "name each module of the crate on a line of its own");
             }
         }
     }
@@ -109,7 +114,8 @@ fn imports_in_braces_do_not_slip_through() {
 #[test]
 fn a_dialect_names_no_other_dialect() {
     let files = rust_files();
-    let dialect_of = |file: &File| file.path.strip_prefix("src/dialect/")?.split_once('/').map(|(name, _)| name.to_owned());
+    let dialect_of =
+        |file: &File| file.path.strip_prefix("src/dialect/")?.split_once('/').map(|(name, _)| name.to_owned());
     let dialects: BTreeSet<String> = files.iter().filter_map(&dialect_of).collect();
     let mut breaches = Breaches::default();
     for file in &files {
@@ -146,7 +152,7 @@ fn a_file_says_why_it_exists_and_why_it_is_long() {
     let mut breaches = Breaches::default();
     for file in rust_files() {
         if !file.text.starts_with("//! ") {
-            breaches.add(&file.path, 1, "the first line says why the file exists: `//! ...`".into());
+            breaches.add(&file.path, 1, "the first line says why the file exists: `//! ...`");
         }
         let lines = file.text.lines().count();
         if lines > LONG && !file.text.lines().any(|line| line.starts_with("//! Long because ")) {
@@ -186,8 +192,13 @@ fn nothing_names_the_machine_it_was_written_on() {
                 breaches.add(&file.path, line, format!("a path that only one machine has: {home}"));
             }
             for document in text.split(|c: char| !c.is_ascii_alphanumeric() && !"._-/".contains(c)) {
+                let document = document.trim_start_matches('/');
                 let here = || Path::new(&file.path).parent().map(|folder| root().join(folder).join(document).exists());
-                if document.len() > 3 && document.ends_with(".md") && !root().join(document).exists() && here() != Some(true) {
+                if document.len() > 3
+                    && document.ends_with(".md")
+                    && !root().join(document).exists()
+                    && here() != Some(true)
+                {
                     breaches.add(&file.path, line, format!("{document} is not in this repository"));
                 }
             }
@@ -204,7 +215,7 @@ fn the_top_level_holds_nothing_else() {
     for entry in fs::read_dir(root()).expect("the top level") {
         let name = entry.expect("an entry").file_name().to_string_lossy().into_owned();
         if !TOP.contains(&name.as_str()) && !ignored.contains(&name.as_str()) {
-            breaches.add(&name, 0, "does not belong to the top level".into());
+            breaches.add(&name, 0, "does not belong to the top level");
         }
     }
     breaches.none();
@@ -220,7 +231,7 @@ fn every_dependency_has_its_reason() {
             if let Some(name) = text.strip_prefix('[') {
                 section = name.trim_end_matches(']');
                 if section == "features" {
-                    breaches.add(path, line, "cargo features: there is one program".into());
+                    breaches.add(path, line, "cargo features: there is one program");
                 }
             } else if section.ends_with("dependencies") && text.contains('=') && !text.starts_with('#') {
                 let reason = text.rsplit_once(" # ").map_or("", |(_, reason)| reason);
@@ -228,6 +239,29 @@ fn every_dependency_has_its_reason() {
                     breaches.add(path, line, format!("a dependency without its reason beside it: {text}"));
                 }
             }
+        }
+    }
+    breaches.none();
+}
+
+#[test]
+fn the_readme_names_every_setting() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
+    let example = fs::read_to_string(root().join("packaging/keystead.toml")).expect("the example");
+    let mut breaches = Breaches::default();
+    let mut section = String::new();
+    for (line, text) in numbered(&example) {
+        let text = text.trim_start_matches(['#', ' ']);
+        if let Some(name) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = match name.strip_prefix("project.default") {
+                Some("") => String::new(),
+                inner => format!("{}.", inner.unwrap_or(name).trim_start_matches('.')),
+            };
+        }
+        let Some((key, _)) = text.split_once(" = ") else { continue };
+        let is_key = key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        if is_key && key != "key" && !readme.contains(&format!("`{section}{key}`")) {
+            breaches.add("packaging/keystead.toml", line, format!("`{section}{key}` is not in the README"));
         }
     }
     breaches.none();
@@ -275,7 +309,9 @@ impl File {
     /// The line where the unit tests of a source file begin.
     fn tests_begin(&self) -> usize {
         let lines: Vec<&str> = self.text.lines().collect();
-        let at = lines.windows(2).position(|two| two[0] == "#[cfg(test)]" && two[1].starts_with("mod ") && two[1].ends_with('{'));
+        let at = lines
+            .windows(2)
+            .position(|two| two[0] == "#[cfg(test)]" && two[1].starts_with("mod ") && two[1].ends_with('{'));
         match at {
             _ if self.is_test() => 0,
             Some(at) => at,
@@ -299,7 +335,7 @@ impl File {
 struct Breaches(String);
 
 impl Breaches {
-    fn add(&mut self, path: &str, line: usize, what: String) {
+    fn add(&mut self, path: &str, line: usize, what: impl std::fmt::Display) {
         writeln!(self.0, "{path}:{line}: {what}").expect("a string takes it");
     }
 

@@ -67,10 +67,10 @@ pub async fn start(mut settings: Settings, env: Env) -> Result<Running, StartErr
         listeners.extend(net::bind(address, tls.as_ref()).await?);
     }
     let urls = ready::urls(&listeners);
-    if settings.listen.public_url.is_none() {
-        if let Some(url) = urls.iter().find(|url| url.starts_with("http")) {
-            app.projects().set_default_url(url);
-        }
+    if settings.listen.public_url.is_none()
+        && let Some(url) = urls.iter().find(|url| url.starts_with("http"))
+    {
+        app.projects().set_default_url(url);
     }
     let control = match &app.data_dir {
         Some(dir) => Some((dir.control(), net::bind_unix(&dir.control(), 0o600).await?)),

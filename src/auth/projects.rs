@@ -263,10 +263,10 @@ impl Projects {
     /// Lets the longest unused project go when as many are open as may be: the fleet closes only files nobody holds.
     fn make_room(&self) {
         let open = self.open.load();
-        if open.len() >= MAX_OPEN {
-            if let Some((&id, _)) = open.iter().min_by_key(|(_, project)| project.used_at()) {
-                self.forget_open(id);
-            }
+        if open.len() >= MAX_OPEN
+            && let Some((&id, _)) = open.iter().min_by_key(|(_, project)| project.used_at())
+        {
+            self.forget_open(id);
         }
     }
 

@@ -158,7 +158,7 @@ impl Rotation {
             return Ok(Rotated::Unverified(Box::new(unverified)));
         }
         if is_current {
-            session.previous = Some(std::mem::replace(&mut session.refresh, self.successor.clone()));
+            session.previous = Some(std::mem::replace(&mut session.refresh, self.successor));
             session.generation = session.generation.saturating_add(1);
             session.refreshed_at = now;
             session.expires_at = now.plus(settings.tokens.refresh_ttl);

@@ -247,6 +247,7 @@ impl Fields {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Trim {
     Yes,
     No,

@@ -55,8 +55,7 @@ async fn running_and_stopped_answer_alike() {
             }
         }
         let codes: Vec<_> = live.iter().map(|ended| ended.code.expect("no signal")).collect();
-        let expected =
-            [0, 0, 0, 1, 2, 0, 0, 1, 0, 1, 1, 0, 1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2, 0, 1];
+        let expected = [0, 0, 0, 1, 2, 0, 0, 1, 0, 1, 1, 0, 1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2, 0, 1];
         assert_eq!(codes, expected, "{live:#?}");
     }
 }
@@ -119,11 +118,10 @@ async fn json_has_the_documented_fields() {
     let keys = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
     let ask = |command: &str| answer(&place, command, "");
     let projects = ask("project list");
-    assert_eq!((keys(&projects), keys(&projects["projects"][0])), (vec!["projects".into(), "next".into()], vec![
-        "id".to_owned(),
-        "slug".into(),
-        "created_at".into()
-    ]));
+    assert_eq!(
+        (keys(&projects), keys(&projects["projects"][0])),
+        (vec!["projects".into(), "next".into()], vec!["id".to_owned(), "slug".into(), "created_at".into()])
+    );
     assert_eq!(projects["projects"][0]["id"], server.project());
     let user = ask("user show ada@example.com");
     let fields = "id number email display_name verified_at verified_by has_password disabled_at created_at metadata";

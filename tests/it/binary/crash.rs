@@ -54,8 +54,11 @@ async fn work_until_killed(server: Binary, ledgers: Vec<Ledger>, requests: usize
     for mut ledger in ledgers {
         let (api, acknowledged) = (Api::to(&server), acknowledged.clone());
         working.spawn(async move {
-            // Whoever counts stops when it has counted enough.
-            ledger.work(&api, || drop(acknowledged.send(()))).await;
+            let count = || {
+                // Whoever counts stops when it has counted enough.
+                let _ = acknowledged.send(());
+            };
+            ledger.work(&api, count).await;
             ledger
         });
     }

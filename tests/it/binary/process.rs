@@ -35,8 +35,7 @@ pub struct Place {
 impl Place {
     /// A new, empty directory.
     pub fn new() -> Self {
-        let cheap =
-            [("HASHING__MEMORY_KIB", "8"), ("HASHING__ITERATIONS", "1"), ("LISTEN__ADDRESSES", "127.0.0.1:0")];
+        let cheap = [("HASHING__MEMORY_KIB", "8"), ("HASHING__ITERATIONS", "1"), ("LISTEN__ADDRESSES", "127.0.0.1:0")];
         let place = Self {
             dir: Arc::new(tempfile::tempdir().expect("a temporary directory")),
             variables: Vec::new(),

@@ -70,7 +70,8 @@ async fn busy_run(server: &Binary) -> Secrets {
     let mut secrets = Secrets::default();
     let (ada, session) = anon.sign_up("ada@example.com", "correct horse of ada").await;
     secrets.add("a password", "correct horse of ada");
-    let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_else(|| panic!("no {key} in {value}")).to_owned();
+    let text =
+        |value: &Value, key: &str| value[key].as_str().unwrap_or_else(|| panic!("no {key} in {value}")).to_owned();
     secrets.add("an access token", &text(&session, "access_token"));
     secrets.add_token("a refresh token", &text(&session, "refresh_token"));
     let refreshed = anon.post("/refresh", &json!({ "refresh_token": session["refresh_token"] })).await;

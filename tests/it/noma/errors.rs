@@ -116,7 +116,7 @@ async fn checks_come_in_their_order() {
         .refused("current_password");
 }
 
-/// security.md, 14: more hashes than the queue takes are told to come back, and are no failures.
+/// More hashes than the queue takes are told to come back, and are no failures.
 #[tokio::test]
 async fn a_full_queue_says_so() {
     let server = Server::with(&[

@@ -1,4 +1,4 @@
-//! Two projects of one server know nothing of each other (contract 1; security.md, 5).
+//! Two projects of one server know nothing of each other (contract 1).
 
 use std::time::Duration;
 

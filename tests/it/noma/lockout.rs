@@ -47,7 +47,7 @@ async fn the_fifth_wrong_password_locks_and_the_clock_ends_it() {
     retry_after(&anon.sign_in(ADA, PASSWORD).await);
 }
 
-/// security.md, 13, for writes: an operator finds as many counters on either address.
+/// An unknown address costs the same writes: an operator finds as many counters on either address.
 #[tokio::test]
 async fn an_unknown_address_is_locked_just_the_same() {
     let server = Server::start().await;
@@ -70,7 +70,7 @@ async fn an_unknown_address_is_locked_just_the_same() {
     fail(&anon, "nobody@example.com", 1).await;
 }
 
-/// security.md, 4: case, Unicode form and spacing lead to one counter.
+/// Case, Unicode form and spacing lead to one counter.
 #[tokio::test]
 async fn every_spelling_of_an_address_is_one_counter() {
     let server = Server::start().await;
@@ -172,7 +172,7 @@ async fn an_ipv6_client_is_its_64() {
     anon.forwarded_for("2001:db8:0:2::1").sign_in(ADA, PASSWORD).await.expect(200);
 }
 
-/// security.md, 11.
+/// The client's address comes from the socket unless a configured proxy says otherwise.
 #[tokio::test]
 async fn a_forwarded_address_counts_only_from_a_configured_proxy() {
     let server = Server::start().await;

@@ -126,7 +126,7 @@ async fn theft_ends_this_session_and_no_other() {
     anon.refresh(elsewhere["refresh_token"].as_str().expect("a token")).await.expect(200);
 }
 
-/// security.md, 1.
+/// A lost reply and a second tab get the successor that the first one got.
 #[tokio::test]
 async fn sixty_four_at_once_make_one_successor() {
     let server = Server::start().await;
@@ -142,7 +142,7 @@ async fn sixty_four_at_once_make_one_successor() {
     anon.refresh(next).await.expect(200);
 }
 
-/// security.md, 1, where there is no grace: at most one works, and the other 63 end the session.
+/// Where there is no grace: at most one works, and the other 63 end the session.
 #[tokio::test]
 async fn sixty_four_at_once_without_grace_are_one_use_and_a_theft() {
     let server = Server::with(&[NO_GRACE]).await;

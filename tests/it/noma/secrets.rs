@@ -1,4 +1,4 @@
-//! No secret in the store, in a log or in an error (security.md, 12), and one use also across a restart (1, 2, 7).
+//! No secret in the store, in a log or in an error, and one use also across a restart.
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -136,7 +136,7 @@ async fn logout_all_ends_every_session_of_this_user_only() {
     assert_eq!((&keys.body["data"][0]["id"], &keys.body["data"][0]["revoked_at"]), (&key, &Value::Null), "keys stay");
 }
 
-/// security.md, 2: a password changed from within a session spares that one session.
+/// A password changed from within a session spares that one session.
 #[tokio::test]
 async fn a_password_change_ends_every_other_session() {
     let server = Server::start().await;
@@ -202,7 +202,7 @@ async fn of_many_password_changes_at_once_one_wins() {
     anon.sign_in(ADA, &won[0].1).await.expect(200);
 }
 
-/// security.md, 2: for disabling, deletion and an operator's revocation, on access and refresh tokens and keys.
+/// After disabling, deletion or revocation nothing issued before works: access and refresh tokens, keys.
 #[tokio::test]
 async fn what_an_operator_ends_is_over_at_the_next_request() {
     let secret = "0123456789abcdef0123456789abcdef";

@@ -66,7 +66,7 @@ async fn fields_are_checked_without_the_rules_of_new_passwords() {
     anon.sign_in(ADA, &"é".repeat(255)).await.expect(401);
 }
 
-/// security.md, 13: the same in status, body and headers; equal writes are in `lockout`.
+/// An unknown address and a wrong password: the same in status, body and headers; equal writes are in `lockout`.
 #[tokio::test]
 async fn an_unknown_address_and_a_wrong_password_are_the_same() {
     let server = Server::start().await;

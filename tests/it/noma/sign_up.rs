@@ -176,7 +176,7 @@ async fn sign_up_can_be_switched_off() {
     anon.post("/signup", &json!({ "email": "ada@example.com" })).await.expect(422);
 }
 
-/// security.md, 6.
+/// Whatever is named by an id stays named by nobody else.
 #[tokio::test]
 async fn a_user_id_is_never_reused() {
     let server = Server::start().await;

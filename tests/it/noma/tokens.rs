@@ -85,7 +85,7 @@ async fn a_jwt_says_the_same_where_the_project_wants_one() {
     ada.get("/me").await.expect(401);
 }
 
-/// security.md, 11: what names this server comes from its configuration, never from a request.
+/// What names this server comes from its configuration, never from a request.
 #[tokio::test]
 async fn the_issuer_is_the_public_url_whatever_the_request_says() {
     let server = Server::with(&[("LISTEN__PUBLIC_URL", "https://auth.example.com"), ("TLS__MODE", "off")]).await;
@@ -98,7 +98,7 @@ async fn the_issuer_is_the_public_url_whatever_the_request_says() {
     assert_eq!(claims["iss"], "https://auth.example.com");
 }
 
-/// security.md, 9: the algorithm is never taken from the token, and keys in it are not followed.
+/// The algorithm is never taken from the token, and keys in it are not followed.
 #[tokio::test]
 async fn a_jwt_with_another_header_is_refused() {
     let server = Server::with(&[JWT]).await;
@@ -200,7 +200,7 @@ async fn changing_the_format_keeps_old_tokens_good() {
     anon.with_token(access_token(&up)).get("/me").await.expect(200);
 }
 
-/// security.md, 9: every signed or opaque value serves one purpose.
+/// Every signed or opaque value serves one purpose.
 #[tokio::test]
 async fn no_value_works_where_another_is_wanted() {
     let secret = "0123456789abcdef0123456789abcdef";

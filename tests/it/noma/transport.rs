@@ -343,7 +343,7 @@ async fn health_needs_no_project() {
     }
 }
 
-/// security.md, 14: nothing from outside makes the server panic (`Reply` refuses a 500).
+/// Nothing from outside makes the server panic (`Reply` refuses a 500).
 #[tokio::test]
 async fn odd_requests_are_answered() {
     let server = Server::start().await;

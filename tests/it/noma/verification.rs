@@ -139,7 +139,7 @@ async fn one_answer_for_every_token_that_does_not_work() {
     assert_eq!(confirm(&anon, &token).await.refused("token"), INVALID, "withdrawn with the account's sessions");
 }
 
-/// security.md, 13 in spirit: resend tells nobody whether there is an account.
+/// Resend tells nobody whether there is an account.
 #[tokio::test]
 async fn resend_answers_all_addresses_alike() {
     let server = Server::with(&[STRICT]).await;
