@@ -67,8 +67,13 @@ const TOP: &[&str] = &[
 const LONG: usize = 500;
 
 /// Said once, so that this file keeps its own rules.
-const UNFINISHED: &[&str] =
-    &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("to", "do!("), concat!("unimple", "mented!("), concat!("#[ig", "nore")];
+const UNFINISHED: &[&str] = &[
+    concat!("TO", "DO"),
+    concat!("FIX", "ME"),
+    concat!("to", "do!("),
+    concat!("unimple", "mented!("),
+    concat!("#[ig", "nore"),
+];
 const SLEEP: &str = concat!("sle", "ep(");
 
 #[test]
@@ -109,7 +114,8 @@ fn imports_in_braces_do_not_slip_through() {
 #[test]
 fn a_dialect_names_no_other_dialect() {
     let files = rust_files();
-    let dialect_of = |file: &File| file.path.strip_prefix("src/dialect/")?.split_once('/').map(|(name, _)| name.to_owned());
+    let dialect_of =
+        |file: &File| file.path.strip_prefix("src/dialect/")?.split_once('/').map(|(name, _)| name.to_owned());
     let dialects: BTreeSet<String> = files.iter().filter_map(&dialect_of).collect();
     let mut breaches = Breaches::default();
     for file in &files {
@@ -187,7 +193,11 @@ fn nothing_names_the_machine_it_was_written_on() {
             }
             for document in text.split(|c: char| !c.is_ascii_alphanumeric() && !"._-/".contains(c)) {
                 let here = || Path::new(&file.path).parent().map(|folder| root().join(folder).join(document).exists());
-                if document.len() > 3 && document.ends_with(".md") && !root().join(document).exists() && here() != Some(true) {
+                if document.len() > 3
+                    && document.ends_with(".md")
+                    && !root().join(document).exists()
+                    && here() != Some(true)
+                {
                     breaches.add(&file.path, line, format!("{document} is not in this repository"));
                 }
             }
@@ -275,7 +285,9 @@ impl File {
     /// The line where the unit tests of a source file begin.
     fn tests_begin(&self) -> usize {
         let lines: Vec<&str> = self.text.lines().collect();
-        let at = lines.windows(2).position(|two| two[0] == "#[cfg(test)]" && two[1].starts_with("mod ") && two[1].ends_with('{'));
+        let at = lines
+            .windows(2)
+            .position(|two| two[0] == "#[cfg(test)]" && two[1].starts_with("mod ") && two[1].ends_with('{'));
         match at {
             _ if self.is_test() => 0,
             Some(at) => at,
