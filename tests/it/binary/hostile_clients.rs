@@ -71,7 +71,7 @@ async fn dawdle(server: &Binary, addresses: &[String], stage: Stage) -> Vec<Dawd
             Stage::HalfRequest => {
                 if let Ok(mut raw) = Raw::to(server, address).await {
                     raw.send("POST /api/auth/login HTTP/1.1\r\nhost: 127.0.0.1\r\nx-slow: ").await;
-                    dawdlers.push(Dawdler::Spoken(raw));
+                    dawdlers.push(Dawdler::Spoken(Box::new(raw)));
                 }
             }
         }
@@ -90,7 +90,7 @@ enum Stage {
 #[expect(dead_code, reason = "connections are held open, not used")]
 enum Dawdler {
     Silent(TcpStream),
-    Spoken(Raw),
+    Spoken(Box<Raw>),
 }
 
 /// Somebody else is served, on a new connection, in bearable time.
