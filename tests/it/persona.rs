@@ -86,7 +86,7 @@ impl Persona {
     }
 
     /// The same, from another address, as a trusted proxy says.
-    pub fn from_address(&self, address: &str) -> Self {
+    pub fn forwarded_for(&self, address: &str) -> Self {
         self.with_header("x-forwarded-for", address)
     }
 
@@ -213,7 +213,7 @@ impl Reply {
     /// A string of the body.
     #[track_caller]
     pub fn text_at(&self, key: &str) -> &str {
-        self.body[key].as_str().unwrap_or_else(|| panic!("no {key} in {}", self.text))
+        self.body[key].as_str().ok_or((key, &self.text)).expect("a text of that name in the body")
     }
 
     /// The one message of a field that was refused, alone, with 422.

@@ -149,11 +149,11 @@ async fn another_client_is_not_locked_out_with_the_attacker() {
     let server = Server::with(&[PROXY]).await;
     let anon = Persona::anon(&server);
     anon.sign_up(ADA, PASSWORD).await;
-    let (eve, home) = (anon.from_address("203.0.113.7"), anon.from_address("198.51.100.2"));
+    let (eve, home) = (anon.forwarded_for("203.0.113.7"), anon.forwarded_for("198.51.100.2"));
     fail(&eve, ADA, 5).await;
     retry_after(&eve.sign_in(ADA, PASSWORD).await);
     // Hops that the trusted proxy did not write itself convince nobody.
-    retry_after(&anon.from_address("198.51.100.2, 203.0.113.7").sign_in(ADA, PASSWORD).await);
+    retry_after(&anon.forwarded_for("198.51.100.2, 203.0.113.7").sign_in(ADA, PASSWORD).await);
     home.sign_in(ADA, PASSWORD).await.expect(200);
     retry_after(&eve.sign_in(ADA, PASSWORD).await);
     // Another address from the same client is another counter.
@@ -166,10 +166,10 @@ async fn an_ipv6_client_is_its_64() {
     let anon = Persona::anon(&server);
     anon.sign_up(ADA, PASSWORD).await;
     for host in 1..=5 {
-        fail(&anon.from_address(&format!("2001:db8:0:1::{host}")), ADA, 1).await;
+        fail(&anon.forwarded_for(&format!("2001:db8:0:1::{host}")), ADA, 1).await;
     }
-    retry_after(&anon.from_address("2001:db8:0:1:ffff::1").sign_in(ADA, PASSWORD).await);
-    anon.from_address("2001:db8:0:2::1").sign_in(ADA, PASSWORD).await.expect(200);
+    retry_after(&anon.forwarded_for("2001:db8:0:1:ffff::1").sign_in(ADA, PASSWORD).await);
+    anon.forwarded_for("2001:db8:0:2::1").sign_in(ADA, PASSWORD).await.expect(200);
 }
 
 /// security.md, 11.
@@ -179,9 +179,9 @@ async fn a_forwarded_address_counts_only_from_a_configured_proxy() {
     let anon = Persona::anon(&server);
     anon.sign_up(ADA, PASSWORD).await;
     for host in 1..=5 {
-        fail(&anon.from_address(&format!("203.0.113.{host}")), ADA, 1).await;
+        fail(&anon.forwarded_for(&format!("203.0.113.{host}")), ADA, 1).await;
     }
-    retry_after(&anon.from_address("203.0.113.99").sign_in(ADA, PASSWORD).await);
+    retry_after(&anon.forwarded_for("203.0.113.99").sign_in(ADA, PASSWORD).await);
     let forwarded = anon.with_header("forwarded", "for=203.0.113.98");
     retry_after(&forwarded.sign_in(ADA, PASSWORD).await);
 }
@@ -192,9 +192,9 @@ async fn many_clients_together_lock_the_address_for_all() {
     let anon = Persona::anon(&server);
     anon.sign_up(ADA, PASSWORD).await;
     for client in 1..=3 {
-        fail(&anon.from_address(&format!("203.0.113.{client}")), ADA, 4).await;
+        fail(&anon.forwarded_for(&format!("203.0.113.{client}")), ADA, 4).await;
     }
-    let home = anon.from_address("198.51.100.2");
+    let home = anon.forwarded_for("198.51.100.2");
     assert_eq!(retry_after(&home.sign_in(ADA, PASSWORD).await), 15 * MINUTE);
     server.clock().advance(Duration::from_secs(15 * MINUTE));
     home.sign_in(ADA, PASSWORD).await.expect(200);
@@ -207,14 +207,14 @@ async fn by_default_a_hundred_failures_from_anywhere_are_the_most() {
     anon.sign_up(ADA, PASSWORD).await;
     let before = server.projects().shared().pool.hashes_computed();
     let replies = all_at_once((0..130).map(|client| {
-        let eve = anon.from_address(&format!("203.0.113.{client}"));
+        let eve = anon.forwarded_for(&format!("203.0.113.{client}"));
         async move { eve.sign_in(ADA, WRONG).await.status.as_u16() }
     }))
     .await;
     assert_eq!(replies.iter().filter(|status| **status == 401).count(), 100);
     assert_eq!(replies.iter().filter(|status| **status == 429).count(), 30);
     assert_eq!(server.projects().shared().pool.hashes_computed() - before, 100);
-    retry_after(&anon.from_address("198.51.100.2").sign_in(ADA, PASSWORD).await);
+    retry_after(&anon.forwarded_for("198.51.100.2").sign_in(ADA, PASSWORD).await);
 }
 
 #[tokio::test]
@@ -260,7 +260,7 @@ async fn an_operator_unlocks_every_client_of_an_address() {
     let anon = Persona::anon(&server);
     let default = project(&server, "default").await;
     anon.sign_up(ADA, PASSWORD).await;
-    let clients = [anon.from_address("203.0.113.7"), anon.from_address("203.0.113.8")];
+    let clients = [anon.forwarded_for("203.0.113.7"), anon.forwarded_for("203.0.113.8")];
     for client in &clients {
         fail(client, ADA, 5).await;
         retry_after(&client.sign_in(ADA, PASSWORD).await);

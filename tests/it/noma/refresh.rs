@@ -21,7 +21,7 @@ async fn signed_up(server: &Server) -> (Persona, Persona, String) {
 }
 
 #[track_caller]
-fn invalid(reply: Reply) {
+fn invalid(reply: &Reply) {
     assert_eq!((reply.status.as_u16(), reply.text.as_str()), (401, r#"{"message":"Invalid refresh token."}"#));
 }
 
@@ -62,10 +62,10 @@ async fn what_the_field_must_be() {
     let short = "The refresh token field must be at least 40 characters.";
     assert_eq!(send(json!("x".repeat(39))).await.refused("refresh_token"), short);
     assert_eq!(send(json!("é".repeat(39))).await.refused("refresh_token"), short);
-    invalid(send(json!("x".repeat(40))).await);
-    invalid(send(json!("é".repeat(40))).await);
-    invalid(send(json!(" ".repeat(40))).await);
-    invalid(send(json!("\u{0}".repeat(40))).await);
+    invalid(&send(json!("x".repeat(40))).await);
+    invalid(&send(json!("é".repeat(40))).await);
+    invalid(&send(json!(" ".repeat(40))).await);
+    invalid(&send(json!("\u{0}".repeat(40))).await);
     send(json!("x".repeat(60_000))).await.expect(422);
 }
 
@@ -76,11 +76,11 @@ async fn a_token_that_is_not_exactly_ours_is_refused_and_harms_nobody() {
     for at in [0, 10, 21, 27, 40, 60, token.len() - 2] {
         let mut forged = token.clone().into_bytes();
         forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
-        invalid(anon.refresh(&String::from_utf8(forged).expect("text")).await);
+        invalid(&anon.refresh(&String::from_utf8(forged).expect("text")).await);
     }
     for forged in [format!(" {token}"), format!("{token} "), format!("{token}="), token.to_uppercase(), token.repeat(2)]
     {
-        invalid(anon.refresh(&forged).await);
+        invalid(&anon.refresh(&forged).await);
     }
     ada.get("/me").await.expect(200);
     anon.refresh(&token).await.expect(200);
@@ -97,8 +97,8 @@ async fn within_the_grace_the_same_token_gives_the_same_successor() {
     anon.with_token(again.text_at("access_token")).get("/me").await.expect(200);
     // Asking again does not prolong the grace.
     server.clock().advance(Duration::from_millis(1));
-    invalid(anon.refresh(&first).await);
-    invalid(anon.refresh(&second).await);
+    invalid(&anon.refresh(&first).await);
+    invalid(&anon.refresh(&second).await);
 }
 
 #[tokio::test]
@@ -107,8 +107,8 @@ async fn a_token_two_generations_old_is_theft_even_within_the_grace() {
     let (anon, ada, first) = signed_up(&server).await;
     let second = anon.refresh(&first).await.expect(200).text_at("refresh_token").to_owned();
     let third = anon.refresh(&second).await.expect(200).text_at("refresh_token").to_owned();
-    invalid(anon.refresh(&first).await);
-    invalid(anon.refresh(&third).await);
+    invalid(&anon.refresh(&first).await);
+    invalid(&anon.refresh(&third).await);
     ada.get("/me").await.expect(401);
 }
 
@@ -118,10 +118,10 @@ async fn theft_ends_this_session_and_no_other() {
     let (anon, ada, first) = signed_up(&server).await;
     let (other, elsewhere) = anon.signed_in(ADA, PASSWORD).await;
     let second = anon.refresh(&first).await.expect(200);
-    invalid(anon.refresh(&first).await);
+    invalid(&anon.refresh(&first).await);
     ada.get("/me").await.expect(401);
     anon.with_token(second.text_at("access_token")).get("/me").await.expect(401);
-    invalid(anon.refresh(second.text_at("refresh_token")).await);
+    invalid(&anon.refresh(second.text_at("refresh_token")).await);
     other.get("/me").await.expect(200);
     anon.refresh(elsewhere["refresh_token"].as_str().expect("a token")).await.expect(200);
 }
@@ -152,7 +152,7 @@ async fn sixty_four_at_once_without_grace_are_one_use_and_a_theft() {
     assert_eq!(used.len(), 1);
     assert!(replies.iter().filter(|reply| reply.status != 200).all(|reply| reply.status == 401));
     ada.get("/me").await.expect(401);
-    invalid(anon.refresh(used[0].text_at("refresh_token")).await);
+    invalid(&anon.refresh(used[0].text_at("refresh_token")).await);
 }
 
 async fn together(anon: &Persona, token: &str) -> Vec<Reply> {
@@ -170,7 +170,7 @@ async fn a_refresh_token_ends_by_the_clock() {
     server.clock().advance(Duration::from_secs(3599));
     let second = anon.refresh(&first).await.expect(200).text_at("refresh_token").to_owned();
     server.clock().advance(Duration::from_secs(3600));
-    invalid(anon.refresh(&second).await);
+    invalid(&anon.refresh(&second).await);
 }
 
 #[tokio::test]
@@ -187,5 +187,5 @@ async fn one_error_for_every_cause() {
     for reply in [&revoked, &unknown] {
         assert_eq!(reply.whole(), reused.whole());
     }
-    invalid(reused);
+    invalid(&reused);
 }

@@ -105,7 +105,8 @@ async fn a_jwt_with_another_header_is_refused() {
     let anon = Persona::anon(&server);
     let (_, up) = anon.sign_up(ADA, PASSWORD).await;
     let token = access_token(&up);
-    let [header, claims, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!("not a JWT: {token}") };
+    let parts: [&str; 3] = token.split('.').collect::<Vec<_>>().try_into().expect("a JWT has three parts");
+    let [header, claims, signature] = parts;
     let original: Value = serde_json::from_slice(&BASE64URL.decode(header).expect("base64")).expect("a header");
     let public = published(&anon, "jwks").await["keys"][0].clone();
     for change in [
