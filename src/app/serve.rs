@@ -135,7 +135,12 @@ fn public(app: &App, listeners: Vec<Bound>, stopped: watch::Receiver<bool>) -> i
     let listen = &app.settings().listen;
     // A unix peer is a proxy by nature: nobody else connects to a socket file.
     let trust = Trust { proxies: listen.trusted_proxies.clone(), unix: true };
-    let limits = Limits { trust: trust.clone(), ..Limits::with_connections(listen.max_connections) };
+    let connections = net::affordable_connections(listen.max_connections);
+    if connections < listen.max_connections {
+        let wanted = listen.max_connections;
+        tracing::warn!(connections, wanted, "the limit of open files (ulimit -n) allows fewer connections");
+    }
+    let limits = Limits { trust: trust.clone(), ..Limits::with_connections(connections) };
     let entry = Entry::new(Arc::clone(app.projects()), trust);
     let service = tower::service_fn(move |request: Request<Body>| entry.clone().handle(request));
     async move {

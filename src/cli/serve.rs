@@ -14,6 +14,7 @@ use super::outlet::Outlet;
 use super::{FAILED, Surroundings};
 use crate::app;
 use crate::config::{Log, LogFormat, Overrides, Problem, Problems, Settings, load};
+use crate::net::raise_descriptor_limit;
 
 /// How long the last log lines may take to be written.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -40,6 +41,7 @@ pub(super) fn run(args: Args, around: &mut Surroundings) -> Result<()> {
     let filter = filter(environment.get("KEYSTEAD_LOG").map(String::as_str), &settings.log)?;
     let (out, err) = (Outlet::to(io::stdout())?, Outlet::to(io::stderr())?);
     log_to(&err, filter, settings.log.format);
+    raise_descriptor_limit();
     let threads = available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     let served = runtime.block_on(serve(settings, around, out.clone(), err.clone()));

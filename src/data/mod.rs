@@ -72,6 +72,11 @@ pub(crate) fn end_of(prefix: &[u8]) -> Vec<u8> {
 pub(crate) trait Record: Serialize + DeserializeOwned {
     /// The version written. Older ones stay readable by a `decode` of their own when they exist.
     const VERSION: u8 = 1;
+
+    /// Takes from the row's key what the value does not repeat.
+    fn take_key(&mut self, _key: &[u8]) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// Version byte and postcard body.
@@ -90,9 +95,21 @@ pub(crate) fn decode<T: Record>(bytes: &[u8]) -> Result<T, StoreError> {
     postcard::from_bytes(body).map_err(|error| StoreError::Corrupt(format!("a record that cannot be read: {error}")))
 }
 
+/// The record of one row.
+pub(crate) fn decode_row<T: Record>(key: &[u8], value: &[u8]) -> Result<T, StoreError> {
+    let mut record: T = decode(value)?;
+    record.take_key(key)?;
+    Ok(record)
+}
+
+/// The id that is the whole key of a row behind table and version.
+pub(crate) fn id_of_key(key: &[u8]) -> Result<uuid::Uuid, StoreError> {
+    uuid_of(key.get(2..).unwrap_or_default())
+}
+
 /// Reads and decodes one row.
 pub(crate) fn fetch<T: Record>(r: &(impl Read + ?Sized), key: &[u8]) -> Result<Option<T>, StoreError> {
-    r.get(key)?.map(|bytes| decode(&bytes)).transpose()
+    r.get(key)?.map(|value| decode_row(key, &value)).transpose()
 }
 
 /// Encodes and writes one row.
@@ -109,7 +126,7 @@ pub(crate) fn collect<T: Record>(
 ) -> Result<Vec<T>, StoreError> {
     let mut rows = Vec::new();
     let mut bad = None;
-    r.scan(from, to, limit, &mut |_, value| match decode(value) {
+    r.scan(from, to, limit, &mut |key, value| match decode_row(key, value) {
         Ok(row) => {
             rows.push(row);
             ControlFlow::Continue(())

@@ -14,6 +14,7 @@ use crate::store::{Read, StoreError, Write};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Session {
     /// Its id, time-ordered.
+    #[serde(skip)] // the row's key
     pub id: Uuid,
     /// Whose it is.
     pub user: Uuid,
@@ -35,7 +36,12 @@ pub struct Session {
     pub agent: Option<String>,
 }
 
-impl Record for Session {}
+impl Record for Session {
+    fn take_key(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        self.id = super::id_of_key(key)?;
+        Ok(())
+    }
+}
 
 impl Session {
     /// From where it was begun.

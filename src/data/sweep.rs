@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{Record, Table, decode, end_of, key, lockouts, one_time, sessions};
+use super::{Record, Table, decode, decode_row, end_of, key, lockouts, one_time, sessions};
 use crate::data::events::Event;
 use crate::data::one_time::OneTime;
 use crate::env::Timestamp;
@@ -69,7 +69,7 @@ pub fn remove(w: &mut (impl Write + ?Sized), expired: &[Vec<u8>], now: Timestamp
         }
         match table {
             Table::Session => {
-                let session: sessions::Session = decode(&value)?;
+                let session: sessions::Session = decode_row(key, &value)?;
                 sessions::remove(w, session.user, session.id)?;
             }
             Table::OneTime => {

@@ -12,6 +12,7 @@ use crate::store::{Read, StoreError, Write};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct User {
     /// Its id in every API; never used again after deletion.
+    #[serde(skip)] // the row's key
     pub id: Uuid,
     /// Its number within the project, counted up from 1 and never used again.
     pub number: u64,
@@ -50,7 +51,12 @@ pub enum ProofKind {
     Operator,
 }
 
-impl Record for User {}
+impl Record for User {
+    fn take_key(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        self.id = super::id_of_key(key)?;
+        Ok(())
+    }
+}
 
 impl User {
     /// Under which key the address is found.

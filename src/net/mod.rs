@@ -8,6 +8,7 @@
 //! | `local_ca` | a certificate authority of our own, for machines without a public name |
 //! | `private_file` | files only their owner may read, written whole or not at all |
 //! | `serve` | the accept loop and the life of one connection |
+//! | `descriptors` | how many connections the system's limit of open files affords |
 //! | `limits` | every bound on connections and requests, and who uses how much |
 //! | `wire` | an accepted socket of either kind |
 //! | `pulse` | what a connection is doing, and when it has done too little for too long |
@@ -19,6 +20,7 @@
 mod body;
 mod certificate_files;
 mod client_address;
+mod descriptors;
 mod limits;
 mod listen;
 mod local_ca;
@@ -34,6 +36,7 @@ mod tests;
 pub use body::BodyTooSlow;
 pub use certificate_files::{CertificateFileError, load_certificate};
 pub use client_address::{ClientAddress, PeerAddress, Trust};
+pub use descriptors::{affordable_connections, raise_descriptor_limit};
 pub use limits::Limits;
 pub use listen::{BindError, Bound, BoundAddress, InvalidListenAddress, ListenAddress, bind, bind_unix};
 pub use local_ca::{LocalCa, LocalCaError};

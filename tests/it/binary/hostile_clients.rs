@@ -2,9 +2,12 @@
 
 use std::time::Instant;
 
+use tokio::net::TcpStream;
+
 use super::client::{HOME, Raw, anon, anon_from, connect, sign_up_request};
 use super::ledger::Dice;
 use super::process::{Binary, Place};
+use crate::persona::Persona;
 
 /// Clients that vanish in one test.
 const VANISHING: usize = 40;
@@ -50,6 +53,8 @@ async fn a_change_is_whole_or_absent_when_its_client_vanishes() {
 
 /// Opens connections from these addresses that get as far as `stage` and no further.
 async fn dawdle(server: &Binary, addresses: &[String], stage: Stage) -> Vec<Dawdler> {
+    // Each connection is a descriptor of this process too.
+    keystead::net::raise_descriptor_limit();
     let mut dawdlers = Vec::new();
     for number in 0..SLOW {
         let address = &addresses[number % addresses.len()];
@@ -84,7 +89,7 @@ enum Stage {
 /// Held, not used: what counts is that the connection is there.
 #[expect(dead_code, reason = "connections are held open, not used")]
 enum Dawdler {
-    Silent(tokio::net::TcpStream),
+    Silent(TcpStream),
     Spoken(Box<Raw>),
 }
 
@@ -152,17 +157,43 @@ async fn a_flood_of_requests_costs_bounded_memory() {
     assert!(most < before + 64 * 1024, "{before} KiB before, {most} KiB at most");
 }
 
-#[tokio::test]
-async fn a_server_short_of_descriptors_goes_on() {
-    // 64 descriptors for 200 connections: some wait in the kernel, and nothing ends.
-    let place = Place::new().under(&["sh", "-c", "ulimit -n 64; exec \"$0\" \"$@\""]);
+/// A project that no request has opened yet, beside the default one.
+fn unopened_project(place: &Place) -> String {
+    let made = place.run(&["project", "create", "shop", "--json"]);
+    let made: serde_json::Value = serde_json::from_str(&made.out).expect("JSON");
+    made["id"].as_str().expect("an id").to_owned()
+}
+
+/// Starts where so many descriptors may be open; takes far more connections than that from one address.
+async fn flooded(ulimit: &str, connections: usize) -> (Binary, Persona, Vec<TcpStream>) {
+    let script = format!("{ulimit}; exec \"$0\" \"$@\"");
+    let place = Place::new().under(&["sh", "-c", &script]);
+    assert_eq!(place.start().stop().code, Some(0));
+    let shop = unopened_project(&place);
     let server = place.start();
-    let (ada, _) = anon(&server).sign_up("ada@example.com", "correct horse").await;
+    let there = anon(&server);
+    let (ada, _) = there.sign_up("ada@example.com", "correct horse").await;
     let mut slow = Vec::new();
-    for _ in 0..200 {
+    for _ in 0..connections {
         slow.extend(connect(&server, "127.0.0.66").await.ok());
     }
+    // The next accept comes after all of them.
     assert_eq!(ada.get("/me").await.status, 200, "who was there is served");
+    (server, there.in_project(Some(&shop)), slow)
+}
+
+#[tokio::test]
+async fn a_low_default_number_of_descriptors_is_raised() {
+    let (server, _, slow) = flooded("ulimit -Sn 256", 400).await;
+    another_is_served(&server, 0).await;
+    drop(slow);
+    assert!(!server.process.err.so_far().contains("cannot accept"), "{}", server.process.err.so_far());
+}
+
+#[tokio::test]
+async fn connections_leave_descriptors_for_the_files() {
+    let (server, shop, slow) = flooded("ulimit -n 256", 400).await;
+    shop.sign_up("grace@example.com", "correct horse").await;
     drop(slow);
     another_is_served(&server, 0).await;
     assert_eq!(server.stop().code, Some(0));

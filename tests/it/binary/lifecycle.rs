@@ -46,7 +46,7 @@ async fn sigterm_finishes_what_was_accepted() {
 }
 
 #[test]
-fn sigint_ends_in_order_too_and_a_second_signal_at_once() {
+fn sigint_ends_in_order_too() {
     let server = Place::new().start();
     server.process.signal(Signal::INT);
     let ended = server.process.ended();

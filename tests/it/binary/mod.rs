@@ -1,5 +1,7 @@
 //! The real executable, as operators and strangers meet it: started, stopped, killed, misconfigured, flooded.
 
+#![expect(clippy::panic, reason = "a test says so when it cannot go on")]
+
 mod client;
 mod command_line;
 mod configuration;
