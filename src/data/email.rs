@@ -15,7 +15,7 @@ pub struct Email {
 /// Why a text is not an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmailError {
-    /// More than 255 characters.
+    /// More than 255 characters, as typed or normalised.
     TooLong,
     /// Not `local@domain`.
     Malformed,
@@ -38,7 +38,11 @@ impl Email {
         // Compatibility forms are folded too (full-width letters), so that no look-alike of the same text is a second
         // account. Folding again after lower-casing makes the key stable.
         let key: String = typed.nfkc().collect::<String>().to_lowercase().nfkc().collect();
-        if key.len() > MAX_KEY_BYTES || !is_address(typed) || !is_address(&key) {
+        // Folding may lengthen a text. What clients are shown is the key, so it must be one they can send back.
+        if key.chars().count() > Self::MAX_CHARS {
+            return Err(EmailError::TooLong);
+        }
+        if !is_address(typed) || !is_address(&key) {
             return Err(EmailError::Malformed);
         }
         Ok(Self { typed: typed.to_owned(), key })
@@ -71,9 +75,6 @@ impl fmt::Debug for Email {
         f.write_str("Email(..)")
     }
 }
-
-/// Folding may lengthen a text; a store key stays bounded all the same.
-const MAX_KEY_BYTES: usize = 1020;
 
 fn is_address(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else { return false };
@@ -155,6 +156,16 @@ mod tests {
             assert!(Email::parse(&longest).is_ok(), "{letter}");
             assert_eq!(Email::parse(&format!("{letter}{longest}")), Err(EmailError::TooLong));
         }
+    }
+
+    #[test]
+    fn an_address_that_folding_makes_too_long_is_refused_and_not_lost() {
+        // U+3340 is one character typed and three in the key. A key must itself be an address: that is what is kept.
+        let text = format!("{}@example.com", "\u{3340}".repeat(90));
+        assert_eq!(Email::parse(&text), Err(EmailError::TooLong));
+        let text = format!("{}@example.com", "\u{3340}".repeat(5));
+        let key = Email::parse(&text).expect("an address").key().to_owned();
+        assert_eq!(Email::parse(&key).expect("a key is an address").key(), key);
     }
 
     proptest::proptest! {
