@@ -162,7 +162,7 @@ impl Rotation {
             session.generation = session.generation.saturating_add(1);
             session.refreshed_at = now;
             session.expires_at = now.plus(settings.tokens.refresh_ttl);
-            sessions::put(w, &session)?;
+            sessions::put_refreshed(w, &session)?;
         }
         Ok(Rotated::Done { session: Box::new(session), user })
     }

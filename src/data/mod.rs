@@ -32,6 +32,7 @@ pub(crate) enum Table {
     UserByEmail = 0x11,
     Session = 0x20,
     SessionByUser = 0x21,
+    SessionRefreshed = 0x22,
     OneTime = 0x30,
     OneTimeSlot = 0x31,
     ApiKey = 0x40,

@@ -1,6 +1,7 @@
 //! Sessions: one row each, found by id, listed by account. A session that has no row does not exist.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -50,25 +51,51 @@ impl Session {
     }
 }
 
-/// The session with this id.
+/// The session with this id, as it was last refreshed.
 pub fn get(r: &(impl Read + ?Sized), id: Uuid) -> Result<Option<Session>, StoreError> {
-    fetch(r, &row(id))
+    // The row in its place says whether there is one at all; the other only what is newer.
+    match fetch(r, &row(id))? {
+        Some(begun) => Ok(Some(fetch(r, &refreshed(id))?.unwrap_or(begun))),
+        None => Ok(None),
+    }
 }
 
 /// Writes a new session and its index row.
 pub fn insert(w: &mut (impl Write + ?Sized), session: &Session) -> Result<(), StoreError> {
     w.put(&index(session.user, session.id), &[])?;
-    put(w, session)
+    store(w, &row(session.id), session)
 }
 
-/// Writes a session that has its index row.
-pub fn put(w: &mut (impl Write + ?Sized), session: &Session) -> Result<(), StoreError> {
-    store(w, &row(session.id), session)
+/// Writes a session that was refreshed.
+///
+/// Not to its place among a million others: the sessions in use lie far apart there, and a commit would write a page
+/// for each. They are kept together instead, on a few pages, until [`settle`] puts them back.
+pub fn put_refreshed(w: &mut (impl Write + ?Sized), session: &Session) -> Result<(), StoreError> {
+    store(w, &refreshed(session.id), session)
+}
+
+/// How long after its refresh a session is kept among those in use.
+const IN_USE: Duration = Duration::from_secs(300);
+
+/// Whether a session among those in use may be put back in its place.
+pub(crate) fn is_settled(session: &Session, now: Timestamp) -> bool {
+    now.since(session.refreshed_at) >= IN_USE
+}
+
+/// Puts a session among those in use back in its place.
+pub(crate) fn settle(w: &mut (impl Write + ?Sized), session: &Session) -> Result<(), StoreError> {
+    w.delete(&refreshed(session.id))?;
+    // One that has ended meanwhile stays ended.
+    if w.get(&row(session.id))?.is_some() {
+        store(w, &row(session.id), session)?;
+    }
+    Ok(())
 }
 
 /// Ends a session.
 pub fn remove(w: &mut (impl Write + ?Sized), user: Uuid, id: Uuid) -> Result<(), StoreError> {
     w.delete(&index(user, id))?;
+    w.delete(&refreshed(id))?;
     w.delete(&row(id))
 }
 
@@ -96,13 +123,109 @@ pub fn list(r: &(impl Read + ?Sized), after: Option<Uuid>, limit: usize) -> Resu
         Some(id) => key(Table::Session, &[id.as_bytes(), &[0]]),
         None => key(Table::Session, &[]),
     };
-    super::collect(r, &from, &end_of(&key(Table::Session, &[])), limit)
+    let mut page: Vec<Session> = super::collect(r, &from, &end_of(&key(Table::Session, &[])), limit)?;
+    for session in &mut page {
+        if let Some(newer) = fetch(r, &refreshed(session.id))? {
+            *session = newer;
+        }
+    }
+    Ok(page)
 }
 
 fn row(id: Uuid) -> Vec<u8> {
     key(Table::Session, &[id.as_bytes()])
 }
 
+fn refreshed(id: Uuid) -> Vec<u8> {
+    key(Table::SessionRefreshed, &[id.as_bytes()])
+}
+
 fn index(user: Uuid, id: Uuid) -> Vec<u8> {
     key(Table::SessionByUser, &[user.as_bytes(), id.as_bytes()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::sweep::{self, Cursor};
+    use crate::store::Store;
+
+    fn session(n: u128, expires_at: u64) -> Session {
+        Session {
+            id: Uuid::from_u128(n),
+            user: Uuid::from_u128(7),
+            created_at: Timestamp::from_secs(1000),
+            refreshed_at: Timestamp::from_secs(1000),
+            expires_at: Timestamp::from_secs(expires_at),
+            generation: 0,
+            refresh: Digest::of("test", b"first"),
+            previous: None,
+            ip: [0; 16],
+            agent: None,
+        }
+    }
+
+    async fn sweep_all(store: &Store, now: Timestamp) -> usize {
+        let (mut cursor, mut removed) = (Cursor::default(), 0);
+        loop {
+            let step = store.read(|r| sweep::look(r, &cursor, 100, now)).unwrap();
+            let expired = step.expired.clone();
+            removed += store.write(move |w| sweep::remove(w, &expired, now)).await.unwrap();
+            if step.round_done {
+                return removed;
+            }
+            cursor = step.next;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refreshed_session_is_the_newer_one_until_and_after_it_settles() {
+        let store = Store::memory();
+        let begun = session(1, 2000);
+        let newer = Session { generation: 1, refreshed_at: Timestamp::from_secs(1900), ..session(1, 5000) };
+        let rows = (begun.clone(), newer.clone());
+        store
+            .write(move |w| {
+                insert(w, &rows.0)?;
+                put_refreshed(w, &rows.1)
+            })
+            .await
+            .unwrap();
+        let generations = |store: &Store| {
+            store
+                .read(|r| {
+                    let listed = list(r, None, 10)?;
+                    let rows =
+                        (keys(r, &key(Table::SessionRefreshed, &[]), &[Table::SessionRefreshed as u8, 9], 9)?).len();
+                    Ok::<_, StoreError>((get(r, begun.id)?.map(|s| s.generation), listed[0].generation, rows))
+                })
+                .unwrap()
+        };
+        assert_eq!(generations(&store), (Some(1), 1, 1));
+        // The row in its place has expired, the session has not.
+        assert_eq!(sweep_all(&store, Timestamp::from_secs(2001)).await, 0);
+        assert_eq!(generations(&store), (Some(1), 1, 1), "still in use");
+        assert_eq!(sweep_all(&store, Timestamp::from_secs(2200)).await, 0);
+        assert_eq!(generations(&store), (Some(1), 1, 0), "back in its place");
+        assert_eq!(sweep_all(&store, Timestamp::from_secs(5000)).await, 1);
+        assert!(store.read(|r| get(r, begun.id)).unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_ended_session_stays_ended() {
+        let store = Store::memory();
+        let (begun, newer) = (session(1, 2000), Session { generation: 1, ..session(1, 5000) });
+        store
+            .write(move |w| {
+                insert(w, &begun)?;
+                put_refreshed(w, &newer)?;
+                assert_eq!(remove_all(w, newer.user, None)?, 1);
+                settle(w, &newer)?;
+                assert!(get(w, newer.id)?.is_none());
+                assert!(of_user(w, newer.user)?.is_empty());
+                keys(w, &[0], &[255], 9).map(|rows| assert!(rows.is_empty()))
+            })
+            .await
+            .unwrap();
+    }
 }

@@ -30,8 +30,16 @@ pub struct Step {
     pub round_done: bool,
 }
 
-const TABLES: [Table; 6] =
-    [Table::Session, Table::OneTime, Table::LockoutByClient, Table::LockoutByAccount, Table::Cooldown, Table::Event];
+const TABLES: [Table; 7] = [
+    // Before the sessions in their places: what is put back there is no longer hidden by a newer row.
+    Table::SessionRefreshed,
+    Table::Session,
+    Table::OneTime,
+    Table::LockoutByClient,
+    Table::LockoutByAccount,
+    Table::Cooldown,
+    Table::Event,
+];
 
 /// Looks at up to `limit` rows from `cursor` on. Reads only: a step that finds nothing costs no write.
 pub fn look(r: &(impl Read + ?Sized), cursor: &Cursor, limit: usize, now: Timestamp) -> Result<Step, StoreError> {
@@ -68,9 +76,17 @@ pub fn remove(w: &mut (impl Write + ?Sized), expired: &[Vec<u8>], now: Timestamp
             continue;
         }
         match table {
+            Table::SessionRefreshed => {
+                sessions::settle(w, &decode_row(key, &value)?)?;
+                continue;
+            }
             Table::Session => {
-                let session: sessions::Session = decode_row(key, &value)?;
-                sessions::remove(w, session.user, session.id)?;
+                let begun: sessions::Session = decode_row(key, &value)?;
+                // It may have been refreshed since; then the row here is only behind.
+                match sessions::get(w, begun.id)? {
+                    Some(session) if session.expires_at <= now => sessions::remove(w, session.user, session.id)?,
+                    _ => continue,
+                }
             }
             Table::OneTime => {
                 let secret: OneTime = decode(&value)?;
@@ -94,6 +110,7 @@ fn is_expired(table: Table, value: &[u8], now: Timestamp) -> Result<bool, StoreE
         decode(value)
     }
     Ok(match table {
+        Table::SessionRefreshed => sessions::is_settled(&row(value)?, now),
         Table::Session => row::<sessions::Session>(value)?.expires_at <= now,
         Table::OneTime => row::<OneTime>(value)?.expires_at <= now,
         Table::LockoutByClient => row::<lockouts::ByClient>(value)?.keep_until <= now,
