@@ -149,11 +149,11 @@ fn warnings(settings: &Settings) -> Vec<String> {
 fn first_sign_up(ready: &Ready, settings: &Settings) -> Option<String> {
     let url = ready.urls.iter().find(|url| url.starts_with("http"))?;
     let project = ready.projects.first()?;
-    let noma = settings.projects.get(&project.slug).map(|project| &project.noma);
-    if noma.is_some_and(|noma| !noma.enabled) {
+    let declared = settings.projects.get(&project.slug);
+    if declared.is_some_and(|project| !(project.enabled && project.signup.enabled && project.noma.enabled)) {
         return None;
     }
-    let path = noma.map_or("/api/auth", |noma| noma.path.as_str());
+    let path = declared.map_or("/api/auth", |project| project.noma.path.as_str());
     let mut line = String::from("curl");
     if let Some(ca) = &ready.ca {
         let _ = write!(line, " --cacert {}", ca.display());

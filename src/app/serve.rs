@@ -49,7 +49,7 @@ pub async fn serve(
 ///
 /// # Errors
 /// [`StartError`] when it cannot start.
-pub async fn start(mut settings: Settings, env: Env) -> Result<Running, StartError> {
+pub async fn start(settings: Settings, env: Env) -> Result<Running, StartError> {
     let fresh = !settings.ephemeral && !settings.data_dir.exists();
     // Projects need to know the URL, which needs the port, which needs the socket: the directory is taken first all
     // the same, so that a second process is refused before it touches anything.
@@ -77,7 +77,6 @@ pub async fn start(mut settings: Settings, env: Env) -> Result<Running, StartErr
         None => None,
     };
     let projects = app.projects().list();
-    settings.projects.retain(|_, project| project.enabled);
     let mut ready = Ready {
         ready: true,
         version: env!("CARGO_PKG_VERSION"),
