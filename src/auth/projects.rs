@@ -167,13 +167,15 @@ impl Projects {
             if catalog.by_slug.contains_key(&new.slug) || catalog.by_id.contains_key(&id) {
                 return Err(Error::ProjectExists);
             }
-            let store = self.fleet.create(id).await?;
             let record = ProjectRecord { id, slug: new.slug.clone(), created_at: now, settings: new.settings };
             let entry = Entry { slug: new.slug, created_at: now, settings: record.settings.clone() };
-            Project::create(&store, record, &self.shared).await?;
             let mut entries = catalog.by_id.clone();
             entries.insert(id, entry);
-            self.publish(entries)?;
+            // Before there is a file: what cannot stand beside the others is never made.
+            let with_new = self.catalog_of(entries)?;
+            let store = self.fleet.create(id).await?;
+            Project::create(&store, record, &self.shared).await?;
+            self.publish(with_new)?;
             id
         };
         self.open(id).await?.ok_or(Error::UnknownProject)
@@ -193,7 +195,7 @@ impl Projects {
         self.fleet.delete(id).await?;
         let mut entries = catalog.by_id.clone();
         entries.remove(&id);
-        self.publish(entries)
+        self.publish(self.catalog_of(entries)?)
     }
 
     /// Closes files of projects that nobody used for `idle`.
@@ -308,11 +310,11 @@ impl Projects {
                 }
             }
         }
-        self.publish(entries)
+        self.publish(self.catalog_of(entries)?)
     }
 
-    /// Makes `entries` what there is, in memory and in the catalog file.
-    fn publish(&self, entries: BTreeMap<Uuid, Entry>) -> Result<(), Error> {
+    /// `entries` with what they are found by: no slug and no host name leads to two of them.
+    fn catalog_of(&self, entries: BTreeMap<Uuid, Entry>) -> Result<Catalog, Error> {
         let mut catalog = Catalog::default();
         for (id, entry) in &entries {
             if let Some(other) = catalog.by_slug.insert(entry.slug.clone(), *id) {
@@ -322,13 +324,25 @@ impl Projects {
                 )));
             }
             let settings = self.settings_of(&entry.slug, entry.settings.as_deref())?;
-            catalog.by_host.extend(settings.hosts.into_iter().map(|host| (host, *id)));
+            for host in settings.hosts {
+                if let Some(other) = catalog.by_host.insert(host.clone(), *id).filter(|other| other != id) {
+                    return Err(Error::Internal(format!(
+                        "the projects {other} and {id} both claim the host {host}; take it from one of them"
+                    )));
+                }
+            }
             catalog.origins.extend(settings.cors.origins);
         }
-        if let Some(file) = &self.catalog_file {
-            catalog::save(file, &entries).map_err(|error| Error::Internal(format!("{}: {error}", file.display())))?;
-        }
         catalog.by_id = entries;
+        Ok(catalog)
+    }
+
+    /// Makes `catalog` what there is, in memory and in the catalog file.
+    fn publish(&self, catalog: Catalog) -> Result<(), Error> {
+        if let Some(file) = &self.catalog_file {
+            catalog::save(file, &catalog.by_id)
+                .map_err(|error| Error::Internal(format!("{}: {error}", file.display())))?;
+        }
         self.catalog.store(Arc::new(catalog));
         Ok(())
     }

@@ -128,3 +128,18 @@ async fn a_deleted_project_is_gone_and_a_new_one_of_its_name_is_another() {
     three.refresh(text(&body, "refresh_token")).await.expect(401);
     two.sign_up(ADA, "correct horse").await;
 }
+
+#[tokio::test]
+async fn one_host_leads_to_one_project_even_when_two_are_made_at_once() {
+    let server = Server::start().await;
+    let projects = server.projects();
+    let made = |slug: &str| {
+        let settings = Some("hosts = [\"shop.example.com\"]".to_owned());
+        let new = keystead::auth::projects::NewProject { slug: slug.to_owned(), id: None, settings };
+        projects.create(new, keystead::env::Timestamp::from_secs(1_800_000_000))
+    };
+    let (first, second) = tokio::join!(made("first"), made("second"));
+    assert_eq!([first.is_ok(), second.is_ok()].iter().filter(|made| **made).count(), 1);
+    assert_eq!(projects.count(), 2, "`default` and the one that got the host");
+    server.stop().await;
+}
