@@ -39,6 +39,7 @@ pub mod data;
 pub mod dialect;
 pub mod env;
 pub mod http;
+pub mod mail;
 pub mod net;
 pub mod store;
 pub mod testing;

@@ -12,6 +12,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("env", &[]),
     ("store", &[]),
     ("crypto", &["env"]),
+    ("mail", &["crypto", "env"]),
     ("net", &["env"]),
     ("token", &["crypto", "env"]),
     ("data", &["crypto", "env", "store"]),

@@ -31,7 +31,7 @@ pub(super) struct View {
     display_name: Option<String>,
     /// When the address was proved; null when it was not.
     verified_at: Option<String>,
-    /// `operator`, or `app` when the proof went through the app's hands.
+    /// `operator`, `mail`, or `app` when the proof went through the app's hands.
     verified_by: Option<&'static str>,
     has_password: bool,
     disabled_at: Option<String>,
@@ -150,6 +150,7 @@ fn view(user: &User) -> View {
         verified_by: user.email_proof.map(|proof| match proof.kind {
             ProofKind::Asserted => "app",
             ProofKind::Operator => "operator",
+            ProofKind::Mailed => "mail",
         }),
         has_password: user.password.is_some(),
         disabled_at: user.disabled_at.map(|at| at.rfc3339()),

@@ -2,12 +2,12 @@
 
 use uuid::Uuid;
 
+use super::events::{self, Event, EventKind};
 use super::{Email, Error, Project};
 use crate::crypto::{ClientGroup, Secret, StoredHash};
-use crate::data::events::{self, Event, EventKind};
 use crate::data::project::{self, Sequence};
 use crate::data::sessions::Session;
-use crate::data::users::{EmailProof, ProofKind, User};
+use crate::data::users::{EmailProof, ProofKind, Role, User};
 use crate::data::{api_keys, lockouts, one_time, sessions, users};
 use crate::env::Timestamp;
 use crate::store::Write;
@@ -69,11 +69,16 @@ pub async fn create(project: &Project, now: Timestamp, new: NewUser) -> Result<U
         display_name: new.display_name,
         email_proof: new.verified.then_some(EmailProof { at: now, kind: ProofKind::Operator }),
         metadata: new.metadata,
+        locale: None,
+        role: Role::User,
+        has_avatar: false,
         password,
         disabled_at: None,
         created_at: now,
     };
     let email = new.email;
+    let event = events::by_operator(project, now, EventKind::Created, Some(user.id));
+    let settings = project.settings();
     project
         .store()
         .write(move |w| {
@@ -82,6 +87,7 @@ pub async fn create(project: &Project, now: Timestamp, new: NewUser) -> Result<U
             }
             let user = User { number: project::next(w, Sequence::Users)?, ..user.clone() };
             users::insert(w, &user, &email)?;
+            events::record(w, &settings, &event)?;
             Ok(user)
         })
         .await
@@ -174,14 +180,15 @@ pub async fn set_password(
 /// # Errors
 /// Only the store's.
 pub async fn unlock(project: &Project, now: Timestamp, email: Email) -> Result<usize, Error> {
-    let mut event = operator_event(project, now, EventKind::Unlocked);
+    let mut event = events::by_operator(project, now, EventKind::Unlocked, None);
+    let settings = project.settings();
     project
         .store()
         .write(move |w| {
             event.user = users::id_by_email(w, &email)?;
             let counters = lockouts::unlock(w, &email)?;
             if counters > 0 {
-                events::append(w, &event)?;
+                events::record(w, &settings, &event)?;
             }
             Ok(counters)
         })
@@ -223,14 +230,15 @@ pub fn list_sessions(
 /// # Errors
 /// `UnknownSession`, and the store's.
 pub async fn revoke_session(project: &Project, now: Timestamp, id: Uuid) -> Result<(), Error> {
-    let mut event = operator_event(project, now, EventKind::SessionsRevoked);
+    let mut event = events::by_operator(project, now, EventKind::SessionsRevoked, None);
+    let settings = project.settings();
     project
         .store()
         .write(move |w| {
             let session = sessions::get(w, id)?.ok_or(Error::UnknownSession)?;
             sessions::remove(w, session.user, id)?;
             event.user = Some(session.user);
-            Ok(events::append(w, &event)?)
+            Ok(events::record(w, &settings, &event)?)
         })
         .await
 }
@@ -241,13 +249,14 @@ pub async fn revoke_session(project: &Project, now: Timestamp, id: Uuid) -> Resu
 /// `UnknownUser`, and the store's.
 pub async fn revoke_sessions(project: &Project, now: Timestamp, who: UserRef) -> Result<usize, Error> {
     let user = show(project, &who)?;
-    let mut event = operator_event(project, now, EventKind::SessionsRevoked);
+    let mut event = events::by_operator(project, now, EventKind::SessionsRevoked, None);
+    let settings = project.settings();
     event.user = Some(user.id);
     project
         .store()
         .write(move |w| {
             let ended = sessions::remove_all(w, user.id, None)?;
-            events::append(w, &event)?;
+            events::record(w, &settings, &event)?;
             Ok(ended)
         })
         .await
@@ -261,7 +270,8 @@ async fn change(
     kind: EventKind,
     mut what: impl FnMut(&mut dyn Write, &mut User) -> Result<(), Error> + Send + 'static,
 ) -> Result<User, Error> {
-    let event = operator_event(project, now, kind);
+    let event = events::by_operator(project, now, kind, None);
+    let settings = project.settings();
     project
         .store()
         .write(move |w| {
@@ -271,12 +281,8 @@ async fn change(
             };
             let mut user = found.ok_or(Error::UnknownUser)?;
             what(w, &mut user)?;
-            events::append(w, &Event { user: Some(user.id), ..event.clone() })?;
+            events::record(w, &settings, &Event { user: Some(user.id), ..event.clone() })?;
             Ok(user)
         })
         .await
-}
-
-fn operator_event(project: &Project, now: Timestamp, kind: EventKind) -> Event {
-    Event { id: project.env().new_id(now), at: now, kind, user: None, ip: None }
 }

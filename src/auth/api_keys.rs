@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::events::{By, EventKind};
 use super::{Actor, Ctx, Error, session};
 use crate::crypto::Secret;
 use crate::data::api_keys as rows;
@@ -45,6 +46,8 @@ pub fn list(ctx: &Ctx, actor: &Actor) -> Result<Vec<ApiKey>, Error> {
 pub async fn create(ctx: &Ctx, actor: Actor, new: NewApiKey) -> Result<(ApiKey, Secret<String>), Error> {
     let secret = ApiKeySecret::generate(ctx.project.env());
     let (prefix, digest, now) = (secret.prefix(), secret.digest(), ctx.now);
+    let event = ctx.event(EventKind::ApiKeyCreated, By::User, Some(actor.user.id));
+    let job_ctx = ctx.clone();
     let made = ctx
         .project
         .store()
@@ -69,6 +72,7 @@ pub async fn create(ctx: &Ctx, actor: Actor, new: NewApiKey) -> Result<(ApiKey, 
                 revoked_at: None,
             };
             rows::insert(w, &key)?;
+            job_ctx.record(w, &event)?;
             Ok(key)
         })
         .await?;
@@ -80,15 +84,18 @@ pub async fn create(ctx: &Ctx, actor: Actor, new: NewApiKey) -> Result<(ApiKey, 
 /// # Errors
 /// `UnknownApiKey`, `Unauthenticated` when the session has ended meanwhile, and the store's.
 pub async fn revoke(ctx: &Ctx, actor: Actor, number: u64) -> Result<(), Error> {
-    let now = ctx.now;
+    let event = ctx.event(EventKind::ApiKeyRevoked, By::User, Some(actor.user.id));
+    let job_ctx = ctx.clone();
     ctx.project
         .store()
         .write(move |w| {
+            let now = job_ctx.now;
             let user = session::recheck(w, &actor, now)?;
             let mut key = rows::get(w, user.id, number)?.ok_or(Error::UnknownApiKey)?;
             if key.revoked_at.is_none() {
                 key.revoked_at = Some(now);
                 rows::put(w, &key)?;
+                job_ctx.record(w, &event)?;
             }
             Ok(())
         })

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::events::{self, EventKind};
 use super::project::Shared;
 use super::{Error, Project};
 use crate::data::project::{self as rows, SealedKey};
@@ -48,6 +49,8 @@ pub async fn rotate(project: &Project, now: Timestamp, overlap: Duration) -> Res
             _ => kept.push(seal(shared, project.id(), &KeyRecord { retires_at: Some(until), ..old })),
         }
     }
+    let event = events::by_operator(project, now, EventKind::KeysRotated, None);
+    let settings = project.settings();
     project
         .store()
         .write(move |w| {
@@ -57,7 +60,7 @@ pub async fn rotate(project: &Project, now: Timestamp, overlap: Duration) -> Res
             for &id in &gone {
                 rows::remove_signing_key(w, id)?;
             }
-            Ok::<_, Error>(())
+            Ok::<_, Error>(events::record(w, &settings, &event)?)
         })
         .await?;
     project.reload_keys()?;

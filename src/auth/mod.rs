@@ -9,6 +9,7 @@ pub mod api_keys;
 pub mod attempts;
 pub mod catalog;
 mod error;
+pub mod events;
 pub mod keys;
 pub mod password;
 pub mod project;
@@ -28,7 +29,6 @@ use uuid::Uuid;
 pub use crate::config::ProjectSettings;
 use crate::crypto::ClientGroup;
 pub use crate::data::Email;
-use crate::data::events::{Event, EventKind};
 use crate::data::lockouts::Subject;
 pub use crate::data::users::User;
 use crate::env::Timestamp;
@@ -102,12 +102,6 @@ pub struct Actor {
 }
 
 impl Ctx {
-    /// A fresh event about `user`.
-    pub(crate) fn event(&self, kind: EventKind, user: Option<Uuid>) -> Event {
-        let id = self.project.env().new_id(self.now);
-        Event { id, at: self.now, kind, user, ip: Some(self.client.ip_bytes()) }
-    }
-
     /// The failure counter of `email` as tried by this client.
     pub(crate) fn subject(&self, email: &Email) -> Subject {
         Subject::new(email, self.client.group)

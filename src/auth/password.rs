@@ -1,8 +1,8 @@
 //! Changing a password from within a session.
 
+use super::events::{By, Event, EventKind};
 use super::{Actor, Ctx, Error, attempts, session};
 use crate::crypto::{Secret, StoredHash};
-use crate::data::events::{self, Event, EventKind};
 use crate::data::users::User;
 use crate::data::{lockouts, sessions, users};
 use crate::store::Write;
@@ -26,8 +26,9 @@ pub async fn change(ctx: &Ctx, actor: Actor, current: Secret<String>, new: Secre
         (false, _) => None,
     };
     let job = Change {
-        changed: ctx.event(EventKind::PasswordChanged, Some(actor.user.id)),
-        lockout: ctx.event(EventKind::LockedOut, Some(actor.user.id)),
+        changed: ctx.event(EventKind::PasswordChanged, By::User, Some(actor.user.id)),
+        failed: ctx.event(EventKind::SignInFailed, By::User, Some(actor.user.id)),
+        lockout: ctx.event(EventKind::LockedOut, By::Server, Some(actor.user.id)),
         matches: verdict.matches,
         actor,
         hash,
@@ -54,6 +55,7 @@ struct Change {
     /// The new hash; `None` when the new password is the current one.
     hash: Option<StoredHash>,
     changed: Event,
+    failed: Event,
     lockout: Event,
     ctx: Ctx,
 }
@@ -72,8 +74,9 @@ impl Change {
         let user = session::recheck(w, &self.actor, ctx.now)?;
         // What was checked must still be what is stored.
         if !self.matches || user.password != self.actor.user.password {
+            ctx.record(w, &self.failed)?;
             if lockouts::fail(w, &subject, &attempts::policy(ctx), ctx.now)? {
-                events::append(w, &self.lockout)?;
+                ctx.record(w, &self.lockout)?;
             }
             return Ok(Outcome::Wrong);
         }
@@ -82,7 +85,7 @@ impl Change {
         let id = user.id;
         replace(w, user, hash.clone())?;
         sessions::remove_all(w, id, Some(self.actor.session))?;
-        events::append(w, &self.changed)?;
+        ctx.record(w, &self.changed)?;
         Ok(Outcome::Changed)
     }
 }

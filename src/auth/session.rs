@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::events::{By, Event, EventKind};
 use super::{Actor, Ctx, Error, Project, Unverified};
 use crate::config::VerificationMode;
 use crate::crypto::{Digest, Secret};
-use crate::data::events::{self, Event, EventKind};
 use crate::data::sessions::{self, Session};
 use crate::data::users::{self, User};
 use crate::env::Timestamp;
@@ -95,7 +95,7 @@ pub async fn refresh(ctx: &Ctx, token: &str) -> Result<Issued, Error> {
         generation: presented.generation(),
         presented: presented.digest(),
         successor: successor.digest(),
-        reuse: ctx.event(EventKind::RefreshTokenReused, None),
+        reuse: ctx.event(EventKind::RefreshTokenReused, By::Stranger, None),
         candidate: (ctx.settings.verification.mode == VerificationMode::Strict).then(|| Candidate::new(ctx)),
         ctx: ctx.clone(),
     };
@@ -150,7 +150,7 @@ impl Rotation {
         if !is_current && !in_grace {
             // Only tokens that this server issued get here (they carry a tag), so an older one is a stolen one.
             sessions::remove(w, session.user, session.id)?;
-            events::append(w, &Event { user: Some(user.id), ..self.reuse.clone() })?;
+            self.ctx.record(w, &Event { user: Some(user.id), ..self.reuse.clone() })?;
             return Ok(Rotated::Reused { user: user.id });
         }
         if let (Some(candidate), None) = (&self.candidate, user.email_proof) {
@@ -173,12 +173,14 @@ impl Rotation {
 /// # Errors
 /// `Unauthenticated` when it has ended meanwhile.
 pub async fn sign_out(ctx: &Ctx, actor: Actor) -> Result<(), Error> {
-    let now = ctx.now;
+    let event = ctx.event(EventKind::SignedOut, By::User, Some(actor.user.id));
+    let job_ctx = ctx.clone();
     ctx.project
         .store()
         .write(move |w| {
-            recheck(w, &actor, now)?;
-            Ok(sessions::remove(w, actor.user.id, actor.session)?)
+            recheck(w, &actor, job_ctx.now)?;
+            sessions::remove(w, actor.user.id, actor.session)?;
+            Ok(job_ctx.record(w, &event)?)
         })
         .await
 }
@@ -188,13 +190,14 @@ pub async fn sign_out(ctx: &Ctx, actor: Actor) -> Result<(), Error> {
 /// # Errors
 /// `Unauthenticated` when it has ended meanwhile.
 pub async fn sign_out_all(ctx: &Ctx, actor: Actor) -> Result<(), Error> {
-    let now = ctx.now;
+    let event = ctx.event(EventKind::SignedOutEverywhere, By::User, Some(actor.user.id));
+    let job_ctx = ctx.clone();
     ctx.project
         .store()
         .write(move |w| {
-            recheck(w, &actor, now)?;
+            recheck(w, &actor, job_ctx.now)?;
             sessions::remove_all(w, actor.user.id, None)?;
-            Ok(())
+            Ok(job_ctx.record(w, &event)?)
         })
         .await
 }

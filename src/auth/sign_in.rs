@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use super::events::{By, Event, EventKind};
 use super::session::{Draft, Issued};
 use super::verify::{self, Candidate};
 use super::{Ctx, Email, Error, Unverified, attempts};
 use crate::config::VerificationMode;
 use crate::crypto::{Secret, Verdict};
-use crate::data::events::{self, Event, EventKind};
 use crate::data::lockouts;
 use crate::data::users::{self, User};
 use crate::store::Write;
@@ -25,12 +25,15 @@ pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) ->
     let stored = found.as_ref().and_then(|user| user.password.clone());
     let verdict = ctx.project.pool().verify(ctx.hash_group(), password, stored).await?;
 
+    let user = found.as_ref().map(|user| user.id);
     let job = Arc::new(Judgement {
         verdict,
         draft: found.as_ref().map(|user| Draft::new(ctx, user.id)),
         found,
         candidate: Candidate::new(ctx),
-        lockout: ctx.event(EventKind::LockedOut, None),
+        lockout: ctx.event(EventKind::LockedOut, By::Server, user),
+        failed: ctx.event(EventKind::SignInFailed, By::Stranger, user),
+        signed_in: ctx.event(EventKind::SignedIn, By::User, user),
         email,
         ctx: ctx.clone(),
     });
@@ -62,6 +65,8 @@ struct Judgement {
     draft: Option<Draft>,
     candidate: Candidate,
     lockout: Event,
+    failed: Event,
+    signed_in: Event,
     email: Email,
     ctx: Ctx,
 }
@@ -104,15 +109,16 @@ impl Judgement {
         if let Some(draft) = &self.draft {
             draft.begin(w)?;
         }
+        ctx.record(w, &self.signed_in)?;
         Ok(Outcome::In(Box::new(user)))
     }
 
     fn wrong(&self, w: &mut dyn Write) -> Result<bool, Error> {
         let ctx = &self.ctx;
         let locked = lockouts::fail(w, &ctx.subject(&self.email), &attempts::policy(ctx), ctx.now)?;
+        ctx.record(w, &self.failed)?;
         if locked {
-            let user = self.found.as_ref().map(|user| user.id);
-            events::append(w, &Event { user, ..self.lockout.clone() })?;
+            ctx.record(w, &self.lockout)?;
         }
         Ok(locked)
     }

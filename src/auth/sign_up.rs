@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::events::{By, Event, EventKind};
 use super::session::{Draft, Issued};
 use super::verify::{self, Candidate};
 use super::{Ctx, Email, Error, Unverified};
 use crate::config::VerificationMode;
 use crate::crypto::{Secret, StoredHash};
 use crate::data::project::{self, Sequence};
-use crate::data::users::{self, User};
+use crate::data::users::{self, Role, User};
 use crate::store::Write;
 
 /// What a stranger brings.
@@ -56,6 +57,7 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
         display_name,
         hash,
         candidate: strict.then(|| Candidate::new(ctx)),
+        signed_up: ctx.event(EventKind::SignedUp, By::User, None),
         conceal,
         ctx: ctx.clone(),
     };
@@ -88,6 +90,7 @@ struct NewAccount {
     display_name: Option<String>,
     hash: StoredHash,
     candidate: Option<Candidate>,
+    signed_up: Event,
     conceal: bool,
     ctx: Ctx,
 }
@@ -107,6 +110,9 @@ impl NewAccount {
             display_name: self.display_name.clone(),
             email_proof: None,
             metadata: None,
+            locale: None,
+            role: Role::User,
+            has_avatar: false,
             password: Some(self.hash.clone()),
             disabled_at: None,
             created_at: ctx.now,
@@ -119,6 +125,7 @@ impl NewAccount {
             return Ok(Unverified { user, token });
         }
         users::insert(w, &user, &self.email)?;
+        ctx.record(w, &Event { user: Some(user.id), ..self.signed_up.clone() })?;
         match &self.candidate {
             Some(candidate) => Ok(verify::unverified(w, ctx, user, candidate)?),
             None => Ok(Unverified { user, token: None }),

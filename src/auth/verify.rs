@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::events::{By, Event, EventKind};
 use super::{Ctx, Email, Error, Unverified};
 use crate::crypto::{Digest, Secret};
 use crate::data::one_time::{self, OneTime, Purpose};
@@ -55,17 +56,20 @@ pub async fn resend(ctx: &Ctx, email: Email) -> Result<Resent, Error> {
 pub async fn confirm(ctx: &Ctx, secret: &str) -> Result<User, Error> {
     let secret = OneTimeSecret::parse(secret).ok_or(Error::InvalidVerificationToken)?;
     let digest = secret.digest(Purpose::VerifyEmail.name());
-    let now = ctx.now;
+    let event = ctx.event(EventKind::EmailVerified, By::User, None);
+    let job_ctx = ctx.clone();
     let user = ctx
         .project
         .store()
         .write(move |w| {
+            let now = job_ctx.now;
             let Some(found) = one_time::consume(w, Purpose::VerifyEmail, &digest, now)? else { return Ok(None) };
             let Some(mut user) = users::get(w, found.user)?.filter(|user| user.disabled_at.is_none()) else {
                 return Ok(None);
             };
             user.email_proof.get_or_insert(EmailProof { at: now, kind: ProofKind::Asserted });
             users::put(w, &user)?;
+            job_ctx.record(w, &Event { user: Some(user.id), ..event.clone() })?;
             Ok::<_, Error>(Some(user))
         })
         .await?;

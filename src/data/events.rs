@@ -1,4 +1,5 @@
-//! Security events: what an operator should be able to look up afterwards. Appended in the transaction they tell of.
+//! What happened to accounts, as an operator should be able to look it up afterwards. Appended in the transaction that
+//! made it so.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -7,8 +8,8 @@ use super::{Record, Table, end_of, key, store};
 use crate::env::Timestamp;
 use crate::store::{Read, StoreError, Write};
 
-/// Something that happened to an account.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Its id, time-ordered.
     pub id: Uuid,
@@ -16,15 +17,31 @@ pub struct Event {
     pub at: Timestamp,
     /// What.
     pub kind: EventKind,
-    /// To whom; `None` where no account has the address.
+    /// Who did it.
+    pub by: By,
+    /// To which account; `None` where there is none, such as a failed sign-in with an unknown address.
     pub user: Option<Uuid>,
     /// From where: IPv6, or IPv4 mapped into it; `None` for the operator.
     pub ip: Option<[u8; 16]>,
+    /// The request it happened in, as logs and `x-request-id` name it; `None` for the operator.
+    pub request: Option<u64>,
 }
 
-/// What happened.
+/// Who did it. Numbers are on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// Somebody who proved nothing, or not enough.
+    Stranger,
+    /// The account itself.
+    User,
+    /// Whoever may use the command line.
+    Operator,
+    /// The server, by a rule.
+    Server,
+}
+
+/// What happened. Numbers are on disk: new kinds go to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum EventKind {
     /// Failed attempts locked an address.
     LockedOut,
@@ -44,9 +61,31 @@ pub enum EventKind {
     Unlocked,
     /// An operator ended sessions.
     SessionsRevoked,
+    /// An account was made by its owner.
+    SignedUp,
+    /// A session began.
+    SignedIn,
+    /// A secret presented to sign in was wrong, or the account may not.
+    SignInFailed,
+    /// The owner ended a session.
+    SignedOut,
+    /// The owner ended all sessions.
+    SignedOutEverywhere,
+    /// The address was proved.
+    EmailVerified,
+    /// An API key was made.
+    ApiKeyCreated,
+    /// An API key was revoked.
+    ApiKeyRevoked,
+    /// An account was made by an operator.
+    Created,
+    /// The signing keys were rotated.
+    KeysRotated,
 }
 
-impl Record for Event {}
+impl Record for Event {
+    const VERSION: u8 = 2;
+}
 
 /// Appends an event.
 pub fn append(w: &mut (impl Write + ?Sized), event: &Event) -> Result<(), StoreError> {

@@ -30,9 +30,12 @@ pub(crate) enum Table {
     SigningKey = 0x02,
     User = 0x10,
     UserByEmail = 0x11,
+    Avatar = 0x12,
     Session = 0x20,
     SessionByUser = 0x21,
     SessionRefreshed = 0x22,
+    SessionByToken = 0x23,
+    Device = 0x24,
     OneTime = 0x30,
     OneTimeSlot = 0x31,
     ApiKey = 0x40,
@@ -40,7 +43,13 @@ pub(crate) enum Table {
     LockoutByClient = 0x50,
     LockoutByAccount = 0x51,
     Cooldown = 0x52,
+    Rate = 0x53,
+    /// Version 0.1.0's events, which had no chain: swept, not written any more.
     Event = 0x60,
+    Audit = 0x61,
+    Outbox = 0x70,
+    OutboxDue = 0x71,
+    DeadLetter = 0x72,
 }
 
 /// The version of how keys are spelled; one for all tables so far.
@@ -74,6 +83,11 @@ pub(crate) trait Record: Serialize + DeserializeOwned {
     /// The version written. Older ones stay readable by a `decode` of their own when they exist.
     const VERSION: u8 = 1;
 
+    /// Reads a body of an earlier version; `None` when there was no such version, or it reads otherwise.
+    fn decode_earlier(_version: u8, _body: &[u8]) -> Option<Self> {
+        None
+    }
+
     /// Takes from the row's key what the value does not repeat.
     fn take_key(&mut self, _key: &[u8]) -> Result<(), StoreError> {
         Ok(())
@@ -91,7 +105,9 @@ pub(crate) fn decode<T: Record>(bytes: &[u8]) -> Result<T, StoreError> {
         return Err(StoreError::Corrupt("an empty record".into()));
     };
     if version != T::VERSION {
-        return Err(StoreError::Corrupt(format!("a record of version {version}, this program reads {}", T::VERSION)));
+        return T::decode_earlier(version, body).ok_or_else(|| {
+            StoreError::Corrupt(format!("a record of version {version}, this program reads {}", T::VERSION))
+        });
     }
     postcard::from_bytes(body).map_err(|error| StoreError::Corrupt(format!("a record that cannot be read: {error}")))
 }

@@ -24,12 +24,28 @@ pub struct User {
     pub email_proof: Option<EmailProof>,
     /// A JSON object of the app's own, as text.
     pub metadata: Option<String>,
+    /// The language its owner prefers (BCP 47), for mails and pages; `None`: the project's.
+    pub locale: Option<String>,
+    /// What the app lets it do: the app's data, never power over Keystead (design, section 6).
+    pub role: Role,
+    /// Whether a picture is kept for it, in a row of its own: it must not bloat this one, which every request reads.
+    pub has_avatar: bool,
     /// The password's hash; `None` for an account that has no password.
     pub password: Option<StoredHash>,
     /// Set while an operator has the account switched off.
     pub disabled_at: Option<Timestamp>,
     /// When the account was made.
     pub created_at: Timestamp,
+}
+
+/// What an app lets an account do. Numbers are on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// What everyone may.
+    #[default]
+    User,
+    /// What the app reserves for its administrators.
+    Admin,
 }
 
 /// A proof of an address.
@@ -49,12 +65,52 @@ pub enum ProofKind {
     Asserted,
     /// An operator says so.
     Operator,
+    /// The secret came back that a mail had brought to the address.
+    Mailed,
 }
 
 impl Record for User {
+    const VERSION: u8 = 2;
+
+    fn decode_earlier(version: u8, body: &[u8]) -> Option<Self> {
+        (version == 1).then(|| postcard::from_bytes::<UserV1>(body).ok().map(UserV1::upgraded)).flatten()
+    }
+
     fn take_key(&mut self, key: &[u8]) -> Result<(), StoreError> {
         self.id = super::id_of_key(key)?;
         Ok(())
+    }
+}
+
+/// An account as version 1 of the record had it.
+#[derive(Deserialize)]
+struct UserV1 {
+    number: u64,
+    email: String,
+    display_name: Option<String>,
+    email_proof: Option<EmailProof>,
+    metadata: Option<String>,
+    password: Option<StoredHash>,
+    disabled_at: Option<Timestamp>,
+    created_at: Timestamp,
+}
+
+impl UserV1 {
+    fn upgraded(self) -> User {
+        User {
+            id: Uuid::nil(),
+            number: self.number,
+            email: self.email,
+            display_name: self.display_name,
+            email_proof: self.email_proof,
+            metadata: self.metadata,
+            locale: None,
+            role: Role::User,
+            has_avatar: false,
+            password: self.password,
+            disabled_at: self.disabled_at,
+            created_at: self.created_at,
+        }
     }
 }
 
@@ -118,4 +174,33 @@ pub fn list(r: &(impl Read + ?Sized), after: Option<Uuid>, limit: usize) -> Resu
 
 fn email_key(email: &Email) -> Vec<u8> {
     key(Table::UserByEmail, &[email.key().as_bytes()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::decode_row;
+
+    /// A row as version 0.1.0 wrote it: number 7, `Ada@example.com`, `Ada`, asserted at 5, `{}`, no password.
+    const V1: &[u8] = b"\x01\x07\x0fAda@example.com\x01\x03Ada\x01\x05\x00\x01\x02{}\x00\x00\x09";
+
+    #[test]
+    fn a_row_of_version_1_is_read() {
+        let id = Uuid::from_u128(3);
+        let user: User = decode_row(&key(Table::User, &[id.as_bytes()]), V1).expect("version 1");
+        assert_eq!((user.id, user.number, user.email.as_str()), (id, 7, "Ada@example.com"));
+        assert_eq!(user.display_name.as_deref(), Some("Ada"));
+        let proof = EmailProof { at: Timestamp::from_millis(5), kind: ProofKind::Asserted };
+        assert_eq!((user.email_proof, user.metadata.as_deref()), (Some(proof), Some("{}")));
+        assert_eq!((user.locale, user.role, user.has_avatar), (None, Role::User, false));
+        assert_eq!((user.password.is_some(), user.created_at), (false, Timestamp::from_millis(9)));
+        let written: User =
+            decode_row(&key(Table::User, &[id.as_bytes()]), &crate::data::encode(&user_again(id))).expect("version 2");
+        assert_eq!(written.locale.as_deref(), Some("fr"));
+    }
+
+    fn user_again(id: Uuid) -> User {
+        let user: User = decode_row(&key(Table::User, &[id.as_bytes()]), V1).expect("version 1");
+        User { locale: Some("fr".into()), ..user }
+    }
 }

@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::crypto::{ClientGroup, Secret};
 use crate::data::project::{self, Sequence};
 use crate::data::sessions::{self, Session};
-use crate::data::users::{self, User};
+use crate::data::users::{self, Role, User};
 use crate::env::Env;
 
 /// An account that was made, with the refresh token of its one session.
@@ -91,6 +91,9 @@ fn batch(
                 display_name: None,
                 email_proof: None,
                 metadata: None,
+                locale: None,
+                role: Role::User,
+                has_avatar: false,
                 password: Some(hash.clone()),
                 disabled_at: None,
                 created_at: now,
