@@ -17,6 +17,8 @@
 //! | `DELETE /projects/P/sessions/ID` | | `{"revoked": 1}` |
 //! | `GET /projects/P/keys` | | `{"keys": [Key]}` |
 //! | `POST /projects/P/keys/rotate` | `{"overlap"?: "24h"}` | 201 `Key`, the one that signs now |
+//! | `GET /projects/P/audit` | `?after=SEQ&limit=N&last=N&since=MOMENT&address=EMAIL` | `{"entries": [Entry], "next": SEQ or null, "end": SEQ}` |
+//! | `GET /projects/P/audit/verify` | `?expect=SEQ:HASH` | `{"ok", "entries", "first", "head": {"seq", "hash"}, "broken_at", "reason"}` |
 //!
 //! `P` is a slug or an id, `WHO` an address or an id. Every error is `{"error": {"code", "message"}}`, every moment
 //! RFC 3339 in UTC. Lists go by id, oldest first; `next` is the `after` of the next page.
@@ -24,6 +26,7 @@
 //! Whoever may open the socket and is the server's own user or root may do everything. Nothing is decided here: a
 //! handler parses, calls one verb of `auth`, and says what came of it.
 
+mod audit;
 mod error;
 mod input;
 mod keys;
@@ -63,7 +66,9 @@ pub fn routes(projects: Arc<Projects>) -> Router {
         .route("/sessions", get(sessions::list))
         .route("/sessions/{session}", delete(sessions::revoke))
         .route("/keys", get(keys::list))
-        .route("/keys/rotate", post(keys::rotate));
+        .route("/keys/rotate", post(keys::rotate))
+        .route("/audit", get(audit::list))
+        .route("/audit/verify", get(audit::verify));
     Router::new()
         .route("/v1/projects", get(projects::list).post(projects::create))
         .nest("/v1/projects/{project}", one_project)
@@ -102,7 +107,7 @@ struct Admin {
 }
 
 impl Admin {
-    /// The clock reading of a request: each handler takes one.
+    /// The clock reading of a request, taken once, for [`input::Acting`].
     fn now(&self) -> Timestamp {
         self.projects.shared().env.now()
     }

@@ -7,6 +7,7 @@
 //! directory themselves and ask the same API in process.
 
 mod api;
+mod audit;
 mod completions;
 mod config;
 mod console;
@@ -107,6 +108,8 @@ enum Command {
     Session(session::Args),
     /// List and rotate signing keys
     Key(key::Args),
+    /// Show, verify and export the audit trail
+    Audit(audit::Args),
     /// Try, show or explain the configuration
     Config(config::Args),
     /// Write a completion script for a shell
@@ -123,6 +126,7 @@ impl Command {
             Self::User(args) => args.run(around),
             Self::Session(args) => args.run(around),
             Self::Key(args) => args.run(around),
+            Self::Audit(args) => args.run(around),
             Self::Config(args) => config::run(&args, around),
             Self::Completions(args) => completions::run(&args, around),
             Self::Version(args) => version::run(&args, around),

@@ -8,14 +8,15 @@ use uuid::Uuid;
 
 use super::forms;
 use super::project_settings::{
-    Cors, Delivery, Lockout, Nhost, Noma, Nora, PasswordSettings, ProjectSettings, Sessions, Signup, TokenFormat,
-    Tokens, Verification, VerificationMode,
+    Audit, Cors, Delivery, Lockout, Nhost, Noma, Nora, PasswordSettings, ProjectSettings, Sessions, Signup,
+    TokenFormat, Tokens, Verification, VerificationMode,
 };
 use super::reader::Reader;
 
 const MIN_SECRET: usize = 32;
 const MAX_SECRET: usize = 1024;
 const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
@@ -39,6 +40,10 @@ pub(super) fn project(reader: &mut Reader, slug: &str) -> ProjectSettings {
         lockout: lockout(&mut section, &default.lockout),
         tokens: tokens(&mut section, &default.tokens),
         sessions: Sessions { max: section.number("sessions.max", default.sessions.max, 0..=10_000, "sessions") },
+        audit: Audit {
+            keep: section.duration("audit.keep", default.audit.keep, HOUR..=YEARS),
+            max_entries: section.number("audit.max_entries", default.audit.max_entries, 100..=100_000_000, "entries"),
+        },
         cors: Cors { origins: section.list("cors.origins", 256, forms::origin) },
         noma: Noma {
             enabled: section.flag("noma.enabled", default.noma.enabled),

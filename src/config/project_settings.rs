@@ -40,6 +40,8 @@ pub struct ProjectSettings {
     pub tokens: Tokens,
     /// How many sessions a user may hold.
     pub sessions: Sessions,
+    /// How long the audit trail is kept.
+    pub audit: Audit,
     /// Which pages' scripts may call.
     pub cors: Cors,
     /// The NomaCMS dialect.
@@ -67,6 +69,7 @@ impl ProjectSettings {
             lockout: Lockout::default(),
             tokens: Tokens::default(),
             sessions: Sessions::default(),
+            audit: Audit::default(),
             cors: Cors::default(),
             noma: Noma::default(),
             nora: Nora::default(),
@@ -186,6 +189,21 @@ impl Default for Tokens {
 pub struct Sessions {
     /// Sessions of one user; beyond it the oldest ends. 0: no limit.
     pub max: u32,
+}
+
+/// `[project.SLUG.audit]`: how long the audit trail is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// How long an entry is kept, 1h to 3650d.
+    pub keep: Duration,
+    /// How many entries are kept at most, 100 to 100000000; beyond it the oldest go. About 200 bytes each.
+    pub max_entries: u64,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { keep: 90 * DAY, max_entries: 1_000_000 }
+    }
 }
 
 /// `[project.SLUG.cors]`

@@ -132,6 +132,13 @@ fn shown(project: &ProjectSettings) -> Table {
             ]),
         ),
         ("sessions", section([("max", Some(number(project.sessions.max)))])),
+        (
+            "audit",
+            section([
+                ("keep", Some(duration(project.audit.keep))),
+                ("max_entries", Some(number(project.audit.max_entries))),
+            ]),
+        ),
         ("cors", section([("origins", Some(list(&project.cors.origins)))])),
         ("noma", section(noma.into_iter().chain([("token_format", Some(text(token_format)))]))),
         ("nora", section(mount(project.nora.enabled, &project.nora.path))),
