@@ -17,6 +17,7 @@ use crate::crypto::{DigestKey, HashPool, MasterKey, Secret};
 use crate::data::audit;
 use crate::data::project::{self as rows, ProjectRecord, SealedKey};
 use crate::env::{Env, Timestamp};
+use crate::outbound::Outbound;
 use crate::store::{Store, StoreError};
 use crate::token::{KeyRing, RefreshKey, VerifiedCache};
 
@@ -53,8 +54,10 @@ pub enum Maker {
 /// What all projects of a server share.
 #[derive(Clone)]
 pub struct Shared {
-    /// Clock and entropy.
+    /// Clock, entropy and names.
     pub env: Env,
+    /// Through which others are called.
+    pub outbound: Outbound,
     /// Where passwords are hashed.
     pub pool: Arc<HashPool>,
     /// What seals their keys.
@@ -148,6 +151,12 @@ impl Project {
     /// Its settings as of now.
     pub fn settings(&self) -> Arc<ProjectSettings> {
         self.settings.load_full()
+    }
+
+    /// Puts other settings in force, from the next request on. What is remembered of tokens, sessions and attempts
+    /// stays: none of it depends on them.
+    pub(crate) fn adopt(&self, settings: ProjectSettings) {
+        self.settings.store(Arc::new(settings));
     }
 
     /// Reads its store, to find out whether that can be done.
