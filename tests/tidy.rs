@@ -246,29 +246,6 @@ fn every_dependency_has_its_reason() {
 }
 
 #[test]
-fn the_readme_names_every_setting() {
-    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
-    let example = fs::read_to_string(root().join("packaging/keystead.toml")).expect("the example");
-    let mut breaches = Breaches::default();
-    let mut section = String::new();
-    for (line, text) in numbered(&example) {
-        let text = text.trim_start_matches(['#', ' ']);
-        if let Some(name) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            section = match name.strip_prefix("project.default") {
-                Some("") => String::new(),
-                inner => format!("{}.", inner.unwrap_or(name).trim_start_matches('.')),
-            };
-        }
-        let Some((key, _)) = text.split_once(" = ") else { continue };
-        let is_key = key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-        if is_key && key != "key" && !readme.contains(&format!("`{section}{key}`")) {
-            breaches.add("packaging/keystead.toml", line, format!("`{section}{key}` is not in the README"));
-        }
-    }
-    breaches.none();
-}
-
-#[test]
 fn the_reader_of_sources_reads_what_counts() {
     let text = "use a::b; // crate::c\n/* crate::d\n */ let x = \"crate::e \\\" \"; let r = r#\"crate::f\"#; let c = '\"'; crate::g::h(); 'x: loop {}\n";
     let code = code_of(text);
