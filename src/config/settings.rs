@@ -37,6 +37,8 @@ pub struct Settings {
     pub master_key: Option<MasterKeySource>,
     /// Mail to users.
     pub mail: Mail,
+    /// Whom the server may call: webhooks, bot checks, mail over HTTP.
+    pub outbound: Outbound,
     /// What is said on stderr.
     pub log: Log,
     /// A project, by its slug: 1 to 63 of a-z, 0-9 and "-". A section here declares it: it is made when it does not
@@ -68,6 +70,7 @@ impl Section for Settings {
         keys.section("hashing", &mut self.hashing);
         keys.section("store", &mut self.store);
         keys.section("mail", &mut self.mail);
+        keys.section("outbound", &mut self.outbound);
         keys.section("log", &mut self.log);
         let slug = |name: &str| forms::slug(name).map(drop);
         keys.map("project", "projects", &mut self.projects, ProjectSettings::named, slug, "default");
@@ -88,6 +91,7 @@ impl Default for Settings {
             store: StoreSettings::default(),
             master_key: None,
             mail: Mail::default(),
+            outbound: Outbound::default(),
             log: Log::default(),
             projects: BTreeMap::new(),
             declared: Declared::default(),
@@ -318,6 +322,23 @@ pub enum MailTransport {
     /// Not at all.
     #[default]
     None,
+}
+
+/// `[outbound]`: whom the server may call, for webhooks, bot checks and mail over HTTP.
+#[derive(Clone, Debug, Default, PartialEq, Eq, DocumentedFields)]
+pub struct Outbound {
+    /// Networks or addresses of your own services. Without this only public addresses are called, and only over https;
+    /// to these also plain http may go. A name counts by the addresses it is resolved to at each connection.
+    pub allow: Vec<IpNet>,
+    /// Further certificate authorities to trust for such calls, as PEM, beside those of the public web.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Section for Outbound {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.list("allow", &mut self.allow, 256, forms::network);
+        keys.optional("ca_file", &mut self.ca_file, forms::path, "/etc/keystead/outbound-ca.pem");
+    }
 }
 
 /// `[log]`: what is said on stderr.
