@@ -7,8 +7,9 @@ use super::project::{conflicts, project};
 use super::project_settings::ProjectSettings;
 use super::reader::Reader;
 use super::settings::{
-    Hashing, Listen, ListenAddress, Log, LogFormat, LogLevel, Settings, StoreSettings, Tls, TlsMode,
+    Acme, ExternalAccount, Hashing, Listen, ListenAddress, Log, LogFormat, LogLevel, Settings, StoreSettings, Tls, TlsMode,
 };
+use crate::crypto::Secret;
 
 /// 4 GiB in KiB.
 const MAX_MEMORY_KIB: u64 = 4 * 1024 * 1024;
@@ -47,6 +48,7 @@ fn listen(reader: &mut Reader, default: Listen) -> Listen {
     }
     Listen {
         addresses: addresses.filter(|list| !list.is_empty()).unwrap_or(default.addresses),
+        redirect: reader.text("listen.redirect", forms::listener),
         public_url: reader.text("listen.public_url", forms::public_url),
         trusted_proxies: reader.list("listen.trusted_proxies", 256, forms::network).unwrap_or_default(),
         max_connections: reader.number("listen.max_connections", default.max_connections, 1..=1_000_000, "connections"),
@@ -59,13 +61,19 @@ fn listen(reader: &mut Reader, default: Listen) -> Listen {
 enum Mode {
     SelfSigned,
     Files,
+    Acme,
     Off,
 }
 
 fn tls(reader: &mut Reader, listen: &Listen) -> Tls {
-    let words = [("self-signed", Mode::SelfSigned), ("files", Mode::Files), ("off", Mode::Off)];
+    let words = [
+        ("self-signed", Mode::SelfSigned),
+        ("files", Mode::Files),
+        ("acme", Mode::Acme),
+        ("off", Mode::Off),
+    ];
     let before = reader.problems.len();
-    let mode = reader.choice("tls.mode", Mode::SelfSigned, &words, &["acme"]);
+    let mode = reader.choice("tls.mode", Mode::SelfSigned, &words, &[]);
     let mode_stands = reader.problems.len() == before;
     let cert = reader.text("tls.cert", forms::path);
     let key = reader.text("tls.key", forms::path);
@@ -75,7 +83,7 @@ fn tls(reader: &mut Reader, listen: &Listen) -> Tls {
         for (path, file) in files {
             match mode {
                 Mode::Files if file.is_none() => reader.refuse("tls.mode", format!("\"files\" needs `{path}`")),
-                Mode::SelfSigned | Mode::Off if file.is_some() => {
+                Mode::SelfSigned | Mode::Acme | Mode::Off if file.is_some() => {
                     reader.refuse(path, "has no effect unless tls.mode is \"files\"");
                 }
                 _ => {}
@@ -88,12 +96,48 @@ fn tls(reader: &mut Reader, listen: &Listen) -> Tls {
     {
         reader.refuse("tls.mode", plain_refused(exposed));
     }
+    let acme = acme(reader);
+    if mode == Mode::Acme && acme.domains.is_empty() {
+        reader.refuse("tls.mode", "\"acme\" needs `tls.acme.domains`: the names to get a certificate for");
+    }
+    if mode == Mode::Off && listen.redirect.is_some() {
+        reader.refuse("listen.redirect", "there is no https to send clients to: tls.mode is \"off\"");
+    }
     let mode = match (mode, cert, key) {
+        (Mode::Acme, ..) => TlsMode::Acme,
         (Mode::Files, Some(cert), Some(key)) => TlsMode::Files { cert, key },
         (Mode::Off, ..) => TlsMode::Off,
         _ => TlsMode::SelfSigned,
     };
-    Tls { mode, names }
+    Tls { mode, names, acme }
+}
+
+fn acme(reader: &mut Reader) -> Acme {
+    let key_id = reader.text("tls.acme.eab_key_id", |text| Ok(text.to_owned()));
+    let hmac_key = reader.secret("tls.acme.eab_hmac_key", |text| forms::base64url(text).map(drop));
+    let eab = match (key_id, hmac_key) {
+        (Some(key_id), Some(key)) => {
+            let bytes = forms::base64url(key.expose()).unwrap_or_default();
+            Some(ExternalAccount { key_id, hmac_key: Secret::new(bytes) })
+        }
+        (None, None) => None,
+        (Some(_), None) => {
+            reader.refuse("tls.acme.eab_key_id", "needs `tls.acme.eab_hmac_key` too");
+            None
+        }
+        (None, Some(_)) => {
+            reader.refuse("tls.acme.eab_hmac_key", "needs `tls.acme.eab_key_id` too");
+            None
+        }
+    };
+    let default = Acme::default();
+    Acme {
+        domains: reader.list("tls.acme.domains", 100, forms::domain).unwrap_or_default(),
+        contact: reader.list("tls.acme.contact", 10, forms::contact).unwrap_or_default(),
+        directory_url: reader.text("tls.acme.directory_url", forms::https_url).unwrap_or(default.directory_url),
+        ca_file: reader.text("tls.acme.ca_file", forms::path),
+        eab,
+    }
 }
 
 fn plain_refused(exposed: &ListenAddress) -> String {

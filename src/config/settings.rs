@@ -58,6 +58,8 @@ impl Default for Settings {
 pub struct Listen {
     /// At least one.
     pub addresses: Vec<ListenAddress>,
+    /// A plain listener, as a rule port 80, that only sends clients to https and answers ACME challenges.
+    pub redirect: Option<ListenAddress>,
     /// The URL clients use, without a trailing slash. `None`: the first listener's.
     pub public_url: Option<String>,
     /// Whose forwarded headers are believed.
@@ -72,6 +74,7 @@ impl Default for Listen {
     fn default() -> Self {
         Self {
             addresses: vec![ListenAddress::Tcp { host: "127.0.0.1".into(), port: 8443 }],
+            redirect: None,
             public_url: None,
             trusted_proxies: Vec::new(),
             max_connections: 1024,
@@ -92,6 +95,41 @@ pub struct Tls {
     pub mode: TlsMode,
     /// Further names and addresses in the self-signed certificate, beside the listeners' and projects' own.
     pub names: Vec<String>,
+    /// Whom to ask for a certificate, for mode "acme".
+    pub acme: Acme,
+}
+
+/// `[tls.acme]`: a certificate from an ACME server (RFC 8555), ordered and renewed by itself.
+#[derive(Clone, Debug)]
+pub struct Acme {
+    /// The names the certificate is for; each must lead to this server. No others are ever ordered.
+    pub domains: Vec<String>,
+    /// Addresses the ACME server may write to.
+    pub contact: Vec<String>,
+    /// The server's directory. With mode "acme" you agree to its terms of service.
+    pub directory_url: String,
+    /// PEM file of an authority that vouches for the ACME server itself, beside the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// The account at the certificate authority that ours is bound to, where it wants one.
+    pub eab: Option<ExternalAccount>,
+}
+
+/// Let's Encrypt.
+const DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
+
+impl Default for Acme {
+    fn default() -> Self {
+        Self { domains: Vec::new(), contact: Vec::new(), directory_url: DIRECTORY.into(), ca_file: None, eab: None }
+    }
+}
+
+/// External account binding (RFC 8555, section 7.3.4).
+#[derive(Clone, Debug)]
+pub struct ExternalAccount {
+    /// The key's id, as the certificate authority gave it.
+    pub key_id: String,
+    /// The key.
+    pub hmac_key: Secret<Vec<u8>>,
 }
 
 /// Where the certificate comes from.
@@ -107,6 +145,8 @@ pub enum TlsMode {
         /// The private key.
         key: PathBuf,
     },
+    /// From an ACME server.
+    Acme,
     /// Plain HTTP: only on local listeners or behind a declared proxy.
     Off,
 }

@@ -23,6 +23,7 @@ impl Settings {
         let (mode, cert, key) = match &self.tls.mode {
             TlsMode::SelfSigned => ("self-signed", None, None),
             TlsMode::Files { cert, key } => ("files", Some(path(cert)), Some(path(key))),
+            TlsMode::Acme => ("acme", None, None),
             TlsMode::Off => ("off", None, None),
         };
         let format = match self.log.format {
@@ -38,6 +39,7 @@ impl Settings {
                 "listen",
                 section([
                     ("addresses", Some(list(&listen.addresses))),
+                    ("redirect", listen.redirect.as_ref().map(|address| text(&address.to_string()))),
                     ("public_url", listen.public_url.as_deref().map(text)),
                     ("trusted_proxies", Some(list(&listen.trusted_proxies))),
                     ("max_connections", Some(number(listen.max_connections))),
@@ -51,6 +53,17 @@ impl Settings {
                     ("cert", cert),
                     ("key", key),
                     ("names", Some(list(&self.tls.names))),
+                    (
+                        "acme",
+                        section([
+                            ("domains", Some(list(&self.tls.acme.domains))),
+                            ("contact", Some(list(&self.tls.acme.contact))),
+                            ("directory_url", Some(text(&self.tls.acme.directory_url))),
+                            ("ca_file", self.tls.acme.ca_file.as_deref().map(path)),
+                            ("eab_key_id", self.tls.acme.eab.as_ref().map(|eab| text(&eab.key_id))),
+                            ("eab_hmac_key", self.tls.acme.eab.as_ref().map(|_| text(UNSEEN))),
+                        ]),
+                    ),
                 ]),
             ),
             (
