@@ -24,7 +24,6 @@ pub use serve::{Running, serve, start};
 /// The command line works on this when no server runs.
 #[derive(Debug)]
 pub struct App {
-    settings: Arc<Settings>,
     projects: Arc<Projects>,
     /// Held as long as the files are used; `None` in memory.
     data_dir: Option<DataDir>,
@@ -78,8 +77,8 @@ impl App {
         let settings = Arc::new(settings);
         let url = ready::configured_url(&settings);
         let catalog = data_dir.as_ref().map(DataDir::catalog);
-        let projects = Projects::start(fleet, shared, Arc::clone(&settings), url, catalog, env.now()).await?;
-        Ok(Self { settings, projects: Arc::new(projects), data_dir })
+        let projects = Projects::start(fleet, shared, settings, url, catalog, env.now()).await?;
+        Ok(Self { projects: Arc::new(projects), data_dir })
     }
 
     /// The projects.
@@ -87,9 +86,9 @@ impl App {
         &self.projects
     }
 
-    /// The settings it was opened with.
-    pub fn settings(&self) -> &Arc<Settings> {
-        &self.settings
+    /// The settings in force now.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.projects.settings()
     }
 
     /// Closes every file and lets the data directory go.

@@ -115,6 +115,12 @@ impl Project {
         self.settings.load_full()
     }
 
+    /// Puts other settings in force, from the next request on. What is remembered of tokens, sessions and attempts
+    /// stays: none of it depends on them.
+    pub(crate) fn adopt(&self, settings: ProjectSettings) {
+        self.settings.store(Arc::new(settings));
+    }
+
     /// Reads its store, to find out whether that can be done.
     ///
     /// # Errors
