@@ -135,7 +135,7 @@ pub fn domain(text: &str) -> Parsed<String> {
 
 /// An address to be written to.
 pub fn contact(text: &str) -> Parsed<String> {
-    let plain = text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b',' | b'?' | b'<' | b'>' | b'"'));
+    let plain = text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b',' | b':' | b'?' | b'<' | b'>' | b'"'));
     match text.split_once('@') {
         Some((local, at)) if plain && !local.is_empty() && text.len() <= 254 && host(at).is_ok() => Ok(text.to_owned()),
         _ => Err(format!("{text:.80?} is not an address: write \"ops@example.com\", without mailto:")),

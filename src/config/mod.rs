@@ -80,6 +80,10 @@ pub fn load(overrides: &Overrides, environment: &BTreeMap<String, String>) -> Re
     let credentials = environment.get("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let mut reader = Reader::new(figment.clone(), credentials.clone());
     let mut settings = resolve::settings(&mut reader);
+    if overrides.ephemeral && settings.tls.mode == TlsMode::Acme {
+        let reason = "\"acme\" keeps an account and certificates in the data directory, and --ephemeral has none";
+        reader.refuse("tls.mode", reason);
+    }
     problems.append(&mut reader.problems);
     if !problems.is_empty() {
         return Err(Problems(problems));

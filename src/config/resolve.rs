@@ -7,7 +7,8 @@ use super::project::{conflicts, project};
 use super::project_settings::ProjectSettings;
 use super::reader::Reader;
 use super::settings::{
-    Acme, ExternalAccount, Hashing, Listen, ListenAddress, Log, LogFormat, LogLevel, Settings, StoreSettings, Tls, TlsMode,
+    Acme, ExternalAccount, Hashing, Listen, ListenAddress, Log, LogFormat, LogLevel, Settings, StoreSettings, Tls,
+    TlsMode,
 };
 use crate::crypto::Secret;
 
@@ -66,12 +67,7 @@ enum Mode {
 }
 
 fn tls(reader: &mut Reader, listen: &Listen) -> Tls {
-    let words = [
-        ("self-signed", Mode::SelfSigned),
-        ("files", Mode::Files),
-        ("acme", Mode::Acme),
-        ("off", Mode::Off),
-    ];
+    let words = [("self-signed", Mode::SelfSigned), ("files", Mode::Files), ("acme", Mode::Acme), ("off", Mode::Off)];
     let before = reader.problems.len();
     let mode = reader.choice("tls.mode", Mode::SelfSigned, &words, &[]);
     let mode_stands = reader.problems.len() == before;

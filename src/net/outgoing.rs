@@ -18,8 +18,8 @@ use super::certificate_files::CertificateFileError;
 pub fn outgoing_tls(ca_file: Option<&Path>) -> Result<ClientConfig, CertificateFileError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = ca_file {
-        let bytes = std::fs::read(path)
-            .map_err(|error| CertificateFileError::Unreadable { path: path.to_owned(), error })?;
+        let bytes =
+            std::fs::read(path).map_err(|error| CertificateFileError::Unreadable { path: path.to_owned(), error })?;
         let before = roots.len();
         for certificate in CertificateDer::pem_slice_iter(&bytes) {
             let certificate =

@@ -131,8 +131,7 @@ pub struct Tls {
 impl Tls {
     /// Serves `identity` until it is replaced. The clock of `env` decides how old a session ticket is.
     pub fn new(identity: Identity, env: &Env) -> Result<Self, TlsError> {
-        let current =
-            Arc::new(Current { identity: ArcSwap::from_pointee(identity), challenges: ArcSwap::default() });
+        let current = Arc::new(Current { identity: ArcSwap::from_pointee(identity), challenges: ArcSwap::default() });
         let provider: Arc<CryptoProvider> = Arc::new(default_provider());
         let mut config = ServerConfig::builder_with_details(provider, Arc::new(EnvTime(env.clone())))
             .with_protocol_versions(&[&TLS13, &TLS12])?

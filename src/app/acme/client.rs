@@ -49,13 +49,15 @@ impl HttpClient for Client {
             let (parts, body) = request.into_parts();
             let Ok(body) = body.collect().await;
             let request = reqwest::Request::try_from(Request::from_parts(parts, body.to_bytes())).map_err(other)?;
-            let (parts, body) = Response::<reqwest::Body>::from(client.execute(request).await.map_err(other)?).into_parts();
+            let (parts, body) =
+                Response::<reqwest::Body>::from(client.execute(request).await.map_err(other)?).into_parts();
             let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(Error::Other)?.to_bytes();
             Ok(BytesResponse { parts, body: Box::new(body) })
         })
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "stands where a function of the error is wanted")]
 fn other(error: reqwest::Error) -> Error {
     // Its causes say what happened; the outermost text says only that something did.
     let mut text = error.to_string();

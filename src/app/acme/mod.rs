@@ -63,7 +63,11 @@ pub(super) struct Standing {
 ///
 /// # Errors
 /// When there is a file that holds none.
-pub(super) fn kept(dir: &Path, settings: &AcmeSettings, now: Timestamp) -> Result<Option<Identity>, CertificateFileError> {
+pub(super) fn kept(
+    dir: &Path,
+    settings: &AcmeSettings,
+    now: Timestamp,
+) -> Result<Option<Identity>, CertificateFileError> {
     let file = certificate_file(dir, settings);
     if !file.exists() {
         return Ok(None);
