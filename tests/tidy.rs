@@ -14,18 +14,22 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("crypto", &["env"]),
     ("mail", &["crypto", "env"]),
     ("net", &["env"]),
+    ("outbound", &["env"]),
     ("token", &["crypto", "env"]),
     ("data", &["crypto", "env", "store"]),
     // Settings are made of the values that the parts below take.
-    ("config", &["crypto", "net", "token"]),
+    ("config", &["crypto", "net", "outbound", "token"]),
     // `config::ProjectSettings` is the policy of a project as plain values; `auth` reads it, and nothing else of config.
-    ("auth", &["config", "crypto", "data", "env", "store", "token"]),
+    ("auth", &["config", "crypto", "data", "env", "outbound", "store", "token"]),
     // `http` finds the dialect of a request, a dialect reads bodies and tokens with `http`: one layer, two folders.
     ("http", &["auth", "dialect", "env", "net"]),
     ("dialect", &["auth", "crypto", "env", "http"]),
     // The operator's API sets projects up, and shows records as they are: hence `config` and the types of `data`.
     ("admin", &["auth", "config", "crypto", "data", "env", "http", "net"]),
-    ("app", &["admin", "auth", "config", "crypto", "data", "dialect", "env", "http", "net", "store", "token"]),
+    (
+        "app",
+        &["admin", "auth", "config", "crypto", "data", "dialect", "env", "http", "net", "outbound", "store", "token"],
+    ),
     ("testing", &["app", "auth", "config", "crypto", "data", "env"]),
     ("cli", &["admin", "app", "auth", "config", "crypto", "env", "http", "net", "testing"]),
 ];
@@ -43,7 +47,7 @@ const CRATES_OF: &[(&str, &[&str])] = &[
     ("instant_acme", &["app"]),
     ("reqwest", &["app", "outbound"]),
     ("http_body_util", &["net", "http", "dialect", "admin", "app", "cli"]),
-    ("rustls", &["net"]),
+    ("rustls", &["net", "outbound"]),
 ];
 
 /// All that lies at the top, besides what `.gitignore` names.

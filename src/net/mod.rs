@@ -6,7 +6,6 @@
 //! | `tls` | the TLS configuration, whose certificate can be swapped while connections live |
 //! | `certificate_files` | a certificate and its key from the operator's files |
 //! | `local_ca` | a certificate authority of our own, for machines without a public name |
-//! | `outgoing` | whom our own calls to others trust |
 //! | `private_file` | files only their owner may read, written whole or not at all |
 //! | `serve` | the accept loop and the life of one connection |
 //! | `descriptors` | how many connections the system's limit of open files affords |
@@ -25,7 +24,6 @@ mod descriptors;
 mod limits;
 mod listen;
 mod local_ca;
-mod outgoing;
 mod private_file;
 mod pulse;
 mod serve;
@@ -42,7 +40,6 @@ pub use descriptors::{affordable_connections, raise_descriptor_limit};
 pub use limits::Limits;
 pub use listen::{BindError, Bound, BoundAddress, InvalidListenAddress, ListenAddress, bind, bind_unix};
 pub use local_ca::{LocalCa, LocalCaError};
-pub use outgoing::outgoing_tls;
 pub use private_file::{create_dir as create_private_dir, write as write_private_file};
 pub use serve::{Drained, Peer, PeerUid, serve};
 pub use tls::{Answering, Identity, Tls, TlsError};

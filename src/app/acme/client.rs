@@ -15,7 +15,8 @@ use http_body_util::{BodyExt, Limited};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 
 use super::order::OrderError;
-use crate::net::outgoing_tls;
+use crate::env::Env;
+use crate::outbound;
 
 /// One call.
 const CALL: Duration = Duration::from_secs(30);
@@ -23,8 +24,8 @@ const CALL: Duration = Duration::from_secs(30);
 const MAX_ANSWER: usize = 256 << 10;
 
 /// A client for the server behind `directory_url`, which `ca_file` may vouch for beside the public authorities.
-pub(super) fn client(ca_file: Option<&Path>) -> Result<Box<dyn HttpClient>, OrderError> {
-    let tls = outgoing_tls(ca_file)?;
+pub(super) fn client(env: &Env, ca_file: Option<&Path>) -> Result<Box<dyn HttpClient>, OrderError> {
+    let tls = outbound::tls(env, ca_file)?;
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .https_only(true)

@@ -100,7 +100,7 @@ impl Acme {
         if !self.is_due(settings, now) || now < self.standing.load().pause_until {
             return Ok(false);
         }
-        let attempt = tokio::time::timeout(ATTEMPT, self.attempt(settings, now));
+        let attempt = tokio::time::timeout(ATTEMPT, self.attempt(settings, env, now));
         let outcome = attempt.await.unwrap_or(Err(OrderError::TookTooLong));
         match &outcome {
             Ok(()) => self.standing.store(Arc::default()),
@@ -121,7 +121,7 @@ impl Acme {
         !is_kept || served.is_due(now) || served.names() != settings.domains.iter().cloned().collect()
     }
 
-    async fn attempt(&self, settings: &AcmeSettings, now: Timestamp) -> Result<(), OrderError> {
+    async fn attempt(&self, settings: &AcmeSettings, env: &Env, now: Timestamp) -> Result<(), OrderError> {
         // Kept already for these settings (a reload brought them back): nothing to order.
         if let Ok(Some(kept)) = kept(&self.dir, settings, now)
             && !kept.is_due(now)
@@ -132,7 +132,7 @@ impl Acme {
         }
         let home = home(&self.dir, settings);
         create_private_dir(&home).map_err(|error| OrderError::File { path: home.clone(), error })?;
-        let pem = order::certificate(settings, &home, &self.tls, self.http01.as_ref()).await?;
+        let pem = order::certificate(env, settings, &home, &self.tls, self.http01.as_ref()).await?;
         let file = certificate_file(&self.dir, settings);
         write_private_file(&file, pem.as_bytes()).map_err(|error| OrderError::File { path: file.clone(), error })?;
         let identity = load_certificate(&file, &file, now)?;

@@ -13,7 +13,9 @@ use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use super::client::client;
 use super::http01::{self, Answers};
 use crate::config::Acme as AcmeSettings;
+use crate::env::Env;
 use crate::net::{self, CertificateFileError, Tls, TlsError, write_private_file};
+use crate::outbound::SetupError;
 
 /// How long the server may take to look at the proofs, and to make the certificate.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -50,6 +52,9 @@ pub(crate) enum OrderError {
     /// The HTTP client cannot be made.
     #[error("no HTTP client: {0}")]
     Client(String),
+    /// Whom to trust cannot be read.
+    #[error(transparent)]
+    Trust(#[from] SetupError),
     /// The request for a certificate, or the answer to a challenge, cannot be made.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -63,19 +68,20 @@ pub(crate) enum OrderError {
 
 /// The key and the chain as PEM, for the names of `settings`.
 pub(super) async fn certificate(
+    env: &Env,
     settings: &AcmeSettings,
     home: &Path,
     tls: &Tls,
     http01: Option<&Answers>,
 ) -> Result<String, OrderError> {
     let names: Vec<Identifier> = settings.domains.iter().cloned().map(Identifier::Dns).collect();
-    let account = account(settings, home).await?;
+    let account = account(env, settings, home).await?;
     let mut order = match account.new_order(&NewOrder::new(&names)).await {
         // The server has forgotten the account (a test server does at each start): it gets to know us anew.
         Err(Error::Api(problem)) if problem.r#type.as_deref() == Some(UNKNOWN_ACCOUNT) => {
             let file = home.join(ACCOUNT);
             std::fs::remove_file(&file).map_err(|error| OrderError::File { path: file, error })?;
-            self::account(settings, home).await?.new_order(&NewOrder::new(&names)).await?
+            self::account(env, settings, home).await?.new_order(&NewOrder::new(&names)).await?
         }
         made => made?,
     };
@@ -144,10 +150,10 @@ async fn why_not(order: &mut Order) -> OrderError {
 }
 
 /// Our account with the server: the one we have, or a new one.
-async fn account(settings: &AcmeSettings, home: &Path) -> Result<Account, OrderError> {
+async fn account(env: &Env, settings: &AcmeSettings, home: &Path) -> Result<Account, OrderError> {
     let file = home.join(ACCOUNT);
     let at = |error| OrderError::File { path: file.clone(), error };
-    let reach = || client(settings.ca_file.as_deref()).map(Account::builder_with_http);
+    let reach = || client(env, settings.ca_file.as_deref()).map(Account::builder_with_http);
     match std::fs::read(&file) {
         Ok(text) => {
             let known: AccountCredentials = serde_json::from_slice(&text).map_err(|error| at(error.into()))?;
