@@ -44,8 +44,9 @@ const CRATES_OF: &[(&str, &[&str])] = &[
     ("hyper", &["net", "app", "cli"]),
     ("hyper_util", &["net", "app", "cli"]),
     ("http", &["net", "http", "dialect", "admin", "app", "cli", "config"]),
+    ("instant_acme", &["app"]),
+    ("reqwest", &["app", "outbound"]),
     ("http_body_util", &["net", "http", "dialect", "admin", "app", "cli"]),
-    ("reqwest", &["outbound"]),
     ("rustls", &["net", "outbound"]),
 ];
 

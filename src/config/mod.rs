@@ -31,6 +31,7 @@ mod stored;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -88,6 +89,10 @@ pub fn load(overrides: &Overrides, environment: &BTreeMap<String, String>) -> Re
     let declared = Declared { layers, credentials, lines };
     let mut reader = Reader::new(declared.clone());
     let mut settings = resolve::settings(&mut reader);
+    if overrides.ephemeral && settings.tls.mode == TlsMode::Acme {
+        let reason = "\"acme\" keeps an account and certificates in the data directory, and --ephemeral has none";
+        reader.refuse("tls.mode", reason);
+    }
     problems.append(&mut reader.problems);
     if !problems.is_empty() {
         return Err(Problems(problems));

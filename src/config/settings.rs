@@ -9,6 +9,8 @@ use ipnet::IpNet;
 
 use super::forms;
 use super::keys::{Keys, Section};
+use super::tls::WrittenTls;
+pub use super::tls::{Acme, ExternalAccount, Tls, TlsMode};
 use crate::config::{Declared, ProjectSettings};
 use crate::crypto::Secret;
 pub use crate::net::ListenAddress;
@@ -67,6 +69,9 @@ impl Section for Settings {
             );
             keys.refuse("tls.mode", reason);
         }
+        if self.tls.mode == TlsMode::Off && self.listen.redirect.is_some() {
+            keys.refuse("listen.redirect", "there is no https to send clients to: tls.mode is \"off\"");
+        }
         keys.section("hashing", &mut self.hashing);
         keys.section("store", &mut self.store);
         keys.section("mail", &mut self.mail);
@@ -105,6 +110,8 @@ pub struct Listen {
     /// "host:port", "[::1]:port" or "unix:/path"; port 0: any free one. Flag: --listen, repeated.
     // At least one.
     pub addresses: Vec<ListenAddress>,
+    /// A plain listener, as a rule port 80, that only sends clients to https and answers ACME challenges.
+    pub redirect: Option<ListenAddress>,
     /// The URL clients use; links are built from it, never from a request's headers. https, or http on loopback. Unset:
     /// the first listener's.
     // Without a trailing slash.
@@ -124,6 +131,7 @@ impl Section for Listen {
         if self.addresses.is_empty() {
             keys.refuse("addresses", "is empty: a server needs at least one listener");
         }
+        keys.optional("redirect", &mut self.redirect, forms::listener, "0.0.0.0:80");
         keys.optional("public_url", &mut self.public_url, forms::public_url, "https://auth.example.com");
         keys.list("trusted_proxies", &mut self.trusted_proxies, 256, forms::network);
         keys.number("max_connections", &mut self.max_connections, 1..=1_000_000, "connections");
@@ -135,6 +143,7 @@ impl Default for Listen {
     fn default() -> Self {
         Self {
             addresses: vec![ListenAddress::Tcp { host: "127.0.0.1".into(), port: 8443 }],
+            redirect: None,
             public_url: None,
             trusted_proxies: Vec::new(),
             max_connections: 1024,
@@ -146,95 +155,6 @@ impl Default for Listen {
 /// Whether a host name or IP address (without brackets) can only mean this machine.
 pub(super) fn is_loopback_host(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// `[tls]`: what protects connections.
-#[derive(Clone, Debug, Default)]
-pub struct Tls {
-    /// Where the certificate comes from.
-    pub mode: TlsMode,
-    /// Further names and addresses in the self-signed certificate, beside the listeners' and projects' own.
-    pub names: Vec<String>,
-}
-
-/// Where the certificate comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum TlsMode {
-    /// A local CA, made once and kept in the data directory.
-    #[default]
-    SelfSigned,
-    /// PEM files of the operator.
-    Files {
-        /// The certificate chain, leaf first.
-        cert: PathBuf,
-        /// The private key.
-        key: PathBuf,
-    },
-    /// Plain HTTP: only on local listeners or behind a declared proxy.
-    Off,
-}
-
-/// `[tls]` as it is written: the mode in one key, what only one mode has in others.
-#[derive(DocumentedFields)]
-struct WrittenTls {
-    /// "self-signed": a local CA, made once and kept in data_dir. "files": cert and key below. "off": plain HTTP, only
-    /// on loopback, unix sockets or behind a proxy.
-    mode: ModeWord,
-    /// For mode "files": the certificate as PEM, the leaf first. It is taken up anew when the file changes.
-    cert: Option<PathBuf>,
-    /// For mode "files": its private key as PEM. With systemd: Environment=KEYSTEAD_TLS__KEY=%d/tls.key
-    key: Option<PathBuf>,
-    /// Further names and addresses in the self-signed certificate.
-    names: Vec<String>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ModeWord {
-    SelfSigned,
-    Files,
-    Off,
-}
-
-impl WrittenTls {
-    fn of(tls: &Tls) -> Self {
-        let (mode, cert, key) = match &tls.mode {
-            TlsMode::SelfSigned => (ModeWord::SelfSigned, None, None),
-            TlsMode::Files { cert, key } => (ModeWord::Files, Some(cert.clone()), Some(key.clone())),
-            TlsMode::Off => (ModeWord::Off, None, None),
-        };
-        Self { mode, cert, key, names: tls.names.clone() }
-    }
-
-    fn understood(self) -> Tls {
-        let mode = match (self.mode, self.cert, self.key) {
-            (ModeWord::Files, Some(cert), Some(key)) => TlsMode::Files { cert, key },
-            (ModeWord::Off, ..) => TlsMode::Off,
-            _ => TlsMode::SelfSigned,
-        };
-        Tls { mode, names: self.names }
-    }
-}
-
-impl Section for WrittenTls {
-    fn keys(&mut self, keys: &mut Keys<'_>) {
-        let words = [("self-signed", ModeWord::SelfSigned), ("files", ModeWord::Files), ("off", ModeWord::Off)];
-        keys.choice("mode", &mut self.mode, &words);
-        keys.optional("cert", &mut self.cert, forms::path, "/etc/keystead/tls/cert.pem");
-        keys.optional("key", &mut self.key, forms::path, "/etc/keystead/tls/key.pem");
-        keys.list("names", &mut self.names, 64, forms::certificate_name);
-        if keys.refused("mode") {
-            return;
-        }
-        for (name, file) in [("cert", &self.cert), ("key", &self.key)] {
-            match self.mode {
-                ModeWord::Files if file.is_none() => keys.refuse("mode", format!("\"files\" needs `tls.{name}`")),
-                ModeWord::SelfSigned | ModeWord::Off if file.is_some() => {
-                    keys.refuse(name, "has no effect unless tls.mode is \"files\"");
-                }
-                _ => {}
-            }
-        }
-    }
 }
 
 /// `[hashing]`: what a password costs (Argon2id, RFC 9106).

@@ -157,7 +157,8 @@ fn every_mistake_is_told_at_once_with_source_key_and_reason() {
     );
     assert_eq!(reason("project.default.lockout.failures"), "101 is outside 1 to 100");
     assert_eq!(reason("hashing.memory_kib"), "expects a whole number, found a text");
-    assert!(reason("tls.mode").ends_with("none of the choices; write \"self-signed\" or \"files\" or \"off\""));
+    assert!(reason("tls.mode").contains("tls.acme.domains"));
+    assert!(reason("mail.transport").ends_with("none of the choices; write \"none\""));
     assert_eq!((reason("mail.smtp"), reason("project.default.providers")), (later, later));
 }
 
@@ -445,4 +446,27 @@ proptest! {
         let address = ListenAddress::Tcp { host: ip.to_string(), port };
         prop_assert_eq!(forms::listener(&address.to_string()), Ok(address));
     }
+}
+
+#[test]
+fn a_certificate_from_an_acme_server_needs_names_and_a_place_to_stay() {
+    let settings = load_with("[tls]\nmode = \"acme\"\nacme.domains = [\"Auth.example.com\"]", &[]).unwrap();
+    assert_eq!((settings.tls.mode, settings.tls.acme.domains), (TlsMode::Acme, vec!["auth.example.com".to_owned()]));
+    for (line, key) in [
+        ("domains = [\"localhost\"]", "tls.acme.domains"),
+        ("domains = [\"10.0.0.1\"]", "tls.acme.domains"),
+        ("domains = [\"*.example.com\"]", "tls.acme.domains"),
+        ("contact = [\"mailto:ops@example.com\"]\ndomains = [\"a.example\"]", "tls.acme.contact"),
+        ("directory_url = \"http://a.example\"\ndomains = [\"a.example\"]", "tls.acme.directory_url"),
+        ("eab_key_id = \"k\"\ndomains = [\"a.example\"]", "tls.acme.eab_key_id"),
+        ("eab_hmac_key = \"k k\"\ndomains = [\"a.example\"]", "tls.acme.eab_hmac_key"),
+    ] {
+        let found = problems(load_with(&format!("[tls]\nmode = \"acme\"\n[tls.acme]\n{line}"), &[]));
+        assert!(found.iter().any(|problem| problem.1 == key), "{line}: {found:?}");
+    }
+    let overrides = Overrides { ephemeral: true, ..Overrides::default() };
+    let variables = environment(&[("KEYSTEAD_TLS__MODE", "acme"), ("KEYSTEAD_TLS__ACME__DOMAINS", "a.example")]);
+    assert_eq!(problem(load(&overrides, &variables)).1, "tls.mode");
+    let off = "[tls]\nmode = \"off\"\n[listen]\nredirect = \"127.0.0.1:80\"";
+    assert_eq!(problem(load_with(off, &[])).1, "listen.redirect");
 }

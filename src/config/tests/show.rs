@@ -8,9 +8,18 @@ use super::*;
 fn what_is_shown_reads_back_as_the_same_settings() {
     let toml = r#"
         master_key_file = "/k"
-        tls = { mode = "files", cert = "c", key = "k" }
-        listen = { public_url = "https://a.example", trusted_proxies = ["10.0.0.0/8"] }
-        outbound = { allow = ["127.0.0.1", "10.0.0.0/8"], ca_file = "o" }
+        [tls]
+        mode = "files"
+        cert = "c"
+        key = "k"
+        acme = { domains = ["a.example"], ca_file = "/ca", eab_key_id = "k", eab_hmac_key = "SECRET" }
+        [listen]
+        redirect = "0.0.0.0:80"
+        public_url = "https://a.example"
+        trusted_proxies = ["10.0.0.0/8"]
+        [outbound]
+        allow = ["127.0.0.1", "10.0.0.0/8"]
+        ca_file = "o"
         [project.shop]
         hosts = ["a.example"]
         secret = "SECRET"
@@ -28,7 +37,7 @@ fn what_is_shown_reads_back_as_the_same_settings() {
     leaves("", &parse_toml(&shown).unwrap(), &mut in_shown);
     let mut reader = reader_of(parse_toml(&toml).unwrap());
     resolve::settings(&mut reader);
-    let unset = ["project.shop.public_url", "project.shop.secret_file"];
+    let unset = ["project.shop.public_url", "project.shop.secret_file", "tls.acme.eab_hmac_key_file"];
     let missing = reader.known().iter().filter(|key| !in_shown.contains(key) && !unset.contains(&key.as_str()));
     assert_eq!(missing.count(), 0);
 }
