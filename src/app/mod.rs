@@ -13,7 +13,7 @@ use crate::auth::project::Shared;
 use crate::config::{MasterKeySource, Settings};
 use crate::crypto::{HashCost, HashPool, MasterKey, PoolSettings};
 use crate::env::Env;
-use crate::outbound::{Outbound, Policy};
+use crate::outbound::Outbound;
 use crate::store::{Fleet, FleetOptions, StoreOptions};
 use data_dir::DataDir;
 pub use error::StartError;
@@ -73,7 +73,7 @@ impl App {
         let shared = Shared {
             pool: HashPool::start(pool, Arc::clone(&env.entropy)),
             master: Arc::new(master),
-            outbound: Outbound::new(&env, &outbound_policy(&settings))?,
+            outbound: Outbound::new(&env, &settings.outbound.policy())?,
             env: env.clone(),
         };
         let settings = Arc::new(settings);
@@ -98,11 +98,6 @@ impl App {
         self.projects.close().await;
         drop(self.data_dir);
     }
-}
-
-/// Whom the settings let the server call.
-fn outbound_policy(settings: &Settings) -> Policy {
-    Policy { allow: settings.outbound.allow.clone(), ca_file: settings.outbound.ca_file.clone() }
 }
 
 fn fleet_options(settings: &Settings) -> FleetOptions {

@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use super::forms;
 use super::project_settings::{
-    Cors, Delivery, Lockout, Nhost, Noma, Nora, PasswordSettings, ProjectSettings, Sessions, Signup, TokenFormat,
-    Tokens, Verification, VerificationMode,
+    Bot, BotProvider, Cors, Delivery, Lockout, Nhost, Noma, Nora, PasswordSettings, ProjectSettings, Sessions, Signup,
+    TokenFormat, Tokens, Verification, VerificationMode,
 };
 use super::reader::Reader;
+use crate::outbound::Target;
 
 const MIN_SECRET: usize = 32;
 const MAX_SECRET: usize = 1024;
@@ -29,9 +30,10 @@ pub(super) fn project(reader: &mut Reader, slug: &str) -> ProjectSettings {
         enabled: section.flag("enabled", default.enabled),
         hosts: section.list("hosts", 256, forms::host),
         public_url: section.text("public_url", forms::public_url),
-        secret: section.secret("secret"),
+        secret: section.secret("secret", project_secret),
         conceal: section.flag("conceal", default.conceal),
         signup: Signup { enabled: section.flag("signup.enabled", default.signup.enabled) },
+        bot: bot(&mut section),
         verification: verification(&mut section, &default.verification),
         password: PasswordSettings {
             min_length: section.number("password.min_length", default.password.min_length, 1..=255, "characters"),
@@ -60,6 +62,34 @@ pub(super) fn project(reader: &mut Reader, slug: &str) -> ProjectSettings {
     };
     mounts_apart(&mut section, &project);
     project
+}
+
+fn bot(section: &mut Section<'_>) -> Bot {
+    let before = section.reader.problems.len();
+    let words = [BotProvider::None, BotProvider::Turnstile, BotProvider::Recaptcha].map(|p| (p.name(), p));
+    let bot = Bot {
+        provider: section.choice("bot.provider", BotProvider::None, &words),
+        secret: section.secret("bot.secret", |text| visible(text, 1).map(drop)),
+        site_key: section.text("bot.site_key", |text| visible(text, 1).map(str::to_owned)),
+        verify_url: section.text("bot.verify_url", Target::parse),
+    };
+    if section.reader.problems.len() > before {
+        return bot;
+    }
+    let given = [("bot.secret", bot.secret.is_some()), ("bot.site_key", bot.site_key.is_some())];
+    for (key, is_there) in given {
+        match bot.provider {
+            // Whoever brought a secret means to be protected.
+            BotProvider::None if is_there => {
+                section.refuse("bot.provider", format!("is \"none\", but `{key}` is there: name its provider"));
+            }
+            BotProvider::Turnstile | BotProvider::Recaptcha if !is_there => {
+                section.refuse("bot.provider", format!("\"{}\" needs `{key}`", bot.provider.name()));
+            }
+            _ => {}
+        }
+    }
+    bot
 }
 
 fn verification(section: &mut Section<'_>, default: &Verification) -> Verification {
@@ -138,9 +168,14 @@ fn project_secret(text: &str) -> Result<(), String> {
         ));
     }
     // It travels in a header.
-    match text.bytes().all(|b| b.is_ascii_graphic()) {
-        true => Ok(()),
-        false => Err("a project secret is of visible ASCII characters, without spaces".into()),
+    visible(text, MIN_SECRET).map(drop)
+}
+
+/// A text of `min` to [`MAX_SECRET`] visible ASCII characters; not quoted back, it may be a secret.
+fn visible(text: &str, min: usize) -> Result<&str, String> {
+    match (min..=MAX_SECRET).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+        true => Ok(text),
+        false => Err(format!("is not of {min} to {MAX_SECRET} visible ASCII characters, without spaces")),
     }
 }
 
@@ -203,7 +238,11 @@ impl Section<'_> {
         self.reader.list(&self.path(key), max, parse).unwrap_or_default()
     }
 
-    fn secret(&mut self, key: &str) -> Option<crate::crypto::Secret<String>> {
-        self.reader.secret(&self.path(key), project_secret)
+    fn secret(
+        &mut self,
+        key: &str,
+        check: impl Fn(&str) -> Result<(), String>,
+    ) -> Option<crate::crypto::Secret<String>> {
+        self.reader.secret(&self.path(key), check)
     }
 }

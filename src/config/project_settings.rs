@@ -5,6 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::crypto::Secret;
+use crate::outbound::Target;
 pub use crate::token::TokenFormat;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -30,6 +31,8 @@ pub struct ProjectSettings {
     pub conceal: bool,
     /// Who may sign up.
     pub signup: Signup,
+    /// How sign-up is kept from bots.
+    pub bot: Bot,
     /// How addresses are proved.
     pub verification: Verification,
     /// What a password must be.
@@ -62,6 +65,7 @@ impl ProjectSettings {
             secret: None,
             conceal: false,
             signup: Signup::default(),
+            bot: Bot::default(),
             verification: Verification::default(),
             password: PasswordSettings::default(),
             lockout: Lockout::default(),
@@ -85,6 +89,59 @@ pub struct Signup {
 impl Default for Signup {
     fn default() -> Self {
         Self { enabled: true }
+    }
+}
+
+/// `[project.SLUG.bot]`: how sign-up is kept from bots. Checked as a whole: with a provider, secret and site key are there.
+#[derive(Clone, Debug, Default)]
+pub struct Bot {
+    /// Whose challenge a browser must have solved to sign up. Every API needs its token then.
+    pub provider: BotProvider,
+    /// What the provider gave you to ask it with.
+    pub secret: Option<Secret<String>>,
+    /// What the provider gave you for your pages; public.
+    pub site_key: Option<String>,
+    /// Where the provider is asked. Unset: its own URL.
+    pub verify_url: Option<Target>,
+}
+
+impl Bot {
+    /// Where a token is checked; `None`: it is not.
+    pub fn verify_url(&self) -> Option<Target> {
+        self.verify_url.clone().or_else(|| self.provider.url()).filter(|_| self.provider != BotProvider::None)
+    }
+}
+
+/// Whose challenge is to be solved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BotProvider {
+    /// Nobody's.
+    #[default]
+    None,
+    /// Cloudflare Turnstile.
+    Turnstile,
+    /// Google reCAPTCHA.
+    Recaptcha,
+}
+
+impl BotProvider {
+    /// The provider's own URL for checks.
+    fn url(self) -> Option<Target> {
+        let text = match self {
+            Self::None => return None,
+            Self::Turnstile => "https://challenges.cloudflare.com/turnstile/v0/siteverify",
+            Self::Recaptcha => "https://www.google.com/recaptcha/api/siteverify",
+        };
+        Some(Target::parse(text).expect("a constant that is a URL"))
+    }
+
+    /// Its name in the configuration and in APIs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Turnstile => "turnstile",
+            Self::Recaptcha => "recaptcha",
+        }
     }
 }
 

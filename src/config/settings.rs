@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use crate::config::{Declared, ProjectSettings};
 use crate::crypto::Secret;
 pub use crate::net::ListenAddress;
+use crate::outbound::Policy;
 
 /// Everything an operator can decide, checked. Made by [`crate::config::load`]; `Settings::default()` is what a server
 /// without file, environment and flags gets.
@@ -165,6 +166,13 @@ pub struct Outbound {
     pub allow: Vec<IpNet>,
     /// Further certificate authorities to trust for such calls, as PEM, beside those of the public web.
     pub ca_file: Option<PathBuf>,
+}
+
+impl Outbound {
+    /// The same for the client.
+    pub fn policy(&self) -> Policy {
+        Policy { allow: self.allow.clone(), ca_file: self.ca_file.clone() }
+    }
 }
 
 /// `[log]`: what is said on stderr.

@@ -111,6 +111,15 @@ fn shown(project: &ProjectSettings) -> Table {
         ("conceal", Some(Value::Boolean(project.conceal))),
         ("signup", section([("enabled", Some(Value::Boolean(project.signup.enabled)))])),
         (
+            "bot",
+            section([
+                ("provider", Some(text(project.bot.provider.name()))),
+                ("secret", project.bot.secret.as_ref().map(|_| text(UNSEEN))),
+                ("site_key", project.bot.site_key.as_deref().map(text)),
+                ("verify_url", project.bot.verify_url.as_ref().map(|url| text(url.as_str()))),
+            ]),
+        ),
+        (
             "verification",
             section([
                 ("mode", Some(text(mode))),

@@ -19,9 +19,10 @@ pub(super) fn project(slug: &str, stored: Option<&str>, declared: &Declared) -> 
     forms::slug(slug).map_err(|reason| Problems::one(source(), "slug", reason))?;
     let values = parse_toml(stored.unwrap_or_default()).map_err(|reason| Problems::one(source(), "", reason))?;
     // A secret's place is the configuration or a file: the store holds none in clear.
-    if values.contains_key("secret") {
-        let reason = "a secret is not kept with the project: give `secret_file`, or set it in the configuration";
-        return Err(Problems::one(source(), "secret", reason));
+    if let Some(key) = secret_in("", &values) {
+        let reason =
+            format!("a secret is not kept with the project: give `{key}_file`, or set it in the configuration");
+        return Err(Problems::one(source(), key, reason));
     }
     let layer = Layer { origin: origin.clone(), values: nested(slug, values) };
     let figment = Figment::new().merge(layer).merge(&declared.layers);
@@ -32,6 +33,14 @@ pub(super) fn project(slug: &str, stored: Option<&str>, declared: &Declared) -> 
         true => Ok(settings),
         false => Err(Problems(reader.problems)),
     }
+}
+
+/// The first key that holds a secret itself, wherever it lies.
+fn secret_in(path: &str, values: &Dict) -> Option<String> {
+    values.iter().find_map(|(name, value)| match value {
+        Value::Dict(_, inner) => secret_in(&format!("{path}{name}."), inner),
+        _ => (name == "secret").then(|| format!("{path}{name}")),
+    })
 }
 
 fn nested(slug: &str, values: Dict) -> Dict {

@@ -362,6 +362,7 @@ fn settings_of_a_new_project_are_kept_as_toml_and_read_back() {
     assert!(found.iter().all(|p| p.0 == "--set"));
     assert_eq!(problem(set(&[("secret", SECRET)])).1, "secret");
     assert!(validate_stored("Shop", "").is_err());
+    assert_eq!(problem(set(&[("bot.secret", SECRET)])).1, "bot.secret");
 }
 
 /// The example's keys: `#key` lines are defaults, `# key = value` lines are unset by default.
@@ -414,6 +415,7 @@ fn what_is_shown_reads_back_as_the_same_settings() {
         [project.shop]
         hosts = ["a.example"]
         secret = "SECRET"
+        bot = { provider = "turnstile", secret = "SECRET", site_key = "site", verify_url = "https://bot.example/check" }
         id = "0193a5e2-7c1e-7d3a-9b1f-3f6c2a7d9e10"
         tokens.access_ttl = "90s"
     "#;
@@ -429,9 +431,38 @@ fn what_is_shown_reads_back_as_the_same_settings() {
     let layer = Layer { origin: Origin::Environment, values: parse_toml(&toml).unwrap() };
     let mut reader = Reader::new(Figment::new().merge(layer), None);
     resolve::settings(&mut reader);
-    let unset = ["project.shop.public_url", "project.shop.secret_file"];
+    let unset = ["project.shop.public_url", "project.shop.secret_file", "project.shop.bot.secret_file"];
     let missing = reader.known().iter().filter(|key| !in_shown.contains(key) && !unset.contains(&key.as_str()));
     assert_eq!(missing.count(), 0);
+}
+
+#[test]
+fn bot_protection_is_whole_or_off() {
+    let bot = |keys: &str| load_with(&format!("[project.shop.bot]\n{keys}"), &[]);
+    let whole = bot("provider = \"recaptcha\"\nsecret = \"s\"\nsite_key = \"k\"").unwrap();
+    let url = whole.projects["shop"].bot.verify_url().unwrap();
+    assert_eq!(url.as_str(), "https://www.google.com/recaptcha/api/siteverify");
+    assert!(bot("provider = \"none\"").unwrap().projects["shop"].bot.verify_url().is_none());
+    assert_eq!(problem(bot("provider = \"hcaptcha\"")).1, "project.shop.bot.provider");
+    let halves = [
+        ("provider = \"turnstile\"\nsecret = \"s\"", "needs `bot.site_key`"),
+        ("provider = \"turnstile\"\nsite_key = \"k\"", "needs `bot.secret`"),
+        ("secret = \"s\"", "name its provider"),
+        ("site_key = \"k\"", "name its provider"),
+    ];
+    for (keys, reason) in halves {
+        let (_, key, found) = problem(bot(keys));
+        assert!(key == "project.shop.bot.provider" && found.contains(reason), "{keys}: {key}: {found}");
+    }
+    let bad = [
+        ("secret = \"\"", "bot.secret"),
+        ("site_key = \"a b\"", "bot.site_key"),
+        ("verify_url = \"x\"", "bot.verify_url"),
+    ];
+    for (keys, key) in bad {
+        let (_, at, reason) = problem(bot(&format!("provider = \"none\"\n{keys}")));
+        assert_eq!(at, format!("project.shop.{key}"), "{reason}");
+    }
 }
 
 proptest! {
