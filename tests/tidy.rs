@@ -42,6 +42,7 @@ const CRATES_OF: &[(&str, &[&str])] = &[
     ("http", &["net", "http", "dialect", "admin", "app", "cli", "config"]),
     ("http_body_util", &["net", "http", "dialect", "admin", "app", "cli"]),
     ("rustls", &["net"]),
+    ("listenfd", &["net"]),
 ];
 
 /// All that lies at the top, besides what `.gitignore` names.

@@ -4,6 +4,7 @@ mod data_dir;
 mod error;
 mod ready;
 mod serve;
+mod supervisor;
 mod upkeep;
 
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use crate::store::{Fleet, FleetOptions, StoreOptions};
 use data_dir::DataDir;
 pub use error::StartError;
 pub use ready::{Ready, ReadyProject};
-pub use serve::{Running, serve, start};
+pub use serve::{Process, Running, serve, start, start_in};
+pub use supervisor::Supervisor;
 
 /// Everything but listeners: the data directory held, the master key, the hashing pool, the projects.
 ///

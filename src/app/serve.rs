@@ -11,12 +11,22 @@ use tower::ServiceExt;
 
 use super::data_dir::DataDir;
 use super::ready::{self, Ready, ReadyProject};
+use super::supervisor::{self, Supervisor};
 use super::{App, StartError, upkeep};
 use crate::admin;
 use crate::config::{ListenAddress, Settings, TlsMode};
 use crate::env::Env;
 use crate::http::Entry;
-use crate::net::{self, Bound, Limits, LocalCa, Tls, Trust};
+use crate::net::{self, Bound, BoundAddress, Inherited, Limits, LocalCa, Tls, Trust};
+
+/// What a server has from the process it runs in, beside settings and environment; by default nothing, as in a test.
+#[derive(Debug, Default)]
+pub struct Process {
+    /// Listening sockets that were handed over.
+    pub inherited: Inherited,
+    /// Who wants to know how it goes.
+    pub supervisor: Supervisor,
+}
 
 /// A server that is running.
 #[derive(Debug)]
@@ -35,12 +45,16 @@ pub struct Running {
 pub async fn serve(
     settings: Settings,
     env: Env,
+    process: Process,
     ready: impl FnOnce(&Ready),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
-    let running = start(settings, env).await?;
+    let supervisor = process.supervisor.clone();
+    let running = start_in(settings, env, process).await?;
     ready(running.ready());
+    supervisor.ready(&running.ready().status());
     shutdown.await;
+    supervisor.stopping();
     running.stop().await;
     Ok(())
 }
@@ -50,6 +64,15 @@ pub async fn serve(
 /// # Errors
 /// [`StartError`] when it cannot start.
 pub async fn start(settings: Settings, env: Env) -> Result<Running, StartError> {
+    start_in(settings, env, Process::default()).await
+}
+
+/// As [`start`], in a process that others have prepared.
+///
+/// # Errors
+/// [`StartError`] when it cannot start.
+pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<Running, StartError> {
+    let Process { inherited, supervisor } = process;
     let fresh = !settings.ephemeral && !settings.data_dir.exists();
     // Projects need to know the URL, which needs the port, which needs the socket: the directory is taken first all
     // the same, so that a second process is refused before it touches anything.
@@ -58,13 +81,17 @@ pub async fn start(settings: Settings, env: Env) -> Result<Running, StartError> 
     let certificates = {
         let (settings, env) = (settings.clone(), env.clone());
         let dir = data_dir.as_ref().map(DataDir::tls);
-        tokio::task::spawn_blocking(move || tls(&settings, dir.as_deref(), &env))
+        let names = names(&settings, &inherited);
+        tokio::task::spawn_blocking(move || tls(&settings, &names, dir.as_deref(), &env))
     };
     let app = App::open_in(data_dir, settings.clone(), env.clone()).await?;
     let (tls, ca) = certificates.await.map_err(|_| StartError::Panicked)??;
-    let mut listeners = Vec::new();
-    for address in &settings.listen.addresses {
-        listeners.extend(net::bind(address, tls.as_ref()).await?);
+    let listeners = net::bind_all(&settings.listen.addresses, tls.as_ref(), inherited).await?;
+    // The configuration was checked for the addresses it names; the supervisor may have added others.
+    if !settings.listen.behind_proxy
+        && let Some(BoundAddress::Tcp(address)) = listeners.iter().find(|b| b.is_exposed()).map(Bound::address)
+    {
+        return Err(StartError::Exposed(*address));
     }
     let urls = ready::urls(&listeners);
     if settings.listen.public_url.is_none()
@@ -95,6 +122,7 @@ pub async fn start(settings: Settings, env: Env) -> Result<Running, StartError> 
     let mut tasks = vec![
         tokio::spawn(public(&app, listeners, stopped.clone())),
         tokio::spawn(upkeep::run(Arc::clone(app.projects()), ca.clone(), env, stopped.clone())),
+        tokio::spawn(supervisor::beat(supervisor, Arc::clone(app.projects()), stopped.clone())),
     ];
     if let Some((_, socket)) = control {
         tasks.push(tokio::spawn(control_socket(&app, socket, stopped)));
@@ -164,7 +192,12 @@ async fn is_set(mut flag: watch::Receiver<bool>) {
 }
 
 /// What protects the listeners, and the local CA where it is ours.
-fn tls(settings: &Settings, dir: Option<&Path>, env: &Env) -> Result<(Option<Tls>, Option<Arc<LocalCa>>), StartError> {
+fn tls(
+    settings: &Settings,
+    names: &[String],
+    dir: Option<&Path>,
+    env: &Env,
+) -> Result<(Option<Tls>, Option<Arc<LocalCa>>), StartError> {
     match &settings.tls.mode {
         TlsMode::Off => Ok((None, None)),
         TlsMode::Files { cert, key } => {
@@ -172,10 +205,9 @@ fn tls(settings: &Settings, dir: Option<&Path>, env: &Env) -> Result<(Option<Tls
             Ok((Some(Tls::new(identity, env)?), None))
         }
         TlsMode::SelfSigned => {
-            let names = names(settings);
             let ca = match dir {
-                Some(dir) => LocalCa::open(dir, &names, env)?,
-                None => LocalCa::in_memory(&names, env)?,
+                Some(dir) => LocalCa::open(dir, names, env)?,
+                None => LocalCa::in_memory(names, env)?,
             };
             Ok((Some(ca.tls().clone()), Some(Arc::new(ca))))
         }
@@ -183,8 +215,9 @@ fn tls(settings: &Settings, dir: Option<&Path>, env: &Env) -> Result<(Option<Tls
 }
 
 /// What the local certificate must name.
-fn names(settings: &Settings) -> Vec<String> {
+fn names(settings: &Settings, inherited: &Inherited) -> Vec<String> {
     let mut names = settings.tls.names.clone();
+    names.extend(inherited.ips().map(|ip| ip.to_string()));
     for address in &settings.listen.addresses {
         if let ListenAddress::Tcp { host, .. } = address {
             names.push(host.clone());
