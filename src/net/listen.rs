@@ -189,7 +189,11 @@ pub async fn bind_all(
     Ok(all)
 }
 
-async fn bind_or_inherit(
+/// As [`bind`], on sockets that were inherited for that address where there are any.
+///
+/// # Errors
+/// When it cannot be had.
+pub async fn bind_or_inherit(
     address: &ListenAddress,
     tls: Option<&Tls>,
     inherited: &mut Inherited,

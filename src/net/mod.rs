@@ -41,7 +41,10 @@ pub use client_address::{ClientAddress, PeerAddress, Trust};
 pub use descriptors::{affordable_connections, raise_descriptor_limit};
 pub use inherited::Inherited;
 pub use limits::Limits;
-pub use listen::{BindError, Bound, BoundAddress, InvalidListenAddress, ListenAddress, bind, bind_all, bind_unix};
+pub use listen::{
+    BindError, Bound, BoundAddress, InvalidListenAddress, ListenAddress, bind, bind_all, bind_or_inherit, bind_unix,
+};
 pub use local_ca::{LocalCa, LocalCaError};
+pub use private_file::{create_dir as create_private_dir, write as write_private_file};
 pub use serve::{Drained, Peer, PeerUid, serve};
-pub use tls::{Identity, Tls, TlsError};
+pub use tls::{Answering, Identity, Tls, TlsError};
