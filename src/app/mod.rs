@@ -7,6 +7,7 @@ mod error;
 mod ready;
 mod redirect;
 mod serve;
+mod supervisor;
 mod upkeep;
 
 use std::sync::Arc;
@@ -21,7 +22,8 @@ use crate::store::{Fleet, FleetOptions, StoreOptions};
 use data_dir::DataDir;
 pub use error::StartError;
 pub use ready::{Ready, ReadyProject};
-pub use serve::{Running, serve, start};
+pub use serve::{Process, Running, serve, start, start_in};
+pub use supervisor::Supervisor;
 
 /// Everything but listeners: the data directory held, the master key, the hashing pool, the projects.
 ///
