@@ -10,6 +10,7 @@ pub mod attempts;
 pub mod audit;
 #[cfg(test)]
 mod audit_tests;
+pub mod bot;
 pub mod catalog;
 mod error;
 pub mod events;
