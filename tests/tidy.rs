@@ -17,16 +17,16 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("token", &["crypto", "env"]),
     ("data", &["crypto", "env", "store"]),
     // Settings are made of the values that the parts below take.
-    ("config", &["crypto", "net", "token"]),
+    ("config", &["crypto", "mail", "net", "token"]),
     // `config::ProjectSettings` is the policy of a project as plain values; `auth` reads it, and nothing else of config.
-    ("auth", &["config", "crypto", "data", "env", "store", "token"]),
+    ("auth", &["config", "crypto", "data", "env", "mail", "store", "token"]),
     // `http` finds the dialect of a request, a dialect reads bodies and tokens with `http`: one layer, two folders.
     ("http", &["auth", "dialect", "env", "net"]),
     ("dialect", &["auth", "crypto", "env", "http"]),
     // The operator's API sets projects up, and shows records as they are: hence `config` and the types of `data`.
     ("admin", &["auth", "config", "crypto", "data", "env", "http", "net"]),
-    ("app", &["admin", "auth", "config", "crypto", "data", "dialect", "env", "http", "net", "store", "token"]),
-    ("testing", &["app", "auth", "config", "crypto", "data", "env"]),
+    ("app", &["admin", "auth", "config", "crypto", "data", "dialect", "env", "http", "mail", "net", "store", "token"]),
+    ("testing", &["app", "auth", "config", "crypto", "data", "env", "mail"]),
     ("cli", &["admin", "app", "auth", "config", "crypto", "env", "http", "net", "testing"]),
 ];
 

@@ -1,6 +1,7 @@
 //! Putting it together: settings and environment become projects, then listeners; start, serve, stop.
 
 mod data_dir;
+mod delivery;
 mod error;
 mod ready;
 mod serve;
@@ -13,6 +14,7 @@ use crate::auth::project::Shared;
 use crate::config::{MasterKeySource, Settings};
 use crate::crypto::{HashCost, HashPool, MasterKey, PoolSettings};
 use crate::env::Env;
+use crate::mail::Mailbox;
 use crate::store::{Fleet, FleetOptions, StoreOptions};
 use data_dir::DataDir;
 pub use error::StartError;
@@ -26,6 +28,8 @@ pub use serve::{Running, serve, start};
 pub struct App {
     settings: Arc<Settings>,
     projects: Arc<Projects>,
+    /// Where a server in memory puts its mails.
+    mailbox: Arc<Mailbox>,
     /// Held as long as the files are used; `None` in memory.
     data_dir: Option<DataDir>,
 }
@@ -73,18 +77,24 @@ impl App {
         let shared = Shared {
             pool: HashPool::start(pool, Arc::clone(&env.entropy)),
             master: Arc::new(master),
+            wakes: Arc::default(),
             env: env.clone(),
         };
         let settings = Arc::new(settings);
         let url = ready::configured_url(&settings);
         let catalog = data_dir.as_ref().map(DataDir::catalog);
         let projects = Projects::start(fleet, shared, Arc::clone(&settings), url, catalog, env.now()).await?;
-        Ok(Self { settings, projects: Arc::new(projects), data_dir })
+        Ok(Self { settings, projects: Arc::new(projects), mailbox: Arc::default(), data_dir })
     }
 
     /// The projects.
     pub fn projects(&self) -> &Arc<Projects> {
         &self.projects
+    }
+
+    /// Where mails go when no transport is configured and everything is in memory.
+    pub fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
     }
 
     /// The settings it was opened with.

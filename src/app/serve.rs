@@ -11,7 +11,7 @@ use tower::ServiceExt;
 
 use super::data_dir::DataDir;
 use super::ready::{self, Ready, ReadyProject};
-use super::{App, StartError, upkeep};
+use super::{App, StartError, delivery, upkeep};
 use crate::admin;
 use crate::config::{ListenAddress, Settings, TlsMode};
 use crate::env::Env;
@@ -94,7 +94,8 @@ pub async fn start(settings: Settings, env: Env) -> Result<Running, StartError> 
     let (stop, stopped) = watch::channel(false);
     let mut tasks = vec![
         tokio::spawn(public(&app, listeners, stopped.clone())),
-        tokio::spawn(upkeep::run(Arc::clone(app.projects()), ca.clone(), env, stopped.clone())),
+        tokio::spawn(upkeep::run(Arc::clone(app.projects()), ca.clone(), env.clone(), stopped.clone())),
+        tokio::spawn(delivery::run(Arc::clone(app.projects()), Arc::clone(app.mailbox()), env, stopped.clone())),
     ];
     if let Some((_, socket)) = control {
         tasks.push(tokio::spawn(control_socket(&app, socket, stopped)));

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::forms;
 use super::project_settings::{
-    Cors, Delivery, Lockout, Nhost, Noma, Nora, PasswordSettings, ProjectSettings, Sessions, Signup, TokenFormat,
-    Tokens, Verification, VerificationMode,
+    Cors, Delivery, Lockout, Nhost, Noma, Nora, Notify, PasswordSettings, ProjectMail, ProjectSettings, Sessions,
+    Signup, TokenFormat, Tokens, Verification, VerificationMode,
 };
 use super::reader::Reader;
 
@@ -40,6 +40,16 @@ pub(super) fn project(reader: &mut Reader, slug: &str) -> ProjectSettings {
         tokens: tokens(&mut section, &default.tokens),
         sessions: Sessions { max: section.number("sessions.max", default.sessions.max, 0..=10_000, "sessions") },
         cors: Cors { origins: section.list("cors.origins", 256, forms::origin) },
+        mail: ProjectMail {
+            from: section.text("mail.from", forms::mailbox),
+            locale: section.text("mail.locale", forms::locale),
+            app_name: section.text("mail.app_name", app_name),
+        },
+        notify: Notify {
+            lockout: section.flag("notify.lockout", default.notify.lockout),
+            password_change: section.flag("notify.password_change", default.notify.password_change),
+            new_device: section.flag("notify.new_device", default.notify.new_device),
+        },
         noma: Noma {
             enabled: section.flag("noma.enabled", default.noma.enabled),
             path: section.text("noma.path", forms::mount).unwrap_or(default.noma.path),
@@ -69,6 +79,7 @@ fn verification(section: &mut Section<'_>, default: &Verification) -> Verificati
     Verification {
         mode: section.choice("verification.mode", default.mode, &modes),
         delivery: section.reader.choice(&path, default.delivery, &[("app", Delivery::App)], &["mail"]),
+        link: section.text("verification.link", forms::link),
         ttl: section.duration("verification.ttl", default.ttl, SECOND..=YEARS),
         cooldown: section.duration("verification.cooldown", default.cooldown, Duration::ZERO..=DAY),
     }
@@ -120,6 +131,17 @@ fn mounts_apart(section: &mut Section<'_>, project: &ProjectSettings) {
                 section.refuse(key, format!("\"{path}\" and {other_key} \"{other}\" overlap: move or switch off one"));
             }
         }
+    }
+}
+
+/// A name for people: one line.
+fn app_name(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("a name is not empty".into()),
+        name if name.chars().count() > 100 || name.chars().any(char::is_control) => {
+            Err("a name is one line of at most 100 characters".into())
+        }
+        name => Ok(name.to_owned()),
     }
 }
 

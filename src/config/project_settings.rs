@@ -42,6 +42,10 @@ pub struct ProjectSettings {
     pub sessions: Sessions,
     /// Which pages' scripts may call.
     pub cors: Cors,
+    /// What its mails look like.
+    pub mail: ProjectMail,
+    /// What owners of accounts are told by mail.
+    pub notify: Notify,
     /// The NomaCMS dialect.
     pub noma: Noma,
     /// The Nora dialect.
@@ -68,10 +72,47 @@ impl ProjectSettings {
             tokens: Tokens::default(),
             sessions: Sessions::default(),
             cors: Cors::default(),
+            mail: ProjectMail::default(),
+            notify: Notify::default(),
             noma: Noma::default(),
             nora: Nora::default(),
             nhost: Nhost::default(),
         }
+    }
+}
+
+impl ProjectSettings {
+    /// The name that mails and pages call it by.
+    pub fn app_name(&self) -> &str {
+        self.mail.app_name.as_deref().unwrap_or(&self.slug)
+    }
+}
+
+/// `[project.SLUG.mail]`: what its mails look like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProjectMail {
+    /// The sender. `None`: `mail.from`.
+    pub from: Option<String>,
+    /// The language of mails to who prefers none. `None`: `mail.locale`.
+    pub locale: Option<String>,
+    /// The name mails and pages call the app by. `None`: the slug.
+    pub app_name: Option<String>,
+}
+
+/// `[project.SLUG.notify]`: what owners of accounts are told by mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notify {
+    /// That failed attempts locked the account; at most once a day.
+    pub lockout: bool,
+    /// That the password was changed.
+    pub password_change: bool,
+    /// That somebody signed in from a device not seen before.
+    pub new_device: bool,
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Self { lockout: true, password_change: true, new_device: true }
     }
 }
 
@@ -95,6 +136,8 @@ pub struct Verification {
     pub mode: VerificationMode,
     /// Who brings the token to the user.
     pub delivery: Delivery,
+    /// The page of the app's own that a mail leads to, with `{token}` where the token goes. `None`: ours.
+    pub link: Option<String>,
     /// How long a token is good.
     pub ttl: Duration,
     /// The pause between two tokens for one address; zero: none.
@@ -103,7 +146,7 @@ pub struct Verification {
 
 impl Default for Verification {
     fn default() -> Self {
-        Self { mode: VerificationMode::Off, delivery: Delivery::App, ttl: DAY, cooldown: MINUTE }
+        Self { mode: VerificationMode::Off, delivery: Delivery::App, link: None, ttl: DAY, cooldown: MINUTE }
     }
 }
 
@@ -123,6 +166,8 @@ pub enum VerificationMode {
 pub enum Delivery {
     /// The integrator's app, which gets it in the answer. Addresses proved so are *asserted* only.
     App,
+    /// We, by mail to the address: whoever brings it back can read its mail.
+    Mail,
 }
 
 /// `[project.SLUG.password]`

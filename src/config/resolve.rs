@@ -1,14 +1,21 @@
 //! Raw to checked: every key of the server's own sections, its bounds, and what must hold between them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::forms;
 use super::project::{conflicts, project};
 use super::project_settings::ProjectSettings;
 use super::reader::Reader;
 use super::settings::{
-    Hashing, Listen, ListenAddress, Log, LogFormat, LogLevel, Settings, StoreSettings, Tls, TlsMode,
+    Hashing, Listen, ListenAddress, Log, LogFormat, LogLevel, Mail, Settings, StoreSettings, Tls, TlsMode,
+    TransportSettings,
 };
+use crate::mail::Templates;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// 4 GiB in KiB.
 const MAX_MEMORY_KIB: u64 = 4 * 1024 * 1024;
@@ -22,7 +29,7 @@ pub(super) fn settings(reader: &mut Reader) -> Settings {
     let hashing = hashing(reader, &default.hashing);
     let store =
         StoreSettings { cache_mib: reader.number("store.cache_mib", default.store.cache_mib, 1..=65_536, "MiB") };
-    reader.choice("mail.transport", (), &[("none", ())], &["smtp", "file", "log"]);
+    let mail = mail(reader, default.mail);
     let settings = Settings {
         data_dir,
         ephemeral: default.ephemeral,
@@ -30,6 +37,7 @@ pub(super) fn settings(reader: &mut Reader) -> Settings {
         tls,
         hashing,
         store,
+        mail,
         master_key: reader.master_key(),
         log: log(reader),
         projects: projects(reader),
@@ -116,6 +124,46 @@ fn hashing(reader: &mut Reader, default: &Hashing) -> Hashing {
         reader.refuse("hashing.memory_kib", format!("is below 8 KiB a lane: at least {least} (RFC 9106, section 3.1)"));
     }
     hashing
+}
+
+fn mail(reader: &mut Reader, default: Mail) -> Mail {
+    let from = reader.text("mail.from", forms::mailbox);
+    let reply_to = reader.text("mail.reply_to", forms::mailbox);
+    let templates = reader.text("mail.templates", forms::path);
+    let locale = reader.text("mail.locale", forms::locale).unwrap_or(default.locale);
+    let compiled = match templates.as_deref().map(|dir| Templates::load(Some(dir))) {
+        None => default.compiled,
+        Some(Ok(templates)) => Arc::new(templates),
+        Some(Err(problems)) => {
+            for problem in problems {
+                reader.refuse("mail.templates", problem.to_string());
+            }
+            default.compiled
+        }
+    };
+    Mail {
+        transport: mail_transport(reader),
+        from,
+        reply_to,
+        templates,
+        locale,
+        concurrency: reader.number("mail.concurrency", default.concurrency, 1..=256, "mails"),
+        retry_for: reader.duration("mail.retry_for", default.retry_for, MINUTE..=30 * DAY),
+        compiled,
+    }
+}
+
+/// The words of `mail.transport`, before they are brought together with what each needs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TransportWord {
+    None,
+}
+
+fn mail_transport(reader: &mut Reader) -> Option<TransportSettings> {
+    let words = [("none", Some(TransportWord::None))];
+    match reader.choice("mail.transport", None, &words, &["smtp", "file", "log", "webhook"])? {
+        TransportWord::None => Some(TransportSettings::None),
+    }
 }
 
 fn log(reader: &mut Reader) -> Log {

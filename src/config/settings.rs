@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::config::{Declared, ProjectSettings};
 use crate::crypto::Secret;
+use crate::mail::Templates;
+pub use crate::mail::TransportSettings;
 pub use crate::net::ListenAddress;
 
 /// Everything an operator can decide, checked. Made by [`crate::config::load`]; `Settings::default()` is what a server
@@ -26,6 +30,8 @@ pub struct Settings {
     pub hashing: Hashing,
     /// The store's memory.
     pub store: StoreSettings,
+    /// How mails are made and sent.
+    pub mail: Mail,
     /// The master key when it is not `data_dir/master.key`.
     pub master_key: Option<MasterKeySource>,
     /// What is said on stderr.
@@ -45,6 +51,7 @@ impl Default for Settings {
             tls: Tls::default(),
             hashing: Hashing::default(),
             store: StoreSettings::default(),
+            mail: Mail::default(),
             master_key: None,
             log: Log::default(),
             projects: BTreeMap::new(),
@@ -142,6 +149,53 @@ pub struct StoreSettings {
 impl Default for StoreSettings {
     fn default() -> Self {
         Self { cache_mib: 4 }
+    }
+}
+
+/// `[mail]`: how mails are made and sent.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// How mails leave. `None`: nothing was said; then a server in memory keeps them in its mailbox, any other sends none
+    /// and keeps them waiting.
+    pub transport: Option<TransportSettings>,
+    /// The sender, `Name <address>` or an address. `None`: `no-reply@` and the host of `public_url`.
+    pub from: Option<String>,
+    /// Where answers go. `None`: to the sender.
+    pub reply_to: Option<String>,
+    /// Templates that replace the built-in ones: `LOCALE/NAME.subject`, `.txt`, `.html`.
+    pub templates: Option<PathBuf>,
+    /// The language of mails where neither the user nor the project says one.
+    pub locale: String,
+    /// Mails sent at once.
+    pub concurrency: usize,
+    /// How long a mail that cannot be sent is tried again, before it becomes a dead letter.
+    pub retry_for: Duration,
+    /// The templates, compiled and tried: those of `templates` over the built-in ones.
+    pub compiled: Arc<Templates>,
+}
+
+impl Default for Mail {
+    fn default() -> Self {
+        Self {
+            transport: None,
+            from: None,
+            reply_to: None,
+            templates: None,
+            locale: "en".into(),
+            concurrency: 8,
+            retry_for: Duration::from_secs(48 * 3600),
+            compiled: Arc::new(Templates::embedded()),
+        }
+    }
+}
+
+impl Settings {
+    /// Whether mails go anywhere.
+    pub fn sends_mail(&self) -> bool {
+        match &self.mail.transport {
+            Some(transport) => *transport != TransportSettings::None,
+            None => self.ephemeral,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use super::forms::spell_duration;
 use super::project_settings::{Delivery, ProjectSettings, TokenFormat, VerificationMode};
-use super::settings::{LogFormat, MasterKeySource, Settings, TlsMode};
+use super::settings::{LogFormat, Mail, MasterKeySource, Settings, TlsMode, TransportSettings};
 
 /// What stands in a secret's place.
 const UNSEEN: &str = "[secret]";
@@ -64,12 +64,27 @@ impl Settings {
                 ]),
             ),
             ("store", section([("cache_mib", Some(number(self.store.cache_mib)))])),
-            ("mail", section([("transport", Some(text("none")))])),
+            ("mail", mail(&self.mail)),
             ("log", section([("format", Some(text(format))), ("level", Some(text(self.log.level.as_str())))])),
             ("project", Some(Value::Table(projects.collect()))),
         ]);
         whole.to_string()
     }
+}
+
+fn mail(mail: &Mail) -> Option<Value> {
+    let transport = mail.transport.as_ref().map(|transport| match transport {
+        TransportSettings::None => "none",
+    });
+    section([
+        ("transport", transport.map(text)),
+        ("from", mail.from.as_deref().map(text)),
+        ("reply_to", mail.reply_to.as_deref().map(text)),
+        ("templates", mail.templates.as_deref().map(path)),
+        ("locale", Some(text(&mail.locale))),
+        ("concurrency", Some(number(mail.concurrency))),
+        ("retry_for", Some(duration(mail.retry_for))),
+    ])
 }
 
 impl ProjectSettings {
@@ -87,6 +102,7 @@ fn shown(project: &ProjectSettings) -> Table {
     };
     let delivery = match project.verification.delivery {
         Delivery::App => "app",
+        Delivery::Mail => "mail",
     };
     let token_format = match project.noma.token_format {
         TokenFormat::Paseto => "paseto",
@@ -108,6 +124,7 @@ fn shown(project: &ProjectSettings) -> Table {
             section([
                 ("mode", Some(text(mode))),
                 ("delivery", Some(text(delivery))),
+                ("link", verification.link.as_deref().map(text)),
                 ("ttl", Some(duration(verification.ttl))),
                 ("cooldown", Some(duration(verification.cooldown))),
             ]),
@@ -133,6 +150,22 @@ fn shown(project: &ProjectSettings) -> Table {
         ),
         ("sessions", section([("max", Some(number(project.sessions.max)))])),
         ("cors", section([("origins", Some(list(&project.cors.origins)))])),
+        (
+            "mail",
+            section([
+                ("from", project.mail.from.as_deref().map(text)),
+                ("locale", project.mail.locale.as_deref().map(text)),
+                ("app_name", project.mail.app_name.as_deref().map(text)),
+            ]),
+        ),
+        (
+            "notify",
+            section([
+                ("lockout", Some(Value::Boolean(project.notify.lockout))),
+                ("password_change", Some(Value::Boolean(project.notify.password_change))),
+                ("new_device", Some(Value::Boolean(project.notify.new_device))),
+            ]),
+        ),
         ("noma", section(noma.into_iter().chain([("token_format", Some(text(token_format)))]))),
         ("nora", section(mount(project.nora.enabled, &project.nora.path))),
         ("nhost", section(mount(project.nhost.enabled, &project.nhost.path))),

@@ -410,7 +410,10 @@ fn what_is_shown_reads_back_as_the_same_settings() {
         master_key_file = "/k"
         tls = { mode = "files", cert = "c", key = "k" }
         listen = { public_url = "https://a.example", trusted_proxies = ["10.0.0.0/8"] }
+        mail = { transport = "none", from = "A <a@a.example>", reply_to = "b@a.example", locale = "fr" }
         [project.shop]
+        mail = { from = "shop@a.example", locale = "pt-BR", app_name = "The Shop" }
+        verification.link = "https://a.example/verify?t={token}"
         hosts = ["a.example"]
         secret = "SECRET"
         id = "0193a5e2-7c1e-7d3a-9b1f-3f6c2a7d9e10"
@@ -428,7 +431,7 @@ fn what_is_shown_reads_back_as_the_same_settings() {
     let layer = Layer { origin: Origin::Environment, values: parse_toml(&toml).unwrap() };
     let mut reader = Reader::new(Figment::new().merge(layer), None);
     resolve::settings(&mut reader);
-    let unset = ["project.shop.public_url", "project.shop.secret_file"];
+    let unset = ["mail.templates", "project.shop.public_url", "project.shop.secret_file"];
     let missing = reader.known().iter().filter(|key| !in_shown.contains(key) && !unset.contains(&key.as_str()));
     assert_eq!(missing.count(), 0);
 }
