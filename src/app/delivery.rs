@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::auth::outbox::{self, Outcome, Terms};
 use crate::auth::projects::Selector;
 use crate::auth::{Error, Project, Projects};
-use crate::config::Settings;
+use crate::config::{MailTransport, Settings};
 use crate::data::outbox::{Item, Kind};
 use crate::env::{Env, Timestamp};
 use crate::mail::{Envelope, Letter, Mailbox, Message, SendError, Transport};
@@ -89,7 +89,7 @@ struct Ended {
 
 impl Delivery {
     fn new(projects: Arc<Projects>, mailbox: Arc<Mailbox>, env: Env) -> Self {
-        let settings = Arc::clone(projects.settings());
+        let settings = projects.settings();
         Self {
             transport: transport(&settings, &mailbox),
             projects,
@@ -143,10 +143,10 @@ impl Delivery {
     /// The transport follows the settings; where they changed, what waits is looked at again.
     fn take_settings(&mut self) {
         let settings = self.projects.settings();
-        if Arc::ptr_eq(settings, &self.settings) {
+        if Arc::ptr_eq(&settings, &self.settings) {
             return;
         }
-        self.settings = Arc::clone(settings);
+        self.settings = settings;
         self.transport = transport(&self.settings, &self.mailbox);
         let now = self.env.now();
         self.next.values_mut().for_each(|at| *at = now);
@@ -272,10 +272,9 @@ type Joined = Result<(tokio::task::Id, Ended), tokio::task::JoinError>;
 
 /// The way out that the settings ask for; a server in memory has its mailbox where nothing else is said.
 fn transport(settings: &Settings, mailbox: &Arc<Mailbox>) -> Transport {
-    match &settings.mail.transport {
-        Some(transport) => Transport::new(transport),
-        None if settings.ephemeral => Transport::Memory(Arc::clone(mailbox)),
-        None => Transport::None,
+    match settings.mail.transport {
+        MailTransport::None if settings.ephemeral => Transport::Memory(Arc::clone(mailbox)),
+        MailTransport::None => Transport::None,
     }
 }
 

@@ -1,9 +1,12 @@
 //! Putting it together: settings and environment become projects, then listeners; start, serve, stop.
 
+mod acme;
+mod certificates;
 mod data_dir;
 mod delivery;
 mod error;
 mod ready;
+mod redirect;
 mod serve;
 mod upkeep;
 
@@ -15,6 +18,7 @@ use crate::config::{MasterKeySource, Settings};
 use crate::crypto::{HashCost, HashPool, MasterKey, PoolSettings};
 use crate::env::Env;
 use crate::mail::Mailbox;
+use crate::outbound::{Outbound, Policy};
 use crate::store::{Fleet, FleetOptions, StoreOptions};
 use data_dir::DataDir;
 pub use error::StartError;
@@ -26,7 +30,6 @@ pub use serve::{Running, serve, start};
 /// The command line works on this when no server runs.
 #[derive(Debug)]
 pub struct App {
-    settings: Arc<Settings>,
     projects: Arc<Projects>,
     /// Where a server in memory puts its mails.
     mailbox: Arc<Mailbox>,
@@ -78,13 +81,14 @@ impl App {
             pool: HashPool::start(pool, Arc::clone(&env.entropy)),
             master: Arc::new(master),
             wakes: Arc::default(),
+            outbound: Outbound::new(&env, &outbound_policy(&settings))?,
             env: env.clone(),
         };
         let settings = Arc::new(settings);
         let url = ready::configured_url(&settings);
         let catalog = data_dir.as_ref().map(DataDir::catalog);
-        let projects = Projects::start(fleet, shared, Arc::clone(&settings), url, catalog, env.now()).await?;
-        Ok(Self { settings, projects: Arc::new(projects), mailbox: Arc::default(), data_dir })
+        let projects = Projects::start(fleet, shared, settings, url, catalog, env.now()).await?;
+        Ok(Self { projects: Arc::new(projects), mailbox: Arc::default(), data_dir })
     }
 
     /// The projects.
@@ -97,9 +101,9 @@ impl App {
         &self.mailbox
     }
 
-    /// The settings it was opened with.
-    pub fn settings(&self) -> &Arc<Settings> {
-        &self.settings
+    /// The settings in force now.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.projects.settings()
     }
 
     /// Closes every file and lets the data directory go.
@@ -107,6 +111,11 @@ impl App {
         self.projects.close().await;
         drop(self.data_dir);
     }
+}
+
+/// Whom the settings let the server call.
+fn outbound_policy(settings: &Settings) -> Policy {
+    Policy { allow: settings.outbound.allow.clone(), ca_file: settings.outbound.ca_file.clone() }
 }
 
 fn fleet_options(settings: &Settings) -> FleetOptions {

@@ -1,17 +1,9 @@
-//! How a mail leaves: one variant a way, built from the settings.
+//! How a mail leaves: one variant a way.
 
 use std::sync::Arc;
 
 use super::{Mailbox, Message, SendError};
 use crate::env::Timestamp;
-
-/// The operator's choice, checked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum TransportSettings {
-    /// Nothing is sent: mails wait in the outbox until they expire.
-    #[default]
-    None,
-}
 
 /// A way out for mails. Cheap to clone; used by many sends at once.
 #[derive(Clone, Debug)]
@@ -23,13 +15,6 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// The way out that `settings` ask for.
-    pub fn new(settings: &TransportSettings) -> Self {
-        match settings {
-            TransportSettings::None => Self::None,
-        }
-    }
-
     /// Whether mails go anywhere.
     pub const fn sends(&self) -> bool {
         !matches!(self, Self::None)
