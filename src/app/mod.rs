@@ -8,6 +8,7 @@ mod error;
 mod ready;
 mod redirect;
 mod serve;
+mod supervisor;
 mod upkeep;
 
 use std::sync::Arc;
@@ -18,12 +19,13 @@ use crate::config::{MasterKeySource, Settings};
 use crate::crypto::{HashCost, HashPool, MasterKey, PoolSettings};
 use crate::env::Env;
 use crate::mail::Mailbox;
-use crate::outbound::{Outbound, Policy};
+use crate::outbound::Outbound;
 use crate::store::{Fleet, FleetOptions, StoreOptions};
 use data_dir::DataDir;
 pub use error::StartError;
 pub use ready::{Ready, ReadyProject};
-pub use serve::{Running, serve, start};
+pub use serve::{Process, Running, serve, start, start_in};
+pub use supervisor::Supervisor;
 
 /// Everything but listeners: the data directory held, the master key, the hashing pool, the projects.
 ///
@@ -81,7 +83,7 @@ impl App {
             pool: HashPool::start(pool, Arc::clone(&env.entropy)),
             master: Arc::new(master),
             wakes: Arc::default(),
-            outbound: Outbound::new(&env, &outbound_policy(&settings))?,
+            outbound: Outbound::new(&env, &settings.outbound.policy())?,
             env: env.clone(),
         };
         let settings = Arc::new(settings);
@@ -111,11 +113,6 @@ impl App {
         self.projects.close().await;
         drop(self.data_dir);
     }
-}
-
-/// Whom the settings let the server call.
-fn outbound_policy(settings: &Settings) -> Policy {
-    Policy { allow: settings.outbound.allow.clone(), ca_file: settings.outbound.ca_file.clone() }
 }
 
 fn fleet_options(settings: &Settings) -> FleetOptions {

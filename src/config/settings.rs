@@ -17,6 +17,7 @@ use crate::config::{Declared, ProjectSettings};
 use crate::crypto::Secret;
 use crate::mail::Templates;
 pub use crate::net::ListenAddress;
+use crate::outbound::Policy;
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -311,6 +312,13 @@ pub struct Outbound {
     pub allow: Vec<IpNet>,
     /// Further certificate authorities to trust for such calls, as PEM, beside those of the public web.
     pub ca_file: Option<PathBuf>,
+}
+
+impl Outbound {
+    /// The same for the client.
+    pub fn policy(&self) -> Policy {
+        Policy { allow: self.allow.clone(), ca_file: self.ca_file.clone() }
+    }
 }
 
 impl Section for Outbound {
