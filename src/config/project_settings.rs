@@ -2,34 +2,45 @@
 
 use std::time::Duration;
 
+use documented::DocumentedFields;
 use uuid::Uuid;
 
+use super::forms::{self, spell_duration};
+use super::keys::{Keys, Section};
+use super::project;
 use crate::crypto::Secret;
+use crate::outbound::Target;
 pub use crate::token::TokenFormat;
 
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// `[project.SLUG]`: one tenant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, DocumentedFields)]
 pub struct ProjectSettings {
     /// `^[a-z0-9][a-z0-9-]{0,62}$`
     pub slug: String,
-    /// Its id when the configuration fixes it; else made with the project's file and kept there.
+    /// A UUID. Unset: made once and kept in the project's file.
     pub id: Option<Uuid>,
-    /// Off: every dialect answers that authentication is off.
+    /// false: every dialect answers that authentication is off.
     pub enabled: bool,
-    /// Host names that lead to it, lower case, without port.
+    /// Host names that lead to this project, without port. No two projects share one.
+    // Lower case.
     pub hosts: Vec<String>,
-    /// The URL its links are built from, without a trailing slash. `None`: `listen.public_url`.
+    /// As listen.public_url, for this project's links. Unset: listen.public_url.
     pub public_url: Option<String>,
-    /// What the integrator's own services authenticate with; at least 32 characters.
+    /// What your own services authenticate with, for instance to verify API keys: 32 to 1024 visible ASCII characters.
+    /// Give one of secret, secret_file, the credential "project.default.secret".
     pub secret: Option<Secret<String>>,
-    /// Answers reveal no account state, whatever the dialect's contract would say.
+    /// true: answers reveal no account state, whatever the API's contract would say.
     pub conceal: bool,
     /// Who may sign up.
     pub signup: Signup,
+    /// How sign-up is kept from bots.
+    pub bot: Bot,
     /// How addresses are proved.
     pub verification: Verification,
     /// What a password must be.
@@ -42,12 +53,43 @@ pub struct ProjectSettings {
     pub sessions: Sessions,
     /// Which pages' scripts may call.
     pub cors: Cors,
-    /// The NomaCMS dialect.
+    /// What this project's mails look like.
+    pub mail: ProjectMail,
+    /// What owners of accounts are told by mail, where mails are sent.
+    pub notify: Notify,
+    /// The NomaCMS API. The paths of two enabled APIs may not overlap.
     pub noma: Noma,
-    /// The Nora dialect.
+    /// The Nora API.
     pub nora: Nora,
-    /// The Nhost dialect.
+    /// The Nhost Auth API.
     pub nhost: Nhost,
+}
+
+impl Section for ProjectSettings {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.optional("id", &mut self.id, project::id, "0193a5e2-7c1e-7d3a-9b1f-3f6c2a7d9e10");
+        keys.flag("enabled", &mut self.enabled);
+        keys.list("hosts", &mut self.hosts, 256, forms::host);
+        keys.optional("public_url", &mut self.public_url, forms::public_url, "https://auth.example.com");
+        keys.secret("secret", &mut self.secret, project::secret);
+        keys.flag("conceal", &mut self.conceal);
+        keys.section("signup", &mut self.signup);
+        keys.section("bot", &mut self.bot);
+        keys.section("verification", &mut self.verification);
+        keys.section("password", &mut self.password);
+        keys.section("lockout", &mut self.lockout);
+        keys.section("tokens", &mut self.tokens);
+        keys.section("sessions", &mut self.sessions);
+        keys.section("cors", &mut self.cors);
+        keys.section("mail", &mut self.mail);
+        keys.section("notify", &mut self.notify);
+        keys.section("noma", &mut self.noma);
+        keys.section("nora", &mut self.nora);
+        keys.section("nhost", &mut self.nhost);
+        for (key, reason) in project::overlaps(self) {
+            keys.refuse(key, reason);
+        }
+    }
 }
 
 impl ProjectSettings {
@@ -62,12 +104,15 @@ impl ProjectSettings {
             secret: None,
             conceal: false,
             signup: Signup::default(),
+            bot: Bot::default(),
             verification: Verification::default(),
             password: PasswordSettings::default(),
             lockout: Lockout::default(),
             tokens: Tokens::default(),
             sessions: Sessions::default(),
             cors: Cors::default(),
+            mail: ProjectMail::default(),
+            notify: Notify::default(),
             noma: Noma::default(),
             nora: Nora::default(),
             nhost: Nhost::default(),
@@ -75,11 +120,68 @@ impl ProjectSettings {
     }
 }
 
+impl ProjectSettings {
+    /// The name that mails and pages call it by.
+    pub fn app_name(&self) -> &str {
+        self.mail.app_name.as_deref().unwrap_or(&self.slug)
+    }
+}
+
+/// `[project.SLUG.mail]`: what its mails look like.
+#[derive(Clone, Debug, Default, PartialEq, Eq, DocumentedFields)]
+pub struct ProjectMail {
+    /// The sender. Unset: mail.from.
+    pub from: Option<String>,
+    /// The language of mails to who prefers none. Unset: mail.locale.
+    pub locale: Option<String>,
+    /// The name mails and pages call your app by. Unset: the slug.
+    pub app_name: Option<String>,
+}
+
+impl Section for ProjectMail {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.optional("from", &mut self.from, forms::mailbox, "Example App <auth@example.com>");
+        keys.optional("locale", &mut self.locale, forms::locale, "fr");
+        keys.optional("app_name", &mut self.app_name, forms::app_name, "Example App");
+    }
+}
+
+/// `[project.SLUG.notify]`: what owners of accounts are told by mail.
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
+pub struct Notify {
+    /// Wrong passwords locked the account; at most one mail a day.
+    pub lockout: bool,
+    /// The password was changed.
+    pub password_change: bool,
+    /// Somebody signed in from a device not seen before.
+    pub new_device: bool,
+}
+
+impl Section for Notify {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.flag("lockout", &mut self.lockout);
+        keys.flag("password_change", &mut self.password_change);
+        keys.flag("new_device", &mut self.new_device);
+    }
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Self { lockout: true, password_change: true, new_device: true }
+    }
+}
+
 /// `[project.SLUG.signup]`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct Signup {
     /// Whether a stranger may make an account.
     pub enabled: bool,
+}
+
+impl Section for Signup {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.flag("enabled", &mut self.enabled);
+    }
 }
 
 impl Default for Signup {
@@ -88,22 +190,123 @@ impl Default for Signup {
     }
 }
 
+/// `[project.SLUG.bot]`: how sign-up is kept from bots. Checked as a whole: with a provider, secret and site key are there.
+#[derive(Clone, Debug, Default, DocumentedFields)]
+pub struct Bot {
+    /// Whose challenge a browser must have solved to sign up, through every API: nobody's ("none"), Cloudflare's
+    /// ("turnstile") or Google's ("recaptcha").
+    pub provider: BotProvider,
+    /// What the provider gave you to ask it with. Give one of secret, secret_file, the credential.
+    pub secret: Option<Secret<String>>,
+    /// What the provider gave you for your pages; public.
+    pub site_key: Option<String>,
+    /// Where the provider is asked. Unset: its own URL.
+    pub verify_url: Option<Target>,
+}
+
+impl Section for Bot {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        let words = [BotProvider::None, BotProvider::Turnstile, BotProvider::Recaptcha].map(|p| (p.name(), p));
+        let visible = |text: &str| project::visible(text).map(|()| text.to_owned());
+        keys.choice("provider", &mut self.provider, &words);
+        keys.secret("secret", &mut self.secret, project::visible);
+        keys.optional("site_key", &mut self.site_key, visible, "0x4AAAAAAA");
+        let elsewhere = "https://www.recaptcha.net/recaptcha/api/siteverify";
+        keys.optional("verify_url", &mut self.verify_url, Target::parse, elsewhere);
+        for (name, given) in [("secret", self.secret.is_some()), ("site_key", self.site_key.is_some())] {
+            if ["provider", name, "secret_file"].into_iter().any(|name| keys.refused(name)) {
+                continue;
+            }
+            match self.provider {
+                // Whoever brought a secret means to be protected.
+                BotProvider::None if given => {
+                    keys.refuse("provider", format!("is \"none\", but `bot.{name}` is there: name its provider"));
+                }
+                BotProvider::Turnstile | BotProvider::Recaptcha if !given => {
+                    keys.refuse("provider", format!("\"{}\" needs `bot.{name}`", self.provider.name()));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Bot {
+    /// Where a token is checked; `None`: it is not.
+    pub fn verify_url(&self) -> Option<Target> {
+        self.verify_url.clone().or_else(|| self.provider.url()).filter(|_| self.provider != BotProvider::None)
+    }
+}
+
+/// Whose challenge is to be solved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BotProvider {
+    /// Nobody's.
+    #[default]
+    None,
+    /// Cloudflare Turnstile.
+    Turnstile,
+    /// Google reCAPTCHA.
+    Recaptcha,
+}
+
+impl BotProvider {
+    /// The provider's own URL for checks.
+    fn url(self) -> Option<Target> {
+        let text = match self {
+            Self::None => return None,
+            Self::Turnstile => "https://challenges.cloudflare.com/turnstile/v0/siteverify",
+            Self::Recaptcha => "https://www.google.com/recaptcha/api/siteverify",
+        };
+        Some(Target::parse(text).expect("a constant that is a URL"))
+    }
+
+    /// Its name in the configuration and in APIs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Turnstile => "turnstile",
+            Self::Recaptcha => "recaptcha",
+        }
+    }
+}
+
 /// `[project.SLUG.verification]`: how an address is proved.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct Verification {
-    /// What an unproved address may do.
+    /// What an unproved address may do: everything ("off", where nothing asks for a proof, and "lenient") or nothing until
+    /// it is proved ("strict").
     pub mode: VerificationMode,
-    /// Who brings the token to the user.
+    /// Who brings the token to the user. "app": your app, which gets it in the answer; the address then counts as
+    /// asserted only. "mail": we do, as a link and a code; needs mail.transport.
     pub delivery: Delivery,
+    /// The page of your app that the mail leads to, with {token} where the token goes. Unset: a page of ours, at
+    /// /verify-email below the public URL.
+    pub link: Option<String>,
     /// How long a token is good.
     pub ttl: Duration,
     /// The pause between two tokens for one address; zero: none.
     pub cooldown: Duration,
 }
 
+impl Section for Verification {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        let modes = [
+            ("off", VerificationMode::Off),
+            ("lenient", VerificationMode::Lenient),
+            ("strict", VerificationMode::Strict),
+        ];
+        keys.choice("mode", &mut self.mode, &modes);
+        keys.choice("delivery", &mut self.delivery, &[("app", Delivery::App)]);
+        keys.optional("link", &mut self.link, forms::link, "https://app.example.com/verify?token={token}");
+        keys.duration("ttl", &mut self.ttl, SECOND..=YEARS);
+        keys.duration("cooldown", &mut self.cooldown, Duration::ZERO..=DAY);
+    }
+}
+
 impl Default for Verification {
     fn default() -> Self {
-        Self { mode: VerificationMode::Off, delivery: Delivery::App, ttl: DAY, cooldown: MINUTE }
+        Self { mode: VerificationMode::Off, delivery: Delivery::App, link: None, ttl: DAY, cooldown: MINUTE }
     }
 }
 
@@ -123,13 +326,21 @@ pub enum VerificationMode {
 pub enum Delivery {
     /// The integrator's app, which gets it in the answer. Addresses proved so are *asserted* only.
     App,
+    /// We, by mail to the address: whoever brings it back can read its mail.
+    Mail,
 }
 
 /// `[project.SLUG.password]`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct PasswordSettings {
     /// Characters a new password must have.
     pub min_length: usize,
+}
+
+impl Section for PasswordSettings {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.number("min_length", &mut self.min_length, 1..=255, "characters");
+    }
 }
 
 impl Default for PasswordSettings {
@@ -139,16 +350,30 @@ impl Default for PasswordSettings {
 }
 
 /// `[project.SLUG.lockout]`: when guessing ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct Lockout {
     /// Wrong answers for one address from one client that lock.
     pub failures: u32,
-    /// Wrong answers for one address from anywhere that lock.
+    /// Wrong answers for one address from anywhere that lock; not below failures.
     pub account_failures: u32,
     /// How far back they count.
     pub window: Duration,
     /// How long the lock holds.
     pub duration: Duration,
+}
+
+impl Section for Lockout {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        // A hundred at most, whoever asks: guessing has to end (NIST SP 800-63B, 5.2.2).
+        keys.number("failures", &mut self.failures, 1..=100, "");
+        keys.number("account_failures", &mut self.account_failures, 1..=100, "");
+        keys.duration("window", &mut self.window, SECOND..=30 * DAY);
+        keys.duration("duration", &mut self.duration, SECOND..=30 * DAY);
+        if self.account_failures < self.failures {
+            let reason = format!("is below lockout.failures ({}), which would then never lock", self.failures);
+            keys.refuse("account_failures", reason);
+        }
+    }
 }
 
 impl Default for Lockout {
@@ -158,7 +383,7 @@ impl Default for Lockout {
 }
 
 /// `[project.SLUG.tokens]`: how long tokens and keys live.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct Tokens {
     /// An access token's life.
     pub access_ttl: Duration,
@@ -166,8 +391,22 @@ pub struct Tokens {
     pub refresh_ttl: Duration,
     /// How long the previous refresh token still yields the same successor; zero: not at all.
     pub refresh_grace: Duration,
-    /// How long a replaced signing key still verifies; never shorter than `access_ttl`.
+    /// How long a replaced signing key still verifies; never shorter than access_ttl.
     pub key_overlap: Duration,
+}
+
+impl Section for Tokens {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.duration("access_ttl", &mut self.access_ttl, SECOND..=30 * DAY);
+        keys.duration("refresh_ttl", &mut self.refresh_ttl, SECOND..=YEARS);
+        keys.duration("refresh_grace", &mut self.refresh_grace, Duration::ZERO..=60 * SECOND);
+        keys.duration("key_overlap", &mut self.key_overlap, SECOND..=365 * DAY);
+        if self.key_overlap < self.access_ttl {
+            let access = spell_duration(self.access_ttl);
+            let reason = format!("is shorter than tokens.access_ttl ({access}): tokens would die with their key");
+            keys.refuse("key_overlap", reason);
+        }
+    }
 }
 
 impl Default for Tokens {
@@ -182,28 +421,49 @@ impl Default for Tokens {
 }
 
 /// `[project.SLUG.sessions]`
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, DocumentedFields)]
 pub struct Sessions {
     /// Sessions of one user; beyond it the oldest ends. 0: no limit.
     pub max: u32,
 }
 
+impl Section for Sessions {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.number("max", &mut self.max, 0..=10_000, "sessions");
+    }
+}
+
 /// `[project.SLUG.cors]`
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, DocumentedFields)]
 pub struct Cors {
-    /// Origins as a browser sends them (`https://app.example.com`), or `*` for any.
+    /// Origins whose pages may call, as a browser sends them ("https://app.example.com"), or "*" for any.
     pub origins: Vec<String>,
 }
 
+impl Section for Cors {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.list("origins", &mut self.origins, 256, forms::origin);
+    }
+}
+
 /// `[project.SLUG.noma]`: the NomaCMS dialect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct Noma {
-    /// Off: 404.
+    /// false: 404.
     pub enabled: bool,
-    /// Where it is mounted: begins with `/`, does not end with one.
+    /// Where it is mounted: begins with "/", does not end with one.
     pub path: String,
-    /// How access tokens are written.
+    /// How access tokens are written: as v4.public or as EdDSA.
     pub token_format: TokenFormat,
+}
+
+impl Section for Noma {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.flag("enabled", &mut self.enabled);
+        keys.text("path", &mut self.path, forms::mount);
+        let formats = [("paseto", TokenFormat::Paseto), ("jwt", TokenFormat::Jwt)];
+        keys.choice("token_format", &mut self.token_format, &formats);
+    }
 }
 
 impl Default for Noma {
@@ -213,12 +473,19 @@ impl Default for Noma {
 }
 
 /// `[project.SLUG.nora]`: the Nora dialect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct Nora {
-    /// Off: 404.
+    /// false: 404.
     pub enabled: bool,
     /// Where it is mounted.
     pub path: String,
+}
+
+impl Section for Nora {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.flag("enabled", &mut self.enabled);
+        keys.text("path", &mut self.path, forms::mount);
+    }
 }
 
 impl Default for Nora {
@@ -228,12 +495,19 @@ impl Default for Nora {
 }
 
 /// `[project.SLUG.nhost]`: the Nhost dialect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct Nhost {
-    /// Off: 404.
+    /// false: 404.
     pub enabled: bool,
     /// Where it is mounted.
     pub path: String,
+}
+
+impl Section for Nhost {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.flag("enabled", &mut self.enabled);
+        keys.text("path", &mut self.path, forms::mount);
+    }
 }
 
 impl Default for Nhost {
