@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::attempts::Attempts;
 use super::events::{By, Event, EventKind, Outcome};
+use super::outbox::Wakes;
 use super::session::Living;
 use super::{Email, Error, ProjectSettings};
 use crate::crypto::{DigestKey, HashPool, MasterKey, Secret};
@@ -62,6 +63,8 @@ pub struct Shared {
     pub pool: Arc<HashPool>,
     /// What seals their keys.
     pub master: Arc<MasterKey>,
+    /// Whose outbox should be looked at.
+    pub wakes: Arc<Wakes>,
 }
 
 impl Project {
@@ -165,6 +168,11 @@ impl Project {
     /// The store's.
     pub fn readable(&self) -> Result<(), Error> {
         self.store.read(|r| Ok::<_, Error>(rows::get(r)?)).map(drop)
+    }
+
+    /// Says that something may wait in the outbox. From within a job or after it: whoever looks waits for the commit.
+    pub fn wake_outbox(&self) {
+        self.shared.wakes.wake(self.id());
     }
 
     /// Waits until the writer of its store has answered, with whatever: that it lives is all that is asked. Nothing is
