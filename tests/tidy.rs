@@ -27,7 +27,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("admin", &["auth", "config", "crypto", "data", "env", "http", "net"]),
     ("app", &["admin", "auth", "config", "crypto", "data", "dialect", "env", "http", "net", "store", "token"]),
     ("testing", &["app", "auth", "config", "crypto", "data", "env"]),
-    ("cli", &["admin", "app", "auth", "config", "crypto", "env", "http", "net", "testing"]),
+    ("cli", &["admin", "app", "auth", "config", "crypto", "dialect", "env", "http", "net", "testing"]),
 ];
 
 /// Crates that only these modules may name.

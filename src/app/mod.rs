@@ -16,7 +16,7 @@ use crate::env::Env;
 use crate::store::{Fleet, FleetOptions, StoreOptions};
 use data_dir::DataDir;
 pub use error::StartError;
-pub use ready::{Ready, ReadyProject};
+pub use ready::{Ready, ReadyProject, configured_url};
 pub use serve::{Running, serve, start};
 
 /// Everything but listeners: the data directory held, the master key, the hashing pool, the projects.

@@ -2,5 +2,6 @@
 
 mod binary;
 mod noma;
+mod openapi;
 mod persona;
 mod smoke;
