@@ -40,5 +40,6 @@ pub use descriptors::{affordable_connections, raise_descriptor_limit};
 pub use limits::Limits;
 pub use listen::{BindError, Bound, BoundAddress, InvalidListenAddress, ListenAddress, bind, bind_unix};
 pub use local_ca::{LocalCa, LocalCaError};
+pub use private_file::{create_dir as create_private_dir, write as write_private_file};
 pub use serve::{Drained, Peer, PeerUid, serve};
-pub use tls::{Identity, Tls, TlsError};
+pub use tls::{Answering, Identity, Tls, TlsError};
