@@ -21,7 +21,8 @@ impl Form for SignUpForm {
         let email = fields.email("email");
         let password = fields.new_password("password", rules.settings.password.min_length);
         let display_name = fields.optional_text("display_name");
-        Some(Self(SignUp { email: email?, password: password?, display_name }))
+        let bot_token = fields.optional_token("bot_protection_token");
+        Some(Self(SignUp { email: email?, password: password?, display_name, bot_token }))
     }
 }
 

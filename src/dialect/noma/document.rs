@@ -39,6 +39,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answer(Answer::of::<TokenPayload>(201, "The account is made, and signed in."))
             .answer(Answer::of::<VerificationRequired>(202, "The account is made; its address must be proved first."))
             .answer(Answer::of::<Message>(403, "Sign-up is off (`signup_disabled`)."))
+            .answer(Answer::of::<Message>(403, "The bot check was not passed (`bot_protection_failed`)."))
             .answer(Answer::of::<Invalid>(422, "The address has an account.")),
         Endpoint::post("/login", "signIn", accounts::sign_in)
             .summary("Sign in with a password")
