@@ -23,7 +23,7 @@ use crate::outbound::Outbound;
 use crate::store::{Fleet, FleetOptions, StoreOptions};
 use data_dir::DataDir;
 pub use error::StartError;
-pub use ready::{Ready, ReadyProject};
+pub use ready::{Ready, ReadyProject, configured_url};
 pub use serve::{Process, Running, serve, start, start_in};
 pub use supervisor::Supervisor;
 
