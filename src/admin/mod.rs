@@ -25,6 +25,15 @@
 //! | `POST /projects/P/outbox/ID/resend` | | `Item`: tried now |
 //! | `DELETE /projects/P/outbox/ID` | | `{"dropped": 1}` |
 //!
+//! A server that `serve --ephemeral` has begun also answers, not below `/v1`:
+//!
+//! | method and path | body or query | answer |
+//! |---|---|---|
+//! | `GET /testing/clock` | | `{"now"}` |
+//! | `POST /testing/clock` | `{"advance": "15m"}` | `{"now"}`, the new time |
+//! | `GET /testing/mailbox` | `?to=ADDRESS&wait=10s&count=N` | the mails, newest last; waits until there are `N` (1) |
+//! | `DELETE /testing/mailbox` | `?to=ADDRESS` | `{"deleted": N}` |
+//!
 //! `P` is a slug or an id, `WHO` an address or an id. Every error is `{"error": {"code", "message"}}`, every moment
 //! RFC 3339 in UTC. Lists go by id, oldest first; `next` is the `after` of the next page.
 //!
@@ -38,6 +47,7 @@ mod keys;
 mod outbox;
 mod projects;
 mod sessions;
+mod testing;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -57,9 +67,19 @@ use crate::env::Timestamp;
 use crate::net::PeerUid;
 use error::Refusal;
 use input::ProjectName;
+pub use testing::TestBench;
 
 /// The API over these projects. Every request must carry the extension [`PeerUid`].
 pub fn routes(projects: Arc<Projects>) -> Router {
+    guarded(api(projects))
+}
+
+/// The same, and what a test may do with a server in memory.
+pub fn routes_for_tests(projects: Arc<Projects>, bench: TestBench) -> Router {
+    guarded(api(projects).merge(testing::routes(bench)))
+}
+
+fn api(projects: Arc<Projects>) -> Router {
     let one_project = Router::new()
         .route("/", get(projects::show).delete(projects::delete))
         .route("/users", get(users::list).post(users::create))
@@ -85,8 +105,10 @@ pub fn routes(projects: Arc<Projects>) -> Router {
         .fallback(async || Refusal::UnknownRoute)
         .method_not_allowed_fallback(async || Refusal::WrongMethod)
         .with_state(Admin { projects })
-        .layer(from_fn(to_the_end))
-        .layer(from_fn(only_the_owner))
+}
+
+fn guarded(router: Router) -> Router {
+    router.layer(from_fn(to_the_end)).layer(from_fn(only_the_owner))
 }
 
 /// The user this process runs as: the one that may use the control socket, beside root.

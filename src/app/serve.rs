@@ -12,8 +12,8 @@ use super::acme::Answers;
 use super::certificates::{self, Certificates, Places};
 use super::ready::{self, Ready, ReadyProject};
 use super::supervisor::{self, Supervisor};
-use super::{App, StartError, delivery, redirect, upkeep};
-use crate::admin;
+use super::{App, Ephemeral, StartError, delivery, redirect, upkeep};
+use crate::admin::{self, TestBench};
 use crate::config::Settings;
 use crate::env::Env;
 use crate::http::Entry;
@@ -29,6 +29,8 @@ pub struct Process {
     pub inherited: Inherited,
     /// Who wants to know how it goes.
     pub supervisor: Supervisor,
+    /// For tests in other processes, to whom it belongs; with it goes its [`Ephemeral::env`].
+    pub ephemeral: Option<Ephemeral>,
 }
 
 /// A server that is running.
@@ -37,6 +39,8 @@ pub struct Running {
     ready: Ready,
     app: App,
     certificates: Certificates,
+    /// Lasts as long as the server.
+    _ephemeral: Option<Ephemeral>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -75,14 +79,15 @@ pub async fn start(settings: Settings, env: Env) -> Result<Running, StartError> 
 /// # Errors
 /// [`StartError`] when it cannot start.
 pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<Running, StartError> {
-    let Process { mut inherited, supervisor } = process;
+    let Process { mut inherited, supervisor, ephemeral } = process;
+    let wall = ephemeral.as_ref().map_or_else(|| env.clone(), |ephemeral| ephemeral.wall().clone());
     let fresh = !settings.ephemeral && !settings.data_dir.exists();
     // Projects need to know the URL, which needs the port, which needs the socket: the directory is taken first all
     // the same, so that a second process is refused before it touches anything.
     let data_dir = App::take_data_dir(&settings)?;
     // A first start writes keys, certificates and a project file, and waits for the disk each time: side by side.
     let certificates = {
-        let (settings, env) = (settings.clone(), env.clone());
+        let (settings, env) = (settings.clone(), wall.clone());
         let places = data_dir.as_ref().map(Places::of);
         let mut settings = settings;
         settings.tls.names.extend(inherited.ips().map(|ip| ip.to_string()));
@@ -107,17 +112,27 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
     {
         app.projects().set_default_url(url);
     }
-    let control = match &app.data_dir {
-        Some(dir) => Some((dir.control(), net::bind_unix(&dir.control(), 0o600).await?)),
+    let control = match (&app.data_dir, &ephemeral) {
+        (Some(dir), _) => Some(dir.control()),
+        (None, Some(ephemeral)) => Some(ephemeral.control()),
+        (None, None) => None,
+    };
+    let socket = match &control {
+        Some(path) => Some(net::bind_unix(path, 0o600).await?),
         None => None,
+    };
+    let ca = match (&certificates.ca, &ephemeral) {
+        (Some(ca), Some(ephemeral)) => Some(ephemeral.keep_ca(&ca.ca_pem())?),
+        (Some(ca), None) => ca.ca_file(),
+        (None, _) => None,
     };
     let projects = app.projects().list();
     let mut ready = Ready {
         ready: true,
         version: env!("CARGO_PKG_VERSION"),
         urls,
-        ca: certificates.ca.as_ref().and_then(|ca| ca.ca_file()),
-        control: control.as_ref().map(|(path, _)| path.clone()),
+        ca,
+        control,
         projects: projects.into_iter().map(|(id, entry)| ReadyProject { slug: entry.slug, id }).collect(),
         guidance: String::new(),
     };
@@ -129,17 +144,19 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
     let (stop, stopped) = watch::channel(false);
     let mut tasks = vec![
         tokio::spawn(public(&app, listeners, stopped.clone())),
-        tokio::spawn(upkeep::run(Arc::clone(app.projects()), certificates.clone(), env.clone(), stopped.clone())),
+        tokio::spawn(upkeep::run(Arc::clone(app.projects()), certificates.clone(), env.clone(), wall, stopped.clone())),
         tokio::spawn(delivery::run(Arc::clone(app.projects()), Arc::clone(app.mailbox()), env, stopped.clone())),
         tokio::spawn(supervisor::beat(supervisor, Arc::clone(app.projects()), stopped.clone())),
     ];
     if !plain.is_empty() {
         tasks.push(tokio::spawn(redirect(&app, plain, certificates.answers.clone(), stopped.clone())));
     }
-    if let Some((_, socket)) = control {
-        tasks.push(tokio::spawn(control_socket(&app, socket, stopped)));
+    if let Some(socket) = socket {
+        let mailbox = Arc::clone(app.mailbox());
+        let bench = ephemeral.as_ref().map(|ephemeral| TestBench { clock: Arc::clone(ephemeral.clock()), mailbox });
+        tasks.push(tokio::spawn(control_socket(&app, socket, bench, stopped)));
     }
-    Ok(Running { ready, app, certificates, stop, tasks })
+    Ok(Running { ready, app, certificates, _ephemeral: ephemeral, stop, tasks })
 }
 
 impl Running {
@@ -211,8 +228,17 @@ fn redirect(
     }
 }
 
-fn control_socket(app: &App, socket: Bound, stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + use<> {
-    let router = admin::routes(Arc::clone(app.projects()));
+fn control_socket(
+    app: &App,
+    socket: Bound,
+    bench: Option<TestBench>,
+    stopped: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + use<> {
+    let projects = Arc::clone(app.projects());
+    let router = match bench {
+        Some(bench) => admin::routes_for_tests(projects, bench),
+        None => admin::routes(projects),
+    };
     let service = tower::service_fn(move |request: Request<Body>| router.clone().oneshot(request));
     async move {
         net::serve(vec![socket], Limits::with_connections(64), service, is_set(stopped)).await;

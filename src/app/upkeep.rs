@@ -22,11 +22,12 @@ const NOTE_EVERY: Duration = Duration::from_secs(3600);
 /// How often the certificate's age is looked at: not oftener than an ACME server may be asked after a failure.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
 
-/// Runs until `stopped`.
+/// Runs until `stopped`. Certificates go by the time of `wall`, all else by that of `env`.
 pub(super) async fn run(
     projects: Arc<Projects>,
     certificates: Certificates,
     env: Env,
+    wall: Env,
     mut stopped: watch::Receiver<bool>,
 ) {
     tokio::select! {
@@ -34,7 +35,7 @@ pub(super) async fn run(
         _ = stopped.wait_for(|set| *set) => {}
         () = go_on(&projects, &env) => {}
         // An order may take minutes, and must not hold up the sweeping.
-        () = renew(&projects, &certificates, &env) => {}
+        () = renew(&projects, &certificates, &wall) => {}
     }
 }
 
