@@ -16,6 +16,8 @@
 //! | `GET /projects/P/sessions` | `?user=WHO&after=ID&limit=N` | `{"sessions": [Session], "next": ID or null}` |
 //! | `DELETE /projects/P/sessions/ID` | | `{"revoked": 1}` |
 //! | `GET /projects/P/keys` | | `{"keys": [Key]}` |
+//! | `POST /reload` | | `{"changed": [KEY], "needs_restart": [KEY], "made": [SLUG], "undeclared": [SLUG], "new_certificate"}` |
+//! | `GET /config` | | `{"settings": [{"key", "value", "source"}]}` |
 //! | `POST /projects/P/keys/rotate` | `{"overlap"?: "24h"}` | 201 `Key`, the one that signs now |
 //!
 //! `P` is a slug or an id, `WHO` an address or an id. Every error is `{"error": {"code", "message"}}`, every moment
@@ -25,6 +27,7 @@
 //! handler parses, calls one verb of `auth`, and says what came of it.
 
 mod error;
+mod host;
 mod input;
 mod keys;
 mod projects;
@@ -47,10 +50,11 @@ use crate::auth::{Error, Project, Projects};
 use crate::env::Timestamp;
 use crate::net::PeerUid;
 use error::Refusal;
+pub use host::{Host, NotReloaded, Reloaded, Work};
 use input::ProjectName;
 
-/// The API over these projects. Every request must carry the extension [`PeerUid`].
-pub fn routes(projects: Arc<Projects>) -> Router {
+/// The API over these projects and the process that holds them. Every request must carry the extension [`PeerUid`].
+pub fn routes(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
     let one_project = Router::new()
         .route("/", get(projects::show).delete(projects::delete))
         .route("/users", get(users::list).post(users::create))
@@ -67,9 +71,11 @@ pub fn routes(projects: Arc<Projects>) -> Router {
     Router::new()
         .route("/v1/projects", get(projects::list).post(projects::create))
         .nest("/v1/projects/{project}", one_project)
+        .route("/v1/reload", post(host::reload))
+        .route("/v1/config", get(host::settings))
         .fallback(async || Refusal::UnknownRoute)
         .method_not_allowed_fallback(async || Refusal::WrongMethod)
-        .with_state(Admin { projects })
+        .with_state(Admin { projects, host })
         .layer(from_fn(to_the_end))
         .layer(from_fn(only_the_owner))
 }
@@ -96,9 +102,10 @@ async fn to_the_end(request: Request, next: Next) -> Response {
 }
 
 /// What handlers work on.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Admin {
     projects: Arc<Projects>,
+    host: Arc<dyn Host>,
 }
 
 impl Admin {

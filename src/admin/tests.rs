@@ -38,7 +38,7 @@ impl House {
         let clock = Arc::new(TestClock::default());
         let env = Env { clock: Arc::clone(&clock) as _, ..Env::system() };
         let app = App::open(settings, env).await.unwrap();
-        let router = routes(Arc::clone(app.projects()));
+        let router = app.admin();
         Self { app, router, clock }
     }
 

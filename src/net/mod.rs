@@ -37,7 +37,7 @@ pub use body::BodyTooSlow;
 pub use certificate_files::{CertificateFileError, load_certificate};
 pub use client_address::{ClientAddress, PeerAddress, Trust};
 pub use descriptors::{affordable_connections, raise_descriptor_limit};
-pub use limits::Limits;
+pub use limits::{Limits, LiveLimits};
 pub use listen::{BindError, Bound, BoundAddress, InvalidListenAddress, ListenAddress, bind, bind_unix};
 pub use local_ca::{LocalCa, LocalCaError};
 pub use private_file::{create_dir as create_private_dir, write as write_private_file};

@@ -94,6 +94,9 @@ struct Inner {
     by_host: Mutex<HashMap<String, usize>>,
 }
 
+/// A policy that can be taken.
+pub struct Prepared(Clients);
+
 /// What one policy makes: the two differ in which addresses they may connect to.
 struct Clients {
     encrypted: Guarded,
@@ -163,9 +166,21 @@ impl Outbound {
     /// # Errors
     /// As [`Outbound::new`]; then the former policy stays.
     pub fn set_policy(&self, policy: &Policy) -> Result<(), SetupError> {
-        let clients = Clients::new(&self.0.env, policy, &self.0.lookups)?;
-        self.0.clients.store(Arc::new(clients));
+        self.adopt(self.prepare(policy)?);
         Ok(())
+    }
+
+    /// All of [`Outbound::set_policy`] that can fail.
+    ///
+    /// # Errors
+    /// As [`Outbound::new`].
+    pub fn prepare(&self, policy: &Policy) -> Result<Prepared, SetupError> {
+        Clients::new(&self.0.env, policy, &self.0.lookups).map(Prepared)
+    }
+
+    /// Takes the policy that was prepared.
+    pub fn adopt(&self, Prepared(clients): Prepared) {
+        self.0.clients.store(Arc::new(clients));
     }
 
     /// Makes the call. Every status is an answer, a redirect too.

@@ -31,11 +31,17 @@ pub enum NotAdopted {
 }
 
 impl Projects {
-    /// Puts `settings` in force, for open projects at their next request, and makes the projects they declare.
+    /// Puts `settings` in force, for open projects at their next request, and makes the projects they declare. Links are
+    /// built from `default_url` where neither a project nor the settings say.
     ///
     /// # Errors
     /// [`NotAdopted`], and then nothing has changed.
-    pub async fn adopt(&self, settings: Settings, now: Timestamp) -> Result<Adopted, NotAdopted> {
+    pub async fn adopt(
+        &self,
+        settings: Settings,
+        default_url: &str,
+        now: Timestamp,
+    ) -> Result<Adopted, NotAdopted> {
         let _changing = self.changing.lock().await;
         let before = self.settings();
         let mut entries = self.catalog.load().by_id.clone();
@@ -63,6 +69,7 @@ impl Projects {
             return Err(error.into());
         }
         self.settings.store(Arc::new(settings));
+        self.default_url.store(Arc::new(default_url.to_owned()));
         for (id, settings) in resolved {
             if let Some(project) = self.opened(id) {
                 project.adopt(self.with_url(settings));
