@@ -47,6 +47,7 @@ const CRATES_OF: &[(&str, &[&str])] = &[
     ("instant_acme", &["app"]),
     ("reqwest", &["app", "outbound"]),
     ("http_body_util", &["net", "http", "dialect", "admin", "app", "cli"]),
+    ("listenfd", &["net"]),
     ("rustls", &["net", "outbound"]),
 ];
 

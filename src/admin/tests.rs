@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{own_uid, routes};
+use super::own_uid;
 use crate::app::App;
 use crate::auth::projects::Selector;
 use crate::auth::{Client, Ctx, Email, Project, RequestId, Rules, TokenFormat, session, sign_in};

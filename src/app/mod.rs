@@ -8,6 +8,7 @@ mod ready;
 mod redirect;
 mod reload;
 mod serve;
+mod supervisor;
 mod upkeep;
 
 use std::sync::Arc;
@@ -27,7 +28,8 @@ use data_dir::DataDir;
 pub use error::StartError;
 pub use ready::{Ready, ReadyProject};
 pub use reload::Source;
-pub use serve::{Running, serve, start, start_from};
+pub use serve::{Process, Running, serve, start, start_in};
+pub use supervisor::Supervisor;
 
 /// Everything but listeners: the data directory held, the master key, the hashing pool, the projects.
 ///

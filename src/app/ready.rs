@@ -43,10 +43,19 @@ impl Ready {
         serde_json::to_string(self).expect("the ready line holds nothing JSON cannot say")
     }
 
+    /// One line for a supervisor that shows how its services do.
+    pub fn status(&self) -> String {
+        format!("{} on {}", count(self.projects.len(), "project"), self.urls.join(", "))
+    }
+
     /// The screen for the person who started it.
     pub fn guidance(&self) -> &str {
         &self.guidance
     }
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The URLs of bound listeners.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::certificates::Certificates;
+use super::supervisor::Supervisor;
 use super::{outbound_policy, serve};
 use crate::admin::{NotReloaded, Reloaded};
 use crate::auth::Projects;
@@ -50,7 +51,11 @@ pub(super) struct Reloader {
     pub(super) projects: Arc<Projects>,
     pub(super) certificates: Certificates,
     pub(super) limits: LiveLimits,
-    pub(super) source: Source,
+    /// `None`: settings are only given.
+    pub(super) source: Option<Source>,
+    pub(super) supervisor: Supervisor,
+    /// What the supervisor is told when all is well.
+    pub(super) status: String,
     pub(super) env: Env,
     /// The first listener's URL, for links where nothing else is said.
     pub(super) listener_url: String,
@@ -64,14 +69,20 @@ impl Reloader {
     /// # Errors
     /// Everything that is wrong; nothing has changed then.
     pub(super) async fn reload(self: &Arc<Self>) -> Result<Reloaded, NotReloaded> {
+        self.supervisor.reloading();
         let reader = Arc::clone(self);
-        let read = tokio::task::spawn_blocking(move || (reader.source.read)()).await;
+        let read = tokio::task::spawn_blocking(move || match &reader.source {
+            Some(source) => (source.read)(),
+            None => Ok(Settings::clone(&reader.projects.settings())),
+        });
+        let read = read.await;
         let outcome = match read {
             Ok(Ok(settings)) => self.put_in_force(settings).await,
             Ok(Err(problems)) => Err(NotReloaded::Settings(problems)),
             Err(_) => Err(NotReloaded::Failed("reading the configuration ended in a panic".into())),
         };
         tell(&outcome);
+        self.supervisor.ready(&self.status);
         outcome
     }
 
@@ -116,7 +127,9 @@ impl Reloader {
         if let Err(error) = shared.pool.set_cost(settings.hashing.cost()) {
             tracing::error!(%error, "the configuration lets a cost through that the hashing pool refuses");
         }
-        (self.source.adopted)(&settings);
+        if let Some(source) = &self.source {
+            (source.adopted)(&settings);
+        }
         Ok(Reloaded { changed, needs_restart, made: adopted.made, undeclared: adopted.undeclared, new_certificate })
     }
 }

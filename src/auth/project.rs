@@ -132,6 +132,15 @@ impl Project {
         self.store.read(|r| Ok::<_, Error>(rows::get(r)?)).map(drop)
     }
 
+    /// Waits until the writer of its store has answered, with whatever: that it lives is all that is asked. Nothing is
+    /// written.
+    pub async fn writer_answers(&self) {
+        // A queue that takes nothing more says nothing about who should work it off.
+        while let Err(Error::Unwritable(StoreError::Busy)) = self.store.write(|_| Ok::<_, Error>(())).await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Notes that a request came in.
     pub fn touch(&self, now: Timestamp) {
         // Relaxed: only decides when an idle file is closed.

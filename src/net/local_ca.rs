@@ -86,7 +86,12 @@ impl LocalCa {
         let names = wanted_names(names)?;
         let (ca_pem, identity) = keep_or_make(dir, &names, env)?;
         let tls = Tls::new(identity, env)?;
-        Ok(Self { dir: Some(dir.to_owned()), names: ArcSwap::from_pointee(names), ca_pem: ArcSwap::from_pointee(ca_pem), tls })
+        Ok(Self {
+            dir: Some(dir.to_owned()),
+            names: ArcSwap::from_pointee(names),
+            ca_pem: ArcSwap::from_pointee(ca_pem),
+            tls,
+        })
     }
 
     /// An authority that is never written down. Its certificates are valid from 2000 to 2100.

@@ -74,11 +74,7 @@ where
 {
     let limits = limits.into();
     let (draining, _) = watch::channel(false);
-    let house = House {
-        guests: Guests::new(limits.clone()),
-        draining: draining.subscribe(),
-        limits,
-    };
+    let house = House { guests: Guests::new(limits.clone()), draining: draining.subscribe(), limits };
     let mut tasks = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut turn = 0;
@@ -117,11 +113,7 @@ struct House {
 }
 
 /// Takes a place first, then accepts: a connection that cannot be served stays in the kernel.
-async fn next_connection(
-    listeners: &[Bound],
-    limits: &LiveLimits,
-    turn: &mut usize,
-) -> (Place, Wire, Option<Tls>) {
+async fn next_connection(listeners: &[Bound], limits: &LiveLimits, turn: &mut usize) -> (Place, Wire, Option<Tls>) {
     let place = limits.place().await;
     loop {
         let accepted = poll_fn(|cx| {
@@ -159,14 +151,8 @@ fn report(ended: Result<(), JoinError>) {
     }
 }
 
-async fn connection<S>(
-    wire: Wire,
-    tls: Option<Tls>,
-    place: Place,
-    guest: Arc<Guest>,
-    house: House,
-    service: S,
-) where
+async fn connection<S>(wire: Wire, tls: Option<Tls>, place: Place, guest: Arc<Guest>, house: House, service: S)
+where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {

@@ -36,12 +36,7 @@ impl Projects {
     ///
     /// # Errors
     /// [`NotAdopted`], and then nothing has changed.
-    pub async fn adopt(
-        &self,
-        settings: Settings,
-        default_url: &str,
-        now: Timestamp,
-    ) -> Result<Adopted, NotAdopted> {
+    pub async fn adopt(&self, settings: Settings, default_url: &str, now: Timestamp) -> Result<Adopted, NotAdopted> {
         let _changing = self.changing.lock().await;
         let before = self.settings();
         let mut entries = self.catalog.load().by_id.clone();
