@@ -22,7 +22,7 @@ use crate::auth::project::Shared;
 use crate::config::{MasterKeySource, Settings};
 use crate::crypto::{HashPool, MasterKey, PoolSettings};
 use crate::env::Env;
-use crate::outbound::{Outbound, Policy};
+use crate::outbound::Outbound;
 use crate::store::{Fleet, FleetOptions, StoreOptions};
 use data_dir::DataDir;
 pub use error::StartError;
@@ -79,7 +79,7 @@ impl App {
         let shared = Shared {
             pool: HashPool::start(pool, Arc::clone(&env.entropy)),
             master: Arc::new(master),
-            outbound: Outbound::new(&env, &outbound_policy(&settings))?,
+            outbound: Outbound::new(&env, &settings.outbound.policy())?,
             env: env.clone(),
         };
         let settings = Arc::new(settings);
@@ -118,11 +118,6 @@ impl admin::Host for Stopped {
     fn reload(&self) -> admin::Work<'_, Result<Reloaded, NotReloaded>> {
         Box::pin(std::future::ready(Err(NotReloaded::Stopped)))
     }
-}
-
-/// Whom the settings let the server call.
-fn outbound_policy(settings: &Settings) -> Policy {
-    Policy { allow: settings.outbound.allow.clone(), ca_file: settings.outbound.ca_file.clone() }
 }
 
 fn fleet_options(settings: &Settings) -> FleetOptions {

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use super::certificates::Certificates;
 use super::supervisor::Supervisor;
-use super::{outbound_policy, serve};
+use super::serve;
 use crate::admin::{NotReloaded, Reloaded};
 use crate::auth::Projects;
 use crate::auth::projects::NotAdopted;
@@ -98,7 +98,7 @@ impl Reloader {
         let shared = self.projects.shared();
 
         let mut problems = Vec::new();
-        let outbound = shared.outbound.prepare(&outbound_policy(&settings));
+        let outbound = shared.outbound.prepare(&settings.outbound.policy());
         let outbound = outbound.map_err(|error| problems.push(problem("outbound.ca_file", &settings, error))).ok();
         let (certificates, checked, env) = (self.certificates.clone(), settings.clone(), self.env.clone());
         let prepared = tokio::task::spawn_blocking(move || certificates.prepare(&checked, &env)).await;

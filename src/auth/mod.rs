@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod api_keys;
 pub mod attempts;
+pub mod bot;
 pub mod catalog;
 mod error;
 pub mod events;

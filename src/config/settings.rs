@@ -15,6 +15,7 @@ use crate::config::{Declared, ProjectSettings};
 use crate::crypto::HashCost;
 use crate::crypto::Secret;
 pub use crate::net::ListenAddress;
+use crate::outbound::Policy;
 
 /// 1 GiB in KiB.
 const MAX_MEMORY_KIB: u64 = 1024 * 1024;
@@ -262,6 +263,13 @@ pub struct Outbound {
     pub allow: Vec<IpNet>,
     /// Further certificate authorities to trust for such calls, as PEM, beside those of the public web.
     pub ca_file: Option<PathBuf>,
+}
+
+impl Outbound {
+    /// The same for the client.
+    pub fn policy(&self) -> Policy {
+        Policy { allow: self.allow.clone(), ca_file: self.ca_file.clone() }
+    }
 }
 
 impl Section for Outbound {

@@ -94,7 +94,7 @@ struct Inner {
     by_host: Mutex<HashMap<String, usize>>,
 }
 
-/// A policy that can be taken.
+/// A policy about to be put in force.
 pub struct Prepared(Clients);
 
 /// What one policy makes: the two differ in which addresses they may connect to.
@@ -161,16 +161,7 @@ impl Outbound {
         })))
     }
 
-    /// Takes another policy for the calls that begin from now on; none of the connections made before is used again.
-    ///
-    /// # Errors
-    /// As [`Outbound::new`]; then the former policy stays.
-    pub fn set_policy(&self, policy: &Policy) -> Result<(), SetupError> {
-        self.adopt(self.prepare(policy)?);
-        Ok(())
-    }
-
-    /// All of [`Outbound::set_policy`] that can fail.
+    /// Makes ready for another policy, which [`Outbound::adopt`] puts in force.
     ///
     /// # Errors
     /// As [`Outbound::new`].
@@ -178,9 +169,9 @@ impl Outbound {
         Clients::new(&self.0.env, policy, &self.0.lookups).map(Prepared)
     }
 
-    /// Takes the policy that was prepared.
-    pub fn adopt(&self, Prepared(clients): Prepared) {
-        self.0.clients.store(Arc::new(clients));
+    /// Puts a policy in force for the calls that begin from now on; no connection made before is used again.
+    pub fn adopt(&self, prepared: Prepared) {
+        self.0.clients.store(Arc::new(prepared.0));
     }
 
     /// Makes the call. Every status is an answer, a redirect too.

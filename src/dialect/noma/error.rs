@@ -56,6 +56,9 @@ fn spell(error: Error) -> Response {
         Error::SignupDisabled => {
             coded(StatusCode::FORBIDDEN, "Sign-up is disabled for this project.", "signup_disabled")
         }
+        Error::BotCheckFailed(_) => {
+            coded(StatusCode::FORBIDDEN, "Complete the verification challenge and try again.", "bot_protection_failed")
+        }
         Error::EmailTaken => field("email", "The email has already been taken."),
         Error::InvalidCredentials | Error::AccountDisabled => plain(StatusCode::UNAUTHORIZED, "Invalid credentials."),
         Error::Locked { retry_after } => {
