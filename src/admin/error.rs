@@ -107,6 +107,8 @@ fn verb(error: &Error) -> Response {
         Error::UnknownSession => (StatusCode::NOT_FOUND, "unknown_session", None),
         Error::UnknownProject => (StatusCode::NOT_FOUND, "unknown_project", None),
         Error::ProjectExists => (StatusCode::CONFLICT, "project_exists", None),
+        Error::UnknownItem => (StatusCode::NOT_FOUND, "unknown_item", None),
+        Error::ItemExpired => (StatusCode::CONFLICT, "item_expired", None),
         Error::Busy { retry_after } => (StatusCode::SERVICE_UNAVAILABLE, "busy", Some(*retry_after)),
         Error::Unwritable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unwritable", Some(Duration::from_secs(1))),
         Error::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store_failed", None),

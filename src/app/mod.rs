@@ -3,6 +3,7 @@
 mod acme;
 mod certificates;
 mod data_dir;
+mod delivery;
 mod error;
 mod ready;
 mod redirect;
@@ -22,11 +23,12 @@ use crate::auth::project::Shared;
 use crate::config::{MasterKeySource, Settings};
 use crate::crypto::{HashPool, MasterKey, PoolSettings};
 use crate::env::Env;
+use crate::mail::Mailbox;
 use crate::outbound::Outbound;
 use crate::store::{Fleet, FleetOptions, StoreOptions};
 use data_dir::DataDir;
 pub use error::StartError;
-pub use ready::{Ready, ReadyProject};
+pub use ready::{Ready, ReadyProject, configured_url};
 pub use reload::Source;
 pub use serve::{Process, Running, serve, start, start_in};
 pub use supervisor::Supervisor;
@@ -37,6 +39,8 @@ pub use supervisor::Supervisor;
 #[derive(Debug)]
 pub struct App {
     projects: Arc<Projects>,
+    /// Where a server in memory puts its mails.
+    mailbox: Arc<Mailbox>,
     /// Held as long as the files are used; `None` in memory.
     data_dir: Option<DataDir>,
 }
@@ -79,6 +83,7 @@ impl App {
         let shared = Shared {
             pool: HashPool::start(pool, Arc::clone(&env.entropy)),
             master: Arc::new(master),
+            wakes: Arc::default(),
             outbound: Outbound::new(&env, &settings.outbound.policy())?,
             env: env.clone(),
         };
@@ -86,12 +91,17 @@ impl App {
         let url = ready::configured_url(&settings);
         let catalog = data_dir.as_ref().map(DataDir::catalog);
         let projects = Projects::start(fleet, shared, settings, url, catalog, env.now()).await?;
-        Ok(Self { projects: Arc::new(projects), data_dir })
+        Ok(Self { projects: Arc::new(projects), mailbox: Arc::default(), data_dir })
     }
 
     /// The projects.
     pub fn projects(&self) -> &Arc<Projects> {
         &self.projects
+    }
+
+    /// Where mails go when no transport is configured and everything is in memory.
+    pub fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
     }
 
     /// The settings in force now.

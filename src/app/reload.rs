@@ -9,8 +9,8 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::certificates::Certificates;
-use super::supervisor::Supervisor;
 use super::serve;
+use super::supervisor::Supervisor;
 use crate::admin::{NotReloaded, Reloaded};
 use crate::auth::Projects;
 use crate::auth::projects::NotAdopted;
@@ -95,36 +95,31 @@ impl Reloader {
         let before = self.projects.settings();
         let needs_restart = keep_fixed(&mut settings, &before);
         let changed = before.differences(&settings);
-        let shared = self.projects.shared();
 
-        let mut problems = Vec::new();
-        let outbound = shared.outbound.prepare(&settings.outbound.policy());
-        let outbound = outbound.map_err(|error| problems.push(problem("outbound.ca_file", &settings, error))).ok();
+        let mut problems = self.projects.problems_with(&settings);
         let (certificates, checked, env) = (self.certificates.clone(), settings.clone(), self.env.clone());
         let prepared = tokio::task::spawn_blocking(move || certificates.prepare(&checked, &env)).await;
         let prepared = match prepared {
-            Ok(Ok(prepared)) => Some(prepared),
+            Ok(Ok(prepared)) if problems.is_empty() => prepared,
+            Ok(Ok(_)) => return Err(NotReloaded::Settings(Problems(problems))),
             Ok(Err((key, reason))) => {
-                problems.push(problem(key, &settings, reason));
-                None
+                problems.push(settings.problem(key, reason));
+                return Err(NotReloaded::Settings(Problems(problems)));
             }
             Err(_) => return Err(NotReloaded::Failed("reading the certificate ended in a panic".into())),
-        };
-        let (Some(outbound), Some(prepared)) = (outbound, prepared) else {
-            return Err(NotReloaded::Settings(Problems(problems)));
         };
 
         let url = settings.listen.public_url.clone().unwrap_or_else(|| self.listener_url.clone());
         let adopted = self.projects.adopt(settings, &url, self.env.now()).await.map_err(|refused| match refused {
             NotAdopted::Settings(problems) => NotReloaded::Settings(problems),
-            NotAdopted::Project(error) => NotReloaded::Failed(error.to_string()),
+            // Both were well a moment ago, when all was checked.
+            NotAdopted::Outbound(_) | NotAdopted::Project(_) => NotReloaded::Failed(refused.to_string()),
         })?;
         // From here on nothing is refused.
         let settings = self.projects.settings();
-        shared.outbound.adopt(outbound);
         let new_certificate = self.certificates.adopt(prepared);
         self.limits.replace(serve::limits(&settings));
-        if let Err(error) = shared.pool.set_cost(settings.hashing.cost()) {
+        if let Err(error) = self.projects.shared().pool.set_cost(settings.hashing.cost()) {
             tracing::error!(%error, "the configuration lets a cost through that the hashing pool refuses");
         }
         if let Some(source) = &self.source {
@@ -148,11 +143,6 @@ fn keep_fixed(new: &mut Settings, old: &Settings) -> Vec<String> {
         }
     }
     kept
-}
-
-fn problem(key: &str, settings: &Settings, reason: impl fmt::Display) -> Problem {
-    let source = settings.shown().into_iter().find(|shown| shown.key == key).map(|shown| shown.source);
-    Problem { source: source.unwrap_or_else(|| "default".into()), key: key.to_owned(), reason: reason.to_string() }
 }
 
 fn tell(outcome: &Result<Reloaded, NotReloaded>) {

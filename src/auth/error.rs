@@ -74,6 +74,12 @@ pub enum Error {
     /// A project of that name or id exists.
     #[error("the project exists")]
     ProjectExists,
+    /// No such item in the outbox.
+    #[error("unknown outbox item")]
+    UnknownItem,
+    /// What the outbox item carries does not work any more.
+    #[error("the item has expired: what it carries does not work any more")]
+    ItemExpired,
     /// The server has too much to do; nothing was checked or changed.
     #[error("busy")]
     Busy {

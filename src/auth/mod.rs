@@ -12,6 +12,8 @@ pub mod catalog;
 mod error;
 pub mod events;
 pub mod keys;
+mod mail;
+pub mod outbox;
 pub mod password;
 pub mod project;
 pub mod projects;

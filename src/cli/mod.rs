@@ -11,6 +11,7 @@ mod completions;
 mod config;
 mod console;
 mod key;
+mod openapi;
 mod outlet;
 mod output;
 mod password;
@@ -109,6 +110,8 @@ enum Command {
     Key(key::Args),
     /// Try, show or explain the configuration
     Config(config::Args),
+    /// Print what an API looks like, as an OpenAPI document
+    Openapi(openapi::Args),
     /// Write a completion script for a shell
     Completions(completions::Args),
     /// Say which version this is
@@ -124,6 +127,7 @@ impl Command {
             Self::Session(args) => args.run(around),
             Self::Key(args) => args.run(around),
             Self::Config(args) => config::run(&args, around),
+            Self::Openapi(args) => openapi::run(&args, around),
             Self::Completions(args) => completions::run(&args, around),
             Self::Version(args) => version::run(&args, around),
         }

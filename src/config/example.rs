@@ -35,6 +35,8 @@ const WAS: &[(&str, &str)] = &[
     ("master_key_file", "Nhost AUTH_ENCRYPTION_KEY"),
     ("listen.addresses", "Nhost AUTH_PORT"),
     ("listen.public_url", "Nhost AUTH_SERVER_URL"),
+    ("mail.from", "Nhost AUTH_SMTP_SENDER"),
+    ("mail.locale", "Nhost AUTH_LOCALE_DEFAULT"),
     ("log.format", "Nhost AUTH_LOG_FORMAT_TEXT"),
     ("log.level", "Nhost AUTH_DEBUG"),
     ("project.NAME.public_url", "Nhost AUTH_SERVER_URL"),

@@ -53,6 +53,10 @@ pub struct ProjectSettings {
     pub sessions: Sessions,
     /// Which pages' scripts may call.
     pub cors: Cors,
+    /// What this project's mails look like.
+    pub mail: ProjectMail,
+    /// What owners of accounts are told by mail, where mails are sent.
+    pub notify: Notify,
     /// The NomaCMS API. The paths of two enabled APIs may not overlap.
     pub noma: Noma,
     /// The Nora API.
@@ -77,6 +81,8 @@ impl Section for ProjectSettings {
         keys.section("tokens", &mut self.tokens);
         keys.section("sessions", &mut self.sessions);
         keys.section("cors", &mut self.cors);
+        keys.section("mail", &mut self.mail);
+        keys.section("notify", &mut self.notify);
         keys.section("noma", &mut self.noma);
         keys.section("nora", &mut self.nora);
         keys.section("nhost", &mut self.nhost);
@@ -105,10 +111,63 @@ impl ProjectSettings {
             tokens: Tokens::default(),
             sessions: Sessions::default(),
             cors: Cors::default(),
+            mail: ProjectMail::default(),
+            notify: Notify::default(),
             noma: Noma::default(),
             nora: Nora::default(),
             nhost: Nhost::default(),
         }
+    }
+}
+
+impl ProjectSettings {
+    /// The name that mails and pages call it by.
+    pub fn app_name(&self) -> &str {
+        self.mail.app_name.as_deref().unwrap_or(&self.slug)
+    }
+}
+
+/// `[project.SLUG.mail]`: what its mails look like.
+#[derive(Clone, Debug, Default, PartialEq, Eq, DocumentedFields)]
+pub struct ProjectMail {
+    /// The sender. Unset: mail.from.
+    pub from: Option<String>,
+    /// The language of mails to who prefers none. Unset: mail.locale.
+    pub locale: Option<String>,
+    /// The name mails and pages call your app by. Unset: the slug.
+    pub app_name: Option<String>,
+}
+
+impl Section for ProjectMail {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.optional("from", &mut self.from, forms::mailbox, "Example App <auth@example.com>");
+        keys.optional("locale", &mut self.locale, forms::locale, "fr");
+        keys.optional("app_name", &mut self.app_name, forms::app_name, "Example App");
+    }
+}
+
+/// `[project.SLUG.notify]`: what owners of accounts are told by mail.
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
+pub struct Notify {
+    /// Wrong passwords locked the account; at most one mail a day.
+    pub lockout: bool,
+    /// The password was changed.
+    pub password_change: bool,
+    /// Somebody signed in from a device not seen before.
+    pub new_device: bool,
+}
+
+impl Section for Notify {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.flag("lockout", &mut self.lockout);
+        keys.flag("password_change", &mut self.password_change);
+        keys.flag("new_device", &mut self.new_device);
+    }
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Self { lockout: true, password_change: true, new_device: true }
     }
 }
 
@@ -218,8 +277,12 @@ pub struct Verification {
     /// What an unproved address may do: everything ("off", where nothing asks for a proof, and "lenient") or nothing until
     /// it is proved ("strict").
     pub mode: VerificationMode,
-    /// Who brings the token to the user. "app": your app, which gets it in the answer.
+    /// Who brings the token to the user. "app": your app, which gets it in the answer; the address then counts as
+    /// asserted only. "mail": we do, as a link and a code; needs mail.transport.
     pub delivery: Delivery,
+    /// The page of your app that the mail leads to, with {token} where the token goes. Unset: a page of ours, at
+    /// /verify-email below the public URL.
+    pub link: Option<String>,
     /// How long a token is good.
     pub ttl: Duration,
     /// The pause between two tokens for one address; zero: none.
@@ -235,6 +298,7 @@ impl Section for Verification {
         ];
         keys.choice("mode", &mut self.mode, &modes);
         keys.choice("delivery", &mut self.delivery, &[("app", Delivery::App)]);
+        keys.optional("link", &mut self.link, forms::link, "https://app.example.com/verify?token={token}");
         keys.duration("ttl", &mut self.ttl, SECOND..=YEARS);
         keys.duration("cooldown", &mut self.cooldown, Duration::ZERO..=DAY);
     }
@@ -242,7 +306,7 @@ impl Section for Verification {
 
 impl Default for Verification {
     fn default() -> Self {
-        Self { mode: VerificationMode::Off, delivery: Delivery::App, ttl: DAY, cooldown: MINUTE }
+        Self { mode: VerificationMode::Off, delivery: Delivery::App, link: None, ttl: DAY, cooldown: MINUTE }
     }
 }
 
@@ -262,6 +326,8 @@ pub enum VerificationMode {
 pub enum Delivery {
     /// The integrator's app, which gets it in the answer. Addresses proved so are *asserted* only.
     App,
+    /// We, by mail to the address: whoever brings it back can read its mail.
+    Mail,
 }
 
 /// `[project.SLUG.password]`

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Entry, Projects};
 use crate::auth::{Error, ProjectSettings};
-use crate::config::{Problems, Settings, check_together};
+use crate::config::{Problem, Problems, Settings, check_together};
 use crate::env::Timestamp;
 use crate::outbound::SetupError;
 
@@ -77,6 +77,18 @@ impl Projects {
             }
         }
         Ok(adopted)
+    }
+
+    /// Everything for which [`Projects::adopt`] would refuse `settings`, at once.
+    pub fn problems_with(&self, settings: &Settings) -> Vec<Problem> {
+        let mut problems = match resolve(settings, &self.catalog.load().by_id) {
+            Ok(_) => Vec::new(),
+            Err(Problems(problems)) => problems,
+        };
+        if let Err(error) = self.shared.outbound.prepare(&settings.outbound.policy()) {
+            problems.push(settings.problem("outbound.ca_file", error.to_string()));
+        }
+        problems
     }
 
     /// Makes all of them, or none.

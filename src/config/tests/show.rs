@@ -20,7 +20,13 @@ fn what_is_shown_reads_back_as_the_same_settings() {
         [outbound]
         allow = ["127.0.0.1", "10.0.0.0/8"]
         ca_file = "o"
+        [mail]
+        from = "A <a@a.example>"
+        reply_to = "b@a.example"
+        locale = "fr"
         [project.shop]
+        mail = { from = "shop@a.example", locale = "pt-BR", app_name = "The Shop" }
+        verification.link = "https://a.example/verify?t={token}"
         hosts = ["a.example"]
         secret = "SECRET"
         id = "0193a5e2-7c1e-7d3a-9b1f-3f6c2a7d9e10"
