@@ -19,6 +19,8 @@
 //! | `POST /reload` | | `{"changed": [KEY], "needs_restart": [KEY], "made": [SLUG], "undeclared": [SLUG], "new_certificate"}` |
 //! | `GET /config` | | `{"settings": [{"key", "value", "source"}]}` |
 //! | `POST /projects/P/keys/rotate` | `{"overlap"?: "24h"}` | 201 `Key`, the one that signs now |
+//! | `GET /projects/P/audit` | `?after=SEQ&limit=N&last=N&since=MOMENT&address=EMAIL` | `{"entries": [Entry], "next": SEQ or null, "end": SEQ}` |
+//! | `GET /projects/P/audit/verify` | `?expect=SEQ:HASH` | `{"ok", "entries", "first", "head": {"seq", "hash"}, "broken_at", "reason"}` |
 //! | `GET /projects/P/outbox` | `?state=waiting\|dead&after=ID&limit=N` | `{"items": [Item], "next": ID or null, "waiting": N, "dead": N}` |
 //! | `POST /projects/P/outbox/resend` | | `{"resent": N}`: every dead letter that still can work is tried anew |
 //! | `GET /projects/P/outbox/ID` | | `Item`, without what it says |
@@ -31,6 +33,7 @@
 //! Whoever may open the socket and is the server's own user or root may do everything. Nothing is decided here: a
 //! handler parses, calls one verb of `auth`, and says what came of it.
 
+mod audit;
 mod error;
 mod host;
 mod input;
@@ -74,6 +77,8 @@ pub fn routes(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
         .route("/sessions/{session}", delete(sessions::revoke))
         .route("/keys", get(keys::list))
         .route("/keys/rotate", post(keys::rotate))
+        .route("/audit", get(audit::list))
+        .route("/audit/verify", get(audit::verify))
         .route("/outbox", get(outbox::list))
         .route("/outbox/resend", post(outbox::resend_all))
         .route("/outbox/{item}", get(outbox::show).delete(outbox::remove))
@@ -119,7 +124,7 @@ struct Admin {
 }
 
 impl Admin {
-    /// The clock reading of a request: each handler takes one.
+    /// The clock reading of a request, taken once, for [`input::Acting`].
     fn now(&self) -> Timestamp {
         self.projects.shared().env.now()
     }

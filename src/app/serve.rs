@@ -209,6 +209,8 @@ impl Running {
                 tracing::error!(%error, "a part of the server ended badly");
             }
         }
+        // After the last request: nothing is added any more.
+        upkeep::note_heads(self.app.projects(), |_| true);
         self.app.close().await;
     }
 }

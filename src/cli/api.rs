@@ -80,6 +80,11 @@ impl Api {
         Self(Way::Direct(Box::new(app), router))
     }
 
+    /// Whether a server runs, which goes on while a command asks.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.0, Way::Socket(_))
+    }
+
     pub(super) async fn get(&self, path: &str) -> Result<Value> {
         self.call(Method::GET, path, None).await
     }

@@ -7,6 +7,7 @@
 //! directory themselves and ask the same API in process.
 
 mod api;
+mod audit;
 mod completions;
 mod config;
 mod console;
@@ -108,6 +109,8 @@ enum Command {
     Session(session::Args),
     /// List and rotate signing keys
     Key(key::Args),
+    /// Show, verify and export the audit trail
+    Audit(audit::Args),
     /// Try, show or explain the configuration
     Config(config::Args),
     /// Print what an API looks like, as an OpenAPI document
@@ -126,6 +129,7 @@ impl Command {
             Self::User(args) => args.run(around),
             Self::Session(args) => args.run(around),
             Self::Key(args) => args.run(around),
+            Self::Audit(args) => args.run(around),
             Self::Config(args) => config::run(&args, around),
             Self::Openapi(args) => openapi::run(&args, around),
             Self::Completions(args) => completions::run(&args, around),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{Entry, Projects};
+use crate::auth::project::Maker;
 use crate::auth::{Error, ProjectSettings};
 use crate::config::{Problem, Problems, Settings, check_together};
 use crate::env::Timestamp;
@@ -94,7 +95,7 @@ impl Projects {
     /// Makes all of them, or none.
     async fn make_files(&self, new: &[(Uuid, Entry)]) -> Result<(), Error> {
         for (count, (id, entry)) in new.iter().enumerate() {
-            if let Err(error) = self.make_file(*id, entry.clone()).await {
+            if let Err(error) = self.make_file(*id, entry.clone(), Maker::Configuration).await {
                 self.remove_files(&new[..=count]).await;
                 return Err(error);
             }
