@@ -3,6 +3,7 @@
 mod binary;
 mod bot;
 mod noma;
+mod openapi;
 mod persona;
 mod receiver;
 mod smoke;
