@@ -1,20 +1,20 @@
 //! `keystead serve`: the server in the foreground, until a signal.
 
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, getppid};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::interval;
 use tracing_subscriber::EnvFilter;
 
 use super::outlet::Outlet;
 use super::{FAILED, Surroundings};
-use crate::app::{self, Ephemeral, Folder, Process, Supervisor};
+use crate::app::{self, Ephemeral, Folder, Process, Source, Supervisor};
 use crate::config::{Log, LogFormat, Overrides, Problem, Problems, Settings, load};
 use crate::net::{Inherited, raise_descriptor_limit};
 
@@ -51,15 +51,20 @@ pub(super) fn run(args: Args, around: &mut Surroundings) -> Result<()> {
     // Before there are threads: taking them over changes the environment.
     let inherited = Inherited::take().context("socket activation")?;
     let supervisor = Supervisor::of(environment).context("NOTIFY_SOCKET")?;
-    let filter = filter(environment.get("KEYSTEAD_LOG").map(String::as_str), &settings.log)?;
+    let variable = environment.get("KEYSTEAD_LOG").cloned();
     let (out, err) = (Outlet::to(io::stdout())?, Outlet::to(io::stderr())?);
-    log_to(&err, filter, settings.log.format);
+    let filter = log_to(&err, filter(variable.as_deref(), &settings.log)?, settings.log.format);
+    let temporary = environment.get("TMPDIR").filter(|dir| !dir.is_empty()).map_or("/tmp", String::as_str);
+    let (temporary, environment) = (PathBuf::from(temporary), environment.clone());
+    let source = Source {
+        read: Box::new(move || load(&overrides, &environment)),
+        adopted: Box::new(move |settings| filter.follow(variable.as_deref(), &settings.log)),
+    };
     raise_descriptor_limit();
     let threads = available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-    let temporary = environment.get("TMPDIR").filter(|dir| !dir.is_empty()).map_or("/tmp", String::as_str);
-    let ephemeral = args.ephemeral.then(|| Ephemeral::new(Path::new(temporary), around.env.clone())).transpose()?;
-    let process = Process { inherited, supervisor, ephemeral };
+    let ephemeral = args.ephemeral.then(|| Ephemeral::new(&temporary, around.env.clone())).transpose()?;
+    let process = Process { inherited, supervisor, source: Some(source), ephemeral };
     let served = runtime.block_on(serve(settings, around, process, parent, out.clone(), err.clone()));
     runtime.shutdown_timeout(LAST_WORDS);
     out.flush(LAST_WORDS);
@@ -80,7 +85,9 @@ async fn serve(
     let folder = process.ephemeral.as_ref().map(|ephemeral| ephemeral.folder().clone());
     let is_ephemeral = folder.is_some();
     let env = process.ephemeral.as_ref().map_or_else(|| around.env.clone(), Ephemeral::env);
-    tokio::spawn(watch_signals(Signals::take()?, stop, folder, err.clone()));
+    // One that waits is enough: it reads what is there when its turn comes.
+    let (again, reload) = mpsc::channel(1);
+    tokio::spawn(watch_signals(Signals::take()?, stop, again, folder, err.clone()));
     let ready = |ready: &app::Ready| {
         out.line(&ready.line());
         // Where logs are for machines, prose among them would only break them.
@@ -95,7 +102,7 @@ async fn serve(
             () = orphaned(parent), if is_ephemeral => {}
         }
     };
-    Ok(app::serve(settings, env, process, ready, shutdown).await?)
+    Ok(app::serve(settings, env, process, ready, reload, shutdown).await?)
 }
 
 /// Ends when the process that started this one, `parent`, has ended.
@@ -111,33 +118,49 @@ async fn orphaned(parent: Option<Pid>) {
     tracing::info!("stopping: the process that started this server has ended");
 }
 
-/// SIGTERM and SIGINT, from before the start on.
+/// SIGTERM, SIGINT and SIGHUP, from before the start on.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
     fn take() -> Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
     }
 
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    /// Waits for one that asks to stop; those that ask to take the configuration anew go to `again`.
+    async fn stop(&mut self, again: &mpsc::Sender<()>) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                // Full: one waits already.
+                _ = self.hang_up.recv() => drop(again.try_send(())),
+            }
         }
     }
 }
 
 /// The first signal asks the server to finish; the second does not ask.
-async fn watch_signals(mut signals: Signals, stop: oneshot::Sender<()>, folder: Option<Folder>, err: Outlet) {
-    signals.next().await;
+async fn watch_signals(
+    mut signals: Signals,
+    stop: oneshot::Sender<()>,
+    again: mpsc::Sender<()>,
+    folder: Option<Folder>,
+    err: Outlet,
+) {
+    signals.stop(&again).await;
     tracing::info!("stopping: what was accepted is finished; a second signal ends at once");
     // The receiver gone means the server has ended by itself.
     let _ = stop.send(());
-    signals.next().await;
+    signals.stop(&again).await;
     tracing::warn!("stopped at once");
     if let Some(folder) = folder {
         folder.remove();
@@ -157,21 +180,41 @@ fn filter(variable: Option<&str>, log: &Log) -> Result<EnvFilter, Problems> {
     }
 }
 
-/// Sends log lines, panics among them, through `err`.
-fn log_to(err: &Outlet, filter: EnvFilter, format: LogFormat) {
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(err.clone());
-    let set = match format {
-        LogFormat::Text => {
-            tracing::subscriber::set_global_default(lines.with_ansi(io::stderr().is_terminal()).finish())
+/// What is said, changed while lines are written.
+struct LiveFilter(Box<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl LiveFilter {
+    fn follow(&self, variable: Option<&str>, log: &Log) {
+        match filter(variable, log) {
+            Ok(filter) => (self.0)(filter),
+            Err(problems) => tracing::error!(%problems, "the log goes on as it was"),
         }
-        LogFormat::Json => tracing::subscriber::set_global_default(lines.json().finish()),
+    }
+}
+
+/// Sends log lines, panics among them, through `err`.
+fn log_to(err: &Outlet, filter: EnvFilter, format: LogFormat) -> LiveFilter {
+    let lines = tracing_subscriber::fmt().with_writer(err.clone());
+    // Failing, another subscriber was there first: this process serves for the second time, and its lines have a way.
+    let live = match format {
+        LogFormat::Text => {
+            let lines = lines.with_ansi(io::stderr().is_terminal()).with_env_filter(filter).with_filter_reloading();
+            let handle = lines.reload_handle();
+            drop(tracing::subscriber::set_global_default(lines.finish()));
+            LiveFilter(Box::new(move |filter| drop(handle.reload(filter))))
+        }
+        LogFormat::Json => {
+            let lines = lines.json().with_env_filter(filter).with_filter_reloading();
+            let handle = lines.reload_handle();
+            drop(tracing::subscriber::set_global_default(lines.finish()));
+            LiveFilter(Box::new(move |filter| drop(handle.reload(filter))))
+        }
     };
-    // Set already: this process serves for the second time, and its log lines have a way.
-    drop(set);
     std::panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("");
         tracing::error!(location = panic.location().map(ToString::to_string), message, "a panic");
     }));
+    live
 }
 
 #[cfg(test)]
