@@ -16,4 +16,5 @@ mod listeners;
 mod logs;
 mod process;
 mod secrets;
+mod sign_in_failed;
 mod supervision;
