@@ -16,6 +16,8 @@
 //! | `GET /projects/P/sessions` | `?user=WHO&after=ID&limit=N` | `{"sessions": [Session], "next": ID or null}` |
 //! | `DELETE /projects/P/sessions/ID` | | `{"revoked": 1}` |
 //! | `GET /projects/P/keys` | | `{"keys": [Key]}` |
+//! | `POST /reload` | | `{"changed": [KEY], "needs_restart": [KEY], "made": [SLUG], "undeclared": [SLUG], "new_certificate"}` |
+//! | `GET /config` | | `{"settings": [{"key", "value", "source"}]}` |
 //! | `POST /projects/P/keys/rotate` | `{"overlap"?: "24h"}` | 201 `Key`, the one that signs now |
 //! | `GET /projects/P/audit` | `?after=SEQ&limit=N&last=N&since=MOMENT&address=EMAIL` | `{"entries": [Entry], "next": SEQ or null, "end": SEQ}` |
 //! | `GET /projects/P/audit/verify` | `?expect=SEQ:HASH` | `{"ok", "entries", "first", "head": {"seq", "hash"}, "broken_at", "reason"}` |
@@ -33,6 +35,7 @@
 
 mod audit;
 mod error;
+mod host;
 mod input;
 mod keys;
 mod outbox;
@@ -56,10 +59,11 @@ use crate::auth::{Error, Project, Projects};
 use crate::env::Timestamp;
 use crate::net::PeerUid;
 use error::Refusal;
+pub use host::{Host, NotReloaded, Reloaded, Work};
 use input::ProjectName;
 
-/// The API over these projects. Every request must carry the extension [`PeerUid`].
-pub fn routes(projects: Arc<Projects>) -> Router {
+/// The API over these projects and the process that holds them. Every request must carry the extension [`PeerUid`].
+pub fn routes(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
     let one_project = Router::new()
         .route("/", get(projects::show).delete(projects::delete))
         .route("/users", get(users::list).post(users::create))
@@ -82,9 +86,11 @@ pub fn routes(projects: Arc<Projects>) -> Router {
     Router::new()
         .route("/v1/projects", get(projects::list).post(projects::create))
         .nest("/v1/projects/{project}", one_project)
+        .route("/v1/reload", post(host::reload))
+        .route("/v1/config", get(host::settings))
         .fallback(async || Refusal::UnknownRoute)
         .method_not_allowed_fallback(async || Refusal::WrongMethod)
-        .with_state(Admin { projects })
+        .with_state(Admin { projects, host })
         .layer(from_fn(to_the_end))
         .layer(from_fn(only_the_owner))
 }
@@ -111,9 +117,10 @@ async fn to_the_end(request: Request, next: Next) -> Response {
 }
 
 /// What handlers work on.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Admin {
     projects: Arc<Projects>,
+    host: Arc<dyn Host>,
 }
 
 impl Admin {

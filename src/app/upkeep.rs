@@ -22,6 +22,9 @@ const NOTE_EVERY: Duration = Duration::from_secs(3600);
 /// How often the certificate's age is looked at: not oftener than an ACME server may be asked after a failure.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
 
+/// How often the operator's certificate files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
 /// Runs until `stopped`.
 pub(super) async fn run(
     projects: Arc<Projects>,
@@ -35,6 +38,20 @@ pub(super) async fn run(
         () = go_on(&projects, &env) => {}
         // An order may take minutes, and must not hold up the sweeping.
         () = renew(&projects, &certificates, &env) => {}
+        () = look(&projects, &certificates, &env) => {}
+    }
+}
+
+/// Takes up certificates that somebody else renews.
+async fn look(projects: &Projects, certificates: &Certificates, env: &Env) {
+    let mut every = interval(LOOK_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        let (settings, certificates, env) = (projects.settings(), certificates.clone(), env.clone());
+        if let Err(error) = tokio::task::spawn_blocking(move || certificates.look(&settings, &env)).await {
+            tracing::error!(%error, "looking at the certificate's files ended badly");
+        }
     }
 }
 

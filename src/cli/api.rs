@@ -76,7 +76,7 @@ impl Api {
     }
 
     fn direct(app: App) -> Self {
-        let router = admin::routes(app.projects().clone());
+        let router = app.admin();
         Self(Way::Direct(Box::new(app), router))
     }
 

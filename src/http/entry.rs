@@ -21,7 +21,7 @@ use super::{cors, published};
 use crate::auth::projects::Selector;
 use crate::auth::{Client, Ctx, Error, Project, ProjectSettings, Projects, RequestId};
 use crate::dialect::{Dialect, Trouble};
-use crate::net::{ClientAddress, Peer, Trust};
+use crate::net::{ClientAddress, LiveLimits, Peer};
 
 /// The one way in for requests from outside.
 #[derive(Clone, Debug)]
@@ -30,7 +30,8 @@ pub struct Entry(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     projects: Arc<Projects>,
-    trust: Trust,
+    /// Whose forwarded headers are believed is said there.
+    limits: LiveLimits,
     /// Routers by dialect and mount path; most projects share the first.
     routers: ArcSwap<Vec<Mounted>>,
     first_request: u64,
@@ -45,13 +46,13 @@ struct Mounted {
 }
 
 impl Entry {
-    /// An entry to `projects`, for clients whose address `trust` settles.
-    pub fn new(projects: Arc<Projects>, trust: Trust) -> Self {
+    /// An entry to `projects` for connections under `limits`, whose trust settles the client's address.
+    pub fn new(projects: Arc<Projects>, limits: LiveLimits) -> Self {
         // Only a name for log lines: unpredictable starts keep two runs apart.
         let first_request = u64::from_be_bytes(projects.shared().env.random());
         Self(Arc::new(Inner {
             projects,
-            trust,
+            limits,
             routers: ArcSwap::default(),
             first_request,
             requests: AtomicU64::new(0),
@@ -215,7 +216,7 @@ impl Entry {
     fn client(&self, request: &Request<Body>) -> Client {
         let peer = request.extensions().get::<Peer>();
         let address = match peer {
-            Some(peer) => ClientAddress::settle(peer.address, request.headers(), &self.0.trust),
+            Some(peer) => ClientAddress::settle(peer.address, request.headers(), &self.0.limits.current().trust),
             None => ClientAddress::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         };
         // Only kept with a session, which only a change begins.
