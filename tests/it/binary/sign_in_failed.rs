@@ -50,7 +50,9 @@ async fn the_text_is_what_is_documented_to_the_byte() {
     let ended = server.stop();
     let lines: Vec<_> = ended.err.lines().filter(|line| line.contains("sign-in failed")).collect();
     let documented = expected.iter().map(|[client, reason, request]| {
-        format!("  INFO keystead::sign_in: sign-in failed client={client} project=default reason={reason} request={request}")
+        format!(
+            "  INFO keystead::sign_in: sign-in failed client={client} project=default reason={reason} request={request}"
+        )
     });
     assert_eq!(lines.iter().map(|line| &line[MOMENT..]).collect::<Vec<_>>(), documented.collect::<Vec<_>>());
     for line in lines {
