@@ -85,6 +85,7 @@ impl App {
             pool: HashPool::start(pool, Arc::clone(&env.entropy)),
             master: Arc::new(master),
             wakes: Arc::default(),
+            webhook_wakes: Arc::default(),
             outbound: Outbound::new(&env, &settings.outbound.policy())?,
             env: env.clone(),
         };
