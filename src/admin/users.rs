@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::error::Refusal;
-use super::input::{self, Address, Asked, At, Page, ProjectName, Said, Who};
+use super::input::{self, Address, AsRole, Asked, At, Page, ProjectName, Said, Who};
 use super::{Admin, created};
 use crate::auth::User;
 use crate::auth::accounts::{self, NewUser};
@@ -34,6 +34,7 @@ pub(super) struct View {
     /// `operator`, `mail`, or `app` when the proof went through the app's hands.
     verified_by: Option<&'static str>,
     has_password: bool,
+    role: &'static str,
     disabled_at: Option<String>,
     created_at: String,
     metadata: Option<Value>,
@@ -48,7 +49,15 @@ pub(super) struct New {
     display_name: Option<String>,
     #[serde(default)]
     verified: bool,
+    #[serde(default)]
+    role: AsRole,
     metadata: Option<Map<String, Value>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewRole {
+    role: AsRole,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +101,7 @@ pub(super) async fn create(
         display_name: input::display_name(new.display_name.as_deref())?,
         verified: new.verified,
         metadata: input::metadata(new.metadata.as_ref()),
+        role: new.role.0,
     };
     Ok(created(view(&accounts::create(&project, admin.now(), user).await?)))
 }
@@ -127,6 +137,15 @@ pub(super) async fn set_password(
     Ok(Json(view(&accounts::set_password(&project, admin.now(), who.0, password).await?)))
 }
 
+pub(super) async fn set_role(
+    State(admin): State<Admin>,
+    At((name, who)): At<Named>,
+    Said(new): Said<NewRole>,
+) -> Result<Json<View>, Refusal> {
+    let project = admin.project(&name).await?;
+    Ok(Json(view(&accounts::set_role(&project, admin.now(), who.0, new.role.0).await?)))
+}
+
 pub(super) async fn unlock(
     State(admin): State<Admin>,
     At(name): At<ProjectName>,
@@ -153,6 +172,7 @@ fn view(user: &User) -> View {
             ProofKind::Mailed => "mail",
         }),
         has_password: user.password.is_some(),
+        role: user.role.name(),
         disabled_at: user.disabled_at.map(|at| at.rfc3339()),
         created_at: user.created_at.rfc3339(),
         metadata: user.metadata.as_deref().and_then(|text| serde_json::from_str(text).ok()),

@@ -16,7 +16,7 @@ use crate::store::Write;
 /// answer as a wrong password.
 ///
 /// # Errors
-/// `InvalidCredentials`, `AccountDisabled`, `Locked`, `VerificationRequired` (only after the right password), `Busy`,
+/// `InvalidCredentials`, `NoPassword` (where the dialect tells), `AccountDisabled`, `Locked`, `VerificationRequired` (only after the right password), `Busy`,
 /// and the store's.
 pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) -> Result<Issued, Error> {
     let subject = ctx.subject(&email);
@@ -28,7 +28,7 @@ pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) ->
     let user = found.as_ref().map(|user| user.id);
     let job = Arc::new(Judgement {
         verdict,
-        draft: found.as_ref().map(|user| Draft::new(ctx, user.id)),
+        draft: found.as_ref().map(|user| Draft::new(ctx, user)),
         found,
         candidate: Candidate::new(ctx),
         lockout: ctx.event(EventKind::LockedOut, By::Server, user),
@@ -55,6 +55,7 @@ pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) ->
             tracing::info!(project = %ctx.project.record().slug, client = %ctx.client.ip, locked, "sign-in failed");
             Err(Error::InvalidCredentials)
         }
+        (Outcome::NoPassword, _) => Err(Error::NoPassword),
         (Outcome::Disabled, _) => Err(Error::AccountDisabled),
     }
 }
@@ -78,6 +79,8 @@ enum Outcome {
     Wrong {
         locked: bool,
     },
+    /// There is no password that could be right, and the answer may say so.
+    NoPassword,
     Disabled,
 }
 
@@ -90,8 +93,11 @@ impl Judgement {
             Some(seen) => users::get(w, seen.id)?.filter(|user| user.password == seen.password),
             None => None,
         };
+        let tells = ctx.rules.tells_missing_password && !ctx.settings.conceal;
+        let without = now.as_ref().is_some_and(|user| user.password.is_none() && user.disabled_at.is_none());
         let (Some(mut user), true) = (now, self.verdict.matches) else {
-            return self.wrong(w).map(|locked| Outcome::Wrong { locked });
+            let locked = self.wrong(w)?;
+            return Ok(if tells && without { Outcome::NoPassword } else { Outcome::Wrong { locked } });
         };
         if user.disabled_at.is_some() {
             self.wrong(w)?;
@@ -107,7 +113,7 @@ impl Judgement {
             return Ok(Outcome::Unverified(Box::new(unverified)));
         }
         if let Some(draft) = &self.draft {
-            draft.begin(w)?;
+            draft.begin(w, &user)?;
         }
         ctx.record(w, &self.signed_in)?;
         Ok(Outcome::In(Box::new(user)))

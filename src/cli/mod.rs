@@ -101,7 +101,7 @@ enum Command {
     Serve(serve::Args),
     /// Make, list, show and delete projects
     Project(project::Args),
-    /// Make, list, show, switch off and on, unlock and delete accounts; set passwords
+    /// Make, list, show, switch off and on, unlock and delete accounts; set passwords and roles
     User(user::Args),
     /// List and end sessions
     Session(session::Args),

@@ -1,6 +1,6 @@
 //! One project's section, raw to checked, and what must hold between projects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use super::forms;
 use super::project_settings::{
-    Cors, Delivery, Lockout, Nhost, Noma, Nora, PasswordSettings, ProjectSettings, Sessions, Signup, TokenFormat,
-    Tokens, Verification, VerificationMode,
+    Cors, Delivery, Limit, Lockout, Nhost, Noma, Nora, NoraLimits, PasswordSettings, ProjectSettings, Sessions, Signup,
+    TokenFormat, Tokens, Verification, VerificationMode,
 };
 use super::reader::Reader;
+use crate::token::SessionKey;
 
 const MIN_SECRET: usize = 32;
 const MAX_SECRET: usize = 1024;
@@ -29,7 +30,7 @@ pub(super) fn project(reader: &mut Reader, slug: &str) -> ProjectSettings {
         enabled: section.flag("enabled", default.enabled),
         hosts: section.list("hosts", 256, forms::host),
         public_url: section.text("public_url", forms::public_url),
-        secret: section.secret("secret"),
+        secret: section.secret("secret", project_secret),
         conceal: section.flag("conceal", default.conceal),
         signup: Signup { enabled: section.flag("signup.enabled", default.signup.enabled) },
         verification: verification(&mut section, &default.verification),
@@ -48,11 +49,9 @@ pub(super) fn project(reader: &mut Reader, slug: &str) -> ProjectSettings {
                 default.noma.token_format,
                 &[("paseto", TokenFormat::Paseto), ("jwt", TokenFormat::Jwt)],
             ),
+            limit: section.limit("noma.limit", default.noma.limit),
         },
-        nora: Nora {
-            enabled: section.flag("nora.enabled", default.nora.enabled),
-            path: section.text("nora.path", forms::mount).unwrap_or(default.nora.path),
-        },
+        nora: nora(&mut section, default.nora),
         nhost: Nhost {
             enabled: section.flag("nhost.enabled", default.nhost.enabled),
             path: section.text("nhost.path", forms::mount).unwrap_or(default.nhost.path),
@@ -60,6 +59,25 @@ pub(super) fn project(reader: &mut Reader, slug: &str) -> ProjectSettings {
     };
     mounts_apart(&mut section, &project);
     project
+}
+
+fn nora(section: &mut Section<'_>, default: Nora) -> Nora {
+    let limits = &default.limits;
+    Nora {
+        enabled: section.flag("nora.enabled", default.enabled),
+        path: section.text("nora.path", forms::mount).unwrap_or(default.path),
+        jwt_secret: section.secret("nora.jwt_secret", jwt_secret).map(|secret| SessionKey::given(secret.expose())),
+        token_ttl: section.duration("nora.token_ttl", default.token_ttl, SECOND..=YEARS),
+        force_secure_cookies: section.flag("nora.force_secure_cookies", default.force_secure_cookies),
+        first_user_admin: section.flag_or_auto("nora.first_user_admin"),
+        limits: NoraLimits {
+            global: section.limit("nora.limits.global", limits.global),
+            mutation: section.limit("nora.limits.mutation", limits.mutation),
+            login: section.limit("nora.limits.login", limits.login),
+            signup_burst: section.limit("nora.limits.signup_burst", limits.signup_burst),
+            signup_daily: section.limit("nora.limits.signup_daily", limits.signup_daily),
+        },
+    }
 }
 
 fn verification(section: &mut Section<'_>, default: &Verification) -> Verification {
@@ -128,6 +146,21 @@ fn id(text: &str) -> Result<Uuid, String> {
         .ok()
         .filter(|id| !id.is_nil() && !id.is_max())
         .ok_or_else(|| format!("{text:.80?} is not an id: write a UUID"))
+}
+
+/// Long enough, and not what an example says.
+fn jwt_secret(text: &str) -> Result<(), String> {
+    let chars = text.chars().count();
+    if !(MIN_SECRET..=MAX_SECRET).contains(&chars) {
+        return Err(format!("has {chars} characters; a JWT secret has {MIN_SECRET} to {MAX_SECRET}"));
+    }
+    let lower = text.to_ascii_lowercase();
+    let examples = ["changeme", "change-me", "change_me", "placeholder", "your-secret", "your_secret", "jwt-secret"];
+    let different = text.chars().collect::<BTreeSet<_>>().len();
+    match different < 8 || examples.iter().any(|example| lower.contains(example)) {
+        true => Err("looks like a placeholder: make one with `openssl rand -hex 32`".into()),
+        false => Ok(()),
+    }
 }
 
 fn project_secret(text: &str) -> Result<(), String> {
@@ -203,7 +236,25 @@ impl Section<'_> {
         self.reader.list(&self.path(key), max, parse).unwrap_or_default()
     }
 
-    fn secret(&mut self, key: &str) -> Option<crate::crypto::Secret<String>> {
-        self.reader.secret(&self.path(key), project_secret)
+    fn limit(&mut self, key: &str, default: Option<Limit>) -> Option<Limit> {
+        self.text(key, forms::limit).unwrap_or(default)
+    }
+
+    /// `true`, `false`, or "auto": `None`.
+    fn flag_or_auto(&mut self, key: &str) -> Option<bool> {
+        let path = self.path(key);
+        match self.reader.take(&path) {
+            None => None,
+            Some((value, _)) if value.as_str() == Some("auto") => None,
+            Some(_) => Some(self.reader.flag(&path, false)),
+        }
+    }
+
+    fn secret(
+        &mut self,
+        key: &str,
+        check: impl Fn(&str) -> Result<(), String>,
+    ) -> Option<crate::crypto::Secret<String>> {
+        self.reader.secret(&self.path(key), check)
     }
 }

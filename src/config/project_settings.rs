@@ -5,6 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::crypto::Secret;
+use crate::token::SessionKey;
 pub use crate::token::TokenFormat;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -204,11 +205,30 @@ pub struct Noma {
     pub path: String,
     /// How access tokens are written.
     pub token_format: TokenFormat,
+    /// Requests of one client, as "600/1m", or "off". Guessing passwords is limited without it, by the lockout; what it
+    /// adds also hits the many users behind one office's address.
+    pub limit: Option<Limit>,
 }
 
 impl Default for Noma {
     fn default() -> Self {
-        Self { enabled: true, path: "/api/auth".into(), token_format: TokenFormat::Paseto }
+        Self { enabled: true, path: "/api/auth".into(), token_format: TokenFormat::Paseto, limit: None }
+    }
+}
+
+/// How many requests of one client (an IPv4 address, an IPv6 /64) are taken in a window that begins with the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// So many pass.
+    pub count: u32,
+    /// How long the window is, in whole seconds.
+    pub window: Duration,
+}
+
+impl Limit {
+    /// `count` requests in `secs` seconds.
+    pub const fn new(count: u32, secs: u64) -> Self {
+        Self { count, window: Duration::from_secs(secs) }
     }
 }
 
@@ -217,13 +237,60 @@ impl Default for Noma {
 pub struct Nora {
     /// Off: 404.
     pub enabled: bool,
-    /// Where it is mounted.
+    /// Where it is mounted; also at `/api/auth` where the other APIs are off.
     pub path: String,
+    /// What signs its tokens (HS256), 32 to 1024 characters, for other services that check them. Unset: a secret of the
+    /// project's own, kept sealed in its file.
+    pub jwt_secret: Option<SessionKey>,
+    /// How long a session lasts.
+    pub token_ttl: Duration,
+    /// Whether its cookie is always `Secure`, also where the connection does not look it.
+    pub force_secure_cookies: bool,
+    /// Whether the first account of an empty project gets the role `admin`. `None`, "auto": only while every listener is
+    /// on loopback and no proxy is in front, so that no stranger can be first.
+    pub first_user_admin: Option<bool>,
+    /// How many requests one client may send.
+    pub limits: NoraLimits,
 }
 
 impl Default for Nora {
     fn default() -> Self {
-        Self { enabled: true, path: "/auth".into() }
+        Self {
+            enabled: true,
+            path: "/auth".into(),
+            jwt_secret: None,
+            token_ttl: 7 * DAY,
+            force_secure_cookies: false,
+            first_user_admin: None,
+            limits: NoraLimits::default(),
+        }
+    }
+}
+
+/// `[project.SLUG.nora.limits]`: each as "COUNT/WINDOW" for one client, or "off".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoraLimits {
+    /// All requests.
+    pub global: Option<Limit>,
+    /// All that may change something: POST, PUT, PATCH, DELETE.
+    pub mutation: Option<Limit>,
+    /// Sign-ins, right ones too.
+    pub login: Option<Limit>,
+    /// Sign-ups in a short time.
+    pub signup_burst: Option<Limit>,
+    /// Sign-ups in a day; counted in the project's file, so that a restart forgets none.
+    pub signup_daily: Option<Limit>,
+}
+
+impl Default for NoraLimits {
+    fn default() -> Self {
+        Self {
+            global: Some(Limit::new(1000, 900)),
+            mutation: Some(Limit::new(60, 60)),
+            login: Some(Limit::new(20, 900)),
+            signup_burst: Some(Limit::new(5, 600)),
+            signup_daily: Some(Limit::new(20, 86_400)),
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
-use super::forms::spell_duration;
-use super::project_settings::{Delivery, ProjectSettings, TokenFormat, VerificationMode};
+use super::forms::{spell_duration, spell_limit};
+use super::project_settings::{Delivery, Limit, Nora, ProjectSettings, TokenFormat, VerificationMode};
 use super::settings::{LogFormat, MasterKeySource, Settings, TlsMode};
 
 /// What stands in a secret's place.
@@ -133,10 +133,37 @@ fn shown(project: &ProjectSettings) -> Table {
         ),
         ("sessions", section([("max", Some(number(project.sessions.max)))])),
         ("cors", section([("origins", Some(list(&project.cors.origins)))])),
-        ("noma", section(noma.into_iter().chain([("token_format", Some(text(token_format)))]))),
-        ("nora", section(mount(project.nora.enabled, &project.nora.path))),
+        (
+            "noma",
+            section(noma.into_iter().chain([("token_format", Some(text(token_format))), ("limit", limit(project.noma.limit))])),
+        ),
+        ("nora", section(mount(project.nora.enabled, &project.nora.path).into_iter().chain(nora(&project.nora)))),
         ("nhost", section(mount(project.nhost.enabled, &project.nhost.path))),
     ])
+}
+
+fn nora(nora: &Nora) -> [Entry; 5] {
+    let limits = &nora.limits;
+    [
+        ("jwt_secret", nora.jwt_secret.as_ref().map(|_| text(UNSEEN))),
+        ("token_ttl", Some(duration(nora.token_ttl))),
+        ("force_secure_cookies", Some(Value::Boolean(nora.force_secure_cookies))),
+        ("first_user_admin", Some(nora.first_user_admin.map_or_else(|| text("auto"), Value::Boolean))),
+        (
+            "limits",
+            section([
+                ("global", limit(limits.global)),
+                ("mutation", limit(limits.mutation)),
+                ("login", limit(limits.login)),
+                ("signup_burst", limit(limits.signup_burst)),
+                ("signup_daily", limit(limits.signup_daily)),
+            ]),
+        ),
+    ]
+}
+
+fn limit(limit: Option<Limit>) -> Option<Value> {
+    Some(text(&spell_limit(limit)))
 }
 
 type Entry = (&'static str, Option<Value>);

@@ -19,9 +19,16 @@ pub(super) fn project(slug: &str, stored: Option<&str>, declared: &Declared) -> 
     forms::slug(slug).map_err(|reason| Problems::one(source(), "slug", reason))?;
     let values = parse_toml(stored.unwrap_or_default()).map_err(|reason| Problems::one(source(), "", reason))?;
     // A secret's place is the configuration or a file: the store holds none in clear.
-    if values.contains_key("secret") {
-        let reason = "a secret is not kept with the project: give `secret_file`, or set it in the configuration";
-        return Err(Problems::one(source(), "secret", reason));
+    let nora = values.get("nora").and_then(Value::as_dict);
+    for (key, is_there) in [
+        ("secret", values.contains_key("secret")),
+        ("nora.jwt_secret", nora.is_some_and(|nora| nora.contains_key("jwt_secret"))),
+    ] {
+        if is_there {
+            let reason =
+                format!("a secret is not kept with the project: give `{key}_file`, or set it in the configuration");
+            return Err(Problems::one(source(), key, reason));
+        }
     }
     let layer = Layer { origin: origin.clone(), values: nested(slug, values) };
     let figment = Figment::new().merge(layer).merge(&declared.layers);

@@ -81,6 +81,12 @@ pub enum EventKind {
     Created,
     /// The signing keys were rotated.
     KeysRotated,
+    /// The account's role was changed by an operator.
+    RoleChanged,
+    /// Name, picture or language were changed by the owner.
+    ProfileChanged,
+    /// An operator brought accounts from elsewhere.
+    Imported,
 }
 
 impl Record for Event {

@@ -5,13 +5,16 @@
 //! another dialect, `data` or `store`.
 
 pub mod noma;
+pub mod nora;
 
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::HeaderValue;
 use axum::response::Response;
 
-use crate::auth::{ProjectSettings, Rules};
+use crate::auth::limits::Standing;
+use crate::auth::{ProjectSettings, RequestId, Rules};
 
 /// What goes wrong before a dialect's handler is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub enum Trouble {
     TooLarge,
     /// The body did not come in time.
     Slow,
+    /// The client sent more requests than it may.
+    TooManyRequests(Standing),
     /// The server cannot do it now.
     Unavailable {
         /// When to try again.
@@ -39,18 +44,57 @@ pub enum Trouble {
     Internal,
 }
 
+/// Which scripts may send what (Fetch standard): what a preflight is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Cors {
+    /// The methods, comma-separated.
+    pub methods: &'static str,
+    /// The request headers, comma-separated; `None`: whatever is asked for.
+    pub headers: Option<&'static str>,
+}
+
+/// What is known of a request when its reply goes out.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// Its name in logs.
+    pub id: RequestId,
+    /// The name its client gave it: `x-correlation-id`, unchecked.
+    pub correlation: Option<&'a HeaderValue>,
+    /// Where its client stands under the last limiter that every request passes, if there is one.
+    pub standing: Option<Standing>,
+    /// Whether browsers may be told to use TLS here from now on: it is used, and not at a name of the local machine.
+    pub always_tls: bool,
+}
+
 /// The dialects there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// NomaCMS project auth.
     Noma,
+    /// Nora auth.
+    Nora,
 }
 
 impl Dialect {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Noma, Self::Nora];
+
+    /// Where it is mounted in a project with these settings; nowhere when it is switched off.
+    pub fn mounts(self, settings: &ProjectSettings) -> impl Iterator<Item = &str> {
+        let (noma, nora, nhost) = (&settings.noma, &settings.nora, &settings.nhost);
+        let (enabled, path, also) = match self {
+            Self::Noma => (noma.enabled, &noma.path, None),
+            // Its usual public path, where it is the only one.
+            Self::Nora => (nora.enabled, &nora.path, Some("/api/auth").filter(|_| !noma.enabled && !nhost.enabled)),
+        };
+        [Some(path.as_str()), also].into_iter().flatten().filter(move |_| enabled)
+    }
+
     /// Its routes, mounted at `path` (which begins with `/` and does not end with one).
     pub fn routes(self, path: &str) -> Router {
         match self {
             Self::Noma => noma::routes(path),
+            Self::Nora => nora::routes(path),
         }
     }
 
@@ -58,6 +102,7 @@ impl Dialect {
     pub fn rules(self, settings: &ProjectSettings) -> Rules {
         match self {
             Self::Noma => noma::rules(settings),
+            Self::Nora => nora::rules(settings),
         }
     }
 
@@ -65,13 +110,23 @@ impl Dialect {
     pub fn trouble(self, trouble: &Trouble) -> Response {
         match self {
             Self::Noma => noma::trouble(trouble),
+            Self::Nora => nora::trouble(trouble),
         }
     }
 
-    /// The largest body it takes, in bytes.
-    pub const fn body_limit(self) -> usize {
+    /// Adds to a reply, whoever made it, what all replies of the dialect have.
+    pub fn finish(self, reply: &mut Response, asked: &Asked<'_>) {
         match self {
-            Self::Noma => noma::BODY_LIMIT,
+            Self::Noma => noma::finish(reply, asked),
+            Self::Nora => nora::finish(reply, asked),
+        }
+    }
+
+    /// What scripts of other pages may send.
+    pub const fn cors(self) -> Cors {
+        match self {
+            Self::Noma => noma::CORS,
+            Self::Nora => nora::CORS,
         }
     }
 }

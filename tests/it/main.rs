@@ -2,5 +2,7 @@
 
 mod binary;
 mod noma;
+mod nora;
 mod persona;
+mod scenarios;
 mod smoke;

@@ -62,10 +62,11 @@ impl Projects {
             self.remove_files(&new).await;
             return Err(error.into());
         }
-        self.settings.store(Arc::new(settings));
+        let server = Arc::new(settings);
+        self.settings.store(Arc::clone(&server));
         for (id, settings) in resolved {
             if let Some(project) = self.opened(id) {
-                project.adopt(self.with_url(settings));
+                project.adopt(self.completed(settings, &server));
             }
         }
         Ok(adopted)

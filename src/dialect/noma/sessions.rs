@@ -8,7 +8,7 @@ use super::accounts::unreachable_field;
 use super::error::Refusal;
 use super::input::{Fields, Here, SignedIn};
 use super::wire::{Me, TokenPayload, User};
-use crate::auth::{password, session};
+use crate::auth::{Error, password, session};
 
 /// The shortest text that may be a refresh token (contract 3.4).
 const MIN_REFRESH_TOKEN_CHARS: usize = 40;
@@ -37,7 +37,11 @@ pub(super) async fn change_password(
     let new = fields.new_password("new_password", ctx.settings.password.min_length);
     fields.check()?;
     let (Some(current), Some(new)) = (current, new) else { return Err(unreachable_field()) };
-    password::change(&ctx, actor, current, new).await.map_err(|error| Refusal::from(error).noted(&ctx))?;
+    password::change(&ctx, actor, current, new).await.map_err(|error| match error {
+        // No password is a wrong one: clients of this API know one answer.
+        Error::NoPassword => Error::WrongCurrentPassword.into(),
+        error => Refusal::from(error).noted(&ctx),
+    })?;
     Ok(Json(json!({ "message": "Password updated." })).into_response())
 }
 

@@ -27,17 +27,12 @@ impl<'a> User<'a> {
         Self {
             id: user.number,
             uuid: user.id,
-            email: lower_case(&user.email),
+            email: user.lower_case_email(),
             display_name: user.display_name.as_deref(),
             email_verified_at: user.email_proof.map(|proof| proof.at.rfc3339()),
             metadata: user.metadata.as_deref().and_then(|text| serde_json::from_str(text).ok()),
         }
     }
-}
-
-/// The address as this API stores it, without a copy where it is so already.
-fn lower_case(email: &str) -> Cow<'_, str> {
-    if email.chars().any(char::is_uppercase) { email.to_lowercase().into() } else { email.into() }
 }
 
 /// `{"user"}`
@@ -59,8 +54,11 @@ pub(super) struct TokenPayload<'a> {
     access_token: &'a str,
     token_type: &'static str,
     expires_at: String,
-    refresh_token: &'a str,
-    refresh_token_expires_at: String,
+    /// These two come together or not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token_expires_at: Option<String>,
     user: User<'a>,
 }
 
@@ -70,8 +68,8 @@ impl<'a> TokenPayload<'a> {
             access_token: issued.access_token.expose(),
             token_type: "Bearer",
             expires_at: issued.access_expires_at.rfc3339(),
-            refresh_token: issued.refresh_token.expose(),
-            refresh_token_expires_at: issued.refresh_expires_at.rfc3339(),
+            refresh_token: issued.refresh.as_ref().map(|refresh| refresh.token.expose().as_str()),
+            refresh_token_expires_at: issued.refresh.as_ref().map(|refresh| refresh.expires_at.rfc3339()),
             user: User::of(&issued.user),
         }
     }

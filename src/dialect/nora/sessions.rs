@@ -1,0 +1,56 @@
+//! The session's own endpoints (contract 3.6, 3.9, 3.10).
+
+use axum::Json;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+
+use super::credential::{exact_bearer, tokens};
+use super::error::Refusal;
+use super::input::{Fields, Here, SignedIn};
+use super::wire::Success;
+use super::cookie;
+use crate::auth::{Error, password, session};
+
+/// `PATCH password`: 200; all other sessions end.
+pub(super) async fn change_password(
+    SignedIn(actor): SignedIn,
+    Here(ctx): Here,
+    mut fields: Fields,
+) -> Result<Response, Refusal> {
+    let (current, new) = fields.password_change(ctx.settings.password.min_length)?;
+    password::change(&ctx, actor, current, new).await.map_err(|error| match error {
+        Error::NoPassword => Refusal::bad("OAuth user \u{2014} no password to change"),
+        error => Refusal::from(error).noted(&ctx),
+    })?;
+    Ok(Json(Success::YES).into_response())
+}
+
+/// `POST session-upgrade`: the bearer's token into the cookie.
+pub(super) async fn upgrade(Here(ctx): Here, headers: HeaderMap) -> Result<Response, Refusal> {
+    let token = exact_bearer(&headers).ok_or_else(|| Refusal::bad("Bearer token required"))?;
+    session::authenticate(&ctx, token).map_err(|error| match error {
+        Error::Unauthenticated => Refusal::unauthorized("Invalid or expired Bearer token"),
+        error => Refusal::from(error).noted(&ctx),
+    })?;
+    let mut reply = Json(Success::YES).into_response();
+    cookie::set(&mut reply, &ctx, token);
+    Ok(reply)
+}
+
+/// `POST logout`: always 200, and the cookie goes; what sessions were presented end. A logout that cannot be stored is
+/// none, and says so.
+pub(super) async fn sign_out(Here(ctx): Here, headers: HeaderMap) -> Result<Response, Refusal> {
+    for token in tokens(&headers) {
+        let ended = match session::authenticate(&ctx, token) {
+            Ok(actor) => session::sign_out(&ctx, actor).await,
+            Err(error) => Err(error),
+        };
+        match ended {
+            Ok(()) | Err(Error::Unauthenticated) => {}
+            Err(error) => return Err(Refusal::from(error).noted(&ctx)),
+        }
+    }
+    let mut reply = Json(Success::YES).into_response();
+    cookie::clear(&mut reply, &ctx);
+    Ok(reply)
+}
