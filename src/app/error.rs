@@ -1,10 +1,12 @@
 //! Why a server does not start, in words for the operator.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::auth;
 use crate::net::{BindError, CertificateFileError, LocalCaError, TlsError};
+use crate::outbound::SetupError;
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,12 @@ pub enum StartError {
     /// A listener cannot be had.
     #[error("{0}; choose another address with --listen or listen.addresses")]
     Listen(#[from] BindError),
+    /// A socket that was handed over would send passwords in clear.
+    #[error(
+        "the inherited socket on {0} would send passwords in clear with tls.mode = \"off\": switch TLS on, or say by \
+         `listen.behind_proxy = true` that a proxy in front ends it"
+    )]
+    Exposed(SocketAddr),
     /// The operator's certificate cannot be used.
     #[error("tls: {0}")]
     Certificate(#[from] CertificateFileError),
@@ -44,6 +52,9 @@ pub enum StartError {
     /// The local CA cannot be used.
     #[error("tls: {0}")]
     LocalCa(#[from] LocalCaError),
+    /// The client for calls to others cannot be set up.
+    #[error("outbound: {0}")]
+    Outbound(#[from] SetupError),
     /// A defect: making the certificates panicked.
     #[error("tls: making the certificates failed unexpectedly; the log says where")]
     Panicked,

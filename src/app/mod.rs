@@ -1,9 +1,13 @@
 //! Putting it together: settings and environment become projects, then listeners; start, serve, stop.
 
+mod acme;
+mod certificates;
 mod data_dir;
 mod error;
 mod ready;
+mod redirect;
 mod serve;
+mod supervisor;
 mod upkeep;
 
 use std::sync::Arc;
@@ -13,11 +17,13 @@ use crate::auth::project::Shared;
 use crate::config::{MasterKeySource, Settings};
 use crate::crypto::{HashCost, HashPool, MasterKey, PoolSettings};
 use crate::env::Env;
+use crate::outbound::{Outbound, Policy};
 use crate::store::{Fleet, FleetOptions, StoreOptions};
 use data_dir::DataDir;
 pub use error::StartError;
 pub use ready::{Ready, ReadyProject};
-pub use serve::{Running, serve, start};
+pub use serve::{Process, Running, serve, start, start_in};
+pub use supervisor::Supervisor;
 
 /// Everything but listeners: the data directory held, the master key, the hashing pool, the projects.
 ///
@@ -72,6 +78,7 @@ impl App {
         let shared = Shared {
             pool: HashPool::start(pool, Arc::clone(&env.entropy)),
             master: Arc::new(master),
+            outbound: Outbound::new(&env, &outbound_policy(&settings))?,
             env: env.clone(),
         };
         let settings = Arc::new(settings);
@@ -96,6 +103,11 @@ impl App {
         self.projects.close().await;
         drop(self.data_dir);
     }
+}
+
+/// Whom the settings let the server call.
+fn outbound_policy(settings: &Settings) -> Policy {
+    Policy { allow: settings.outbound.allow.clone(), ca_file: settings.outbound.ca_file.clone() }
 }
 
 fn fleet_options(settings: &Settings) -> FleetOptions {

@@ -43,10 +43,19 @@ impl Ready {
         serde_json::to_string(self).expect("the ready line holds nothing JSON cannot say")
     }
 
+    /// One line for a supervisor that shows how its services do.
+    pub fn status(&self) -> String {
+        format!("{} on {}", count(self.projects.len(), "project"), self.urls.join(", "))
+    }
+
     /// The screen for the person who started it.
     pub fn guidance(&self) -> &str {
         &self.guidance
     }
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The URLs of bound listeners.
@@ -119,7 +128,7 @@ fn warnings(settings: &Settings) -> Vec<String> {
                 .push("the certificate is from a CA of our own; for the public set tls.mode = \"files\"".to_owned());
         }
         TlsMode::Off => warnings.push("TLS is off: whatever is in front must encrypt".to_owned()),
-        TlsMode::Files { .. } => {}
+        TlsMode::Files { .. } | TlsMode::Acme => {}
     }
     let mut unproved = Vec::new();
     let mut handed_out = Vec::new();

@@ -16,6 +16,7 @@ use super::{Error, ProjectSettings};
 use crate::crypto::{HashPool, MasterKey, Secret};
 use crate::data::project::{self as rows, ProjectRecord, SealedKey};
 use crate::env::{Env, Timestamp};
+use crate::outbound::Outbound;
 use crate::store::{Store, StoreError};
 use crate::token::{KeyRing, RefreshKey, SessionKey, VerifiedCache};
 
@@ -45,8 +46,10 @@ pub struct Project {
 /// What all projects of a server share.
 #[derive(Clone)]
 pub struct Shared {
-    /// Clock and entropy.
+    /// Clock, entropy and names.
     pub env: Env,
+    /// Through which others are called.
+    pub outbound: Outbound,
     /// Where passwords are hashed.
     pub pool: Arc<HashPool>,
     /// What seals their keys.
@@ -137,6 +140,15 @@ impl Project {
     /// The store's.
     pub fn readable(&self) -> Result<(), Error> {
         self.store.read(|r| Ok::<_, Error>(rows::get(r)?)).map(drop)
+    }
+
+    /// Waits until the writer of its store has answered, with whatever: that it lives is all that is asked. Nothing is
+    /// written.
+    pub async fn writer_answers(&self) {
+        // A queue that takes nothing more says nothing about who should work it off.
+        while let Err(Error::Unwritable(StoreError::Busy)) = self.store.write(|_| Ok::<_, Error>(())).await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Notes that a request came in.

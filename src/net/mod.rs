@@ -3,6 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `listen` | addresses and the sockets bound to them: IPv4, IPv6, unix |
+//! | `inherited` | sockets the process was started with, by systemd's socket activation |
 //! | `tls` | the TLS configuration, whose certificate can be swapped while connections live |
 //! | `certificate_files` | a certificate and its key from the operator's files |
 //! | `local_ca` | a certificate authority of our own, for machines without a public name |
@@ -21,6 +22,7 @@ mod body;
 mod certificate_files;
 mod client_address;
 mod descriptors;
+mod inherited;
 mod limits;
 mod listen;
 mod local_ca;
@@ -37,8 +39,12 @@ pub use body::BodyTooSlow;
 pub use certificate_files::{CertificateFileError, load_certificate};
 pub use client_address::{ClientAddress, PeerAddress, Trust, is_secure};
 pub use descriptors::{affordable_connections, raise_descriptor_limit};
+pub use inherited::Inherited;
 pub use limits::Limits;
-pub use listen::{BindError, Bound, BoundAddress, InvalidListenAddress, ListenAddress, bind, bind_unix};
+pub use listen::{
+    BindError, Bound, BoundAddress, InvalidListenAddress, ListenAddress, bind, bind_all, bind_or_inherit, bind_unix,
+};
 pub use local_ca::{LocalCa, LocalCaError};
+pub use private_file::{create_dir as create_private_dir, write as write_private_file};
 pub use serve::{Drained, Peer, PeerUid, serve};
-pub use tls::{Identity, Tls, TlsError};
+pub use tls::{Answering, Identity, Tls, TlsError};
