@@ -103,7 +103,9 @@ async fn in_store(ctx: &Ctx, limiter: Limiter, limit: Limit) -> Result<Standing,
     let (number, client, now) = (limiter as u8, ctx.client.group, ctx.now);
     let next = move |stored: Option<RateWindow>| match stored.filter(|window| now.since(window.began) < limit.window) {
         // One above the limit says all there is to say.
-        Some(window) => RateWindow { count: window.count.saturating_add(1).min(limit.count.saturating_add(1)), ..window },
+        Some(window) => {
+            RateWindow { count: window.count.saturating_add(1).min(limit.count.saturating_add(1)), ..window }
+        }
         None => RateWindow { began: now, count: 1, until: now.plus(limit.window) },
     };
     let standing = move |window: RateWindow| {
@@ -180,9 +182,10 @@ impl Windows {
 
     #[cfg(test)]
     fn len(&self) -> (usize, usize) {
-        self.shards.iter().map(|shard| shard.lock().unwrap()).fold((0, 0), |(windows, begun), shard| {
-            (windows + shard.windows.len(), begun + shard.begun.len())
-        })
+        self.shards
+            .iter()
+            .map(|shard| shard.lock().unwrap())
+            .fold((0, 0), |(windows, begun), shard| (windows + shard.windows.len(), begun + shard.begun.len()))
     }
 }
 
@@ -234,11 +237,7 @@ mod tests {
     fn clients_limiters_and_lengths_are_counted_apart() {
         let windows = Windows::default();
         windows.hit(key(7), at(0));
-        for other in [
-            key(8),
-            Key { limiter: Limiter::Changes, ..key(7) },
-            Key { length: 2 * MINUTE, ..key(7) },
-        ] {
+        for other in [key(8), Key { limiter: Limiter::Changes, ..key(7) }, Key { length: 2 * MINUTE, ..key(7) }] {
             assert_eq!(windows.hit(other, at(0)).count, 1, "{other:?}");
         }
         assert_eq!(windows.hit(key(7), at(0)).count, 2);

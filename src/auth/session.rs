@@ -347,12 +347,9 @@ impl Draft {
     pub(crate) fn issue(&self, ctx: &Ctx, user: User) -> Issued {
         match &self.tokens {
             Drafted::Pair(refresh) => issue(ctx, &self.session, user, refresh),
-            Drafted::Token(token, _) => Issued {
-                access_token: token.clone(),
-                access_expires_at: self.session.expires_at,
-                refresh: None,
-                user,
-            },
+            Drafted::Token(token, _) => {
+                Issued { access_token: token.clone(), access_expires_at: self.session.expires_at, refresh: None, user }
+            }
         }
     }
 }

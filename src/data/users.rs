@@ -127,7 +127,11 @@ impl User {
 
     /// The address in lower case, without a copy where it is so already.
     pub fn lower_case_email(&self) -> Cow<'_, str> {
-        if self.email.chars().any(char::is_uppercase) { self.email.to_lowercase().into() } else { (&*self.email).into() }
+        if self.email.chars().any(char::is_uppercase) {
+            self.email.to_lowercase().into()
+        } else {
+            (&*self.email).into()
+        }
     }
 }
 

@@ -221,7 +221,8 @@ mod tests {
             }
         }
         let body = token.split('.').nth(1).unwrap();
-        for header in [r#"{"alg":"none","typ":"JWT"}"#, r#"{"alg":"HS384","typ":"JWT"}"#, r#"{"typ":"JWT","alg":"HS256"}"#]
+        for header in
+            [r#"{"alg":"none","typ":"JWT"}"#, r#"{"alg":"HS384","typ":"JWT"}"#, r#"{"typ":"JWT","alg":"HS256"}"#]
         {
             let signed = format!("{}.{body}", BASE64URL.encode(header));
             let tag = BASE64URL.encode(hmac::sign(&key.key, signed.as_bytes()));

@@ -60,6 +60,11 @@ impl Persona {
         }
     }
 
+    /// The same, speaking NomaCMS at its usual path.
+    pub fn speaking_noma(&self) -> Self {
+        Self { speaks: Dialect::Noma, ..self.mounted_at("/api/auth") }
+    }
+
     /// The same, speaking Nora at its usual path.
     pub fn speaking_nora(&self) -> Self {
         Self { speaks: Dialect::Nora, ..self.mounted_at("/auth") }
@@ -243,13 +248,18 @@ impl Reply {
         }
         let correlation = self.headers["x-correlation-id"].to_str().expect("text");
         assert!(!correlation.is_empty());
-        for header in ["content-security-policy", "x-frame-options", "referrer-policy", "cross-origin-resource-policy"] {
+        for header in ["content-security-policy", "x-frame-options", "referrer-policy", "cross-origin-resource-policy"]
+        {
             assert!(self.headers.contains_key(header), "{header}: {self:?}");
         }
         let cookies: Vec<_> = self.headers.get_all("set-cookie").iter().collect();
         assert!(cookies.len() <= 1 && (cookies.is_empty() || self.status == 200), "{self:?}");
         if self.status.is_client_error() || self.status.is_server_error() {
-            assert!(self.body.is_null() || self.body["error"].is_string(), "an error says what is wrong: {}", self.text);
+            assert!(
+                self.body.is_null() || self.body["error"].is_string(),
+                "an error says what is wrong: {}",
+                self.text
+            );
         }
         if self.body["code"] == "INTERNAL_ERROR" {
             assert_eq!(self.body["correlationId"], correlation, "{}", self.text);

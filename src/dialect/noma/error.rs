@@ -57,7 +57,9 @@ fn spell(error: Error) -> Response {
             coded(StatusCode::FORBIDDEN, "Sign-up is disabled for this project.", "signup_disabled")
         }
         Error::EmailTaken => field("email", "The email has already been taken."),
-        Error::InvalidCredentials | Error::AccountDisabled | Error::NoPassword => plain(StatusCode::UNAUTHORIZED, "Invalid credentials."),
+        Error::InvalidCredentials | Error::AccountDisabled | Error::NoPassword => {
+            plain(StatusCode::UNAUTHORIZED, "Invalid credentials.")
+        }
         Error::Locked { retry_after } => {
             let seconds = retry_after_secs(retry_after);
             let body = Json(json!({ "message": "Invalid credentials.", "retry_after": seconds }));

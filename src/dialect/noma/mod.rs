@@ -50,8 +50,7 @@ pub fn routes(path: &str) -> Router {
 }
 
 /// What scripts of other pages may send (contract 1).
-pub const CORS: Cors =
-    Cors { methods: "GET, POST", headers: Some("authorization, content-type, accept, project-id") };
+pub const CORS: Cors = Cors { methods: "GET, POST", headers: Some("authorization, content-type, accept, project-id") };
 
 /// What this dialect does its own way.
 pub fn rules(settings: &ProjectSettings) -> Rules {

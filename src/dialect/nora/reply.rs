@@ -36,7 +36,8 @@ pub fn finish(reply: &mut Response, asked: &Asked<'_>) {
     let correlation = asked.correlation.filter(|value| is_safe(value)).cloned();
     let correlation = correlation.unwrap_or_else(|| new_correlation(asked.id));
     if let Some(Central(text)) = reply.extensions_mut().remove::<Central>() {
-        let body = json!({ "error": text, "code": Central::CODE, "correlationId": correlation.to_str().unwrap_or_default() });
+        let body =
+            json!({ "error": text, "code": Central::CODE, "correlationId": correlation.to_str().unwrap_or_default() });
         *reply.body_mut() = Json(body).into_response().into_body();
         reply.headers_mut().remove(CONTENT_LENGTH);
     }

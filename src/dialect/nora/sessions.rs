@@ -4,11 +4,11 @@ use axum::Json;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
+use super::cookie;
 use super::credential::{exact_bearer, tokens};
 use super::error::Refusal;
 use super::input::{Fields, Here, SignedIn};
 use super::wire::Success;
-use super::cookie;
 use crate::auth::{Error, password, session};
 
 /// `PATCH password`: 200; all other sessions end.

@@ -10,8 +10,7 @@ use crate::auth::sign_up;
 
 /// `GET bootstrap-status`: 200. Nothing of it is secret, and of accounts only that there is none yet.
 pub(super) async fn bootstrap(Here(ctx): Here) -> Result<Response, Refusal> {
-    let needs_first_admin =
-        sign_up::needs_first_admin(&ctx).map_err(|error| Refusal::from(error).noted(&ctx))?;
+    let needs_first_admin = sign_up::needs_first_admin(&ctx).map_err(|error| Refusal::from(error).noted(&ctx))?;
     let status = Bootstrap {
         needs_first_admin,
         signup_enabled: ctx.settings.signup.enabled,

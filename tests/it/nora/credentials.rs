@@ -25,10 +25,20 @@ async fn an_explicit_credential_beats_the_cookie_also_a_bad_one() {
         (anon.with_cookie("rubbish"), 401, "Invalid or expired session", None),
         (good.with_token("rubbish"), 401, "Invalid or expired session", None),
         (good.with_token(&format!("{ada}x")), 401, "Invalid or expired session", None),
-        (good.with_header("authorization", "Bearer"), 400, "Invalid authentication header", Some("invalid_auth_header")),
+        (
+            good.with_header("authorization", "Bearer"),
+            400,
+            "Invalid authentication header",
+            Some("invalid_auth_header"),
+        ),
         (good.with_header("authorization", ""), 400, "Invalid authentication header", Some("invalid_auth_header")),
         (good.with_header("authorization", &ada), 400, "Invalid authentication header", Some("invalid_auth_header")),
-        (good.with_header("authorization", "Basic eDp5"), 400, "Invalid authentication header", Some("invalid_auth_header")),
+        (
+            good.with_header("authorization", "Basic eDp5"),
+            400,
+            "Invalid authentication header",
+            Some("invalid_auth_header"),
+        ),
         (good.with_header("x-api-key", "nora_x"), 401, "Invalid or expired API key", None),
         (good.with_header("x-nora-api-key", "nora_x"), 401, "Invalid or expired API key", None),
         (good.with_token("nora_x"), 401, "Invalid or expired API key", None),
@@ -74,11 +84,8 @@ async fn an_upgrade_takes_a_bearer_in_its_exact_form() {
 #[tokio::test]
 async fn a_token_of_one_project_is_none_in_another() {
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
-    let server = Server::with(&[
-        ("PROJECT__ONE__NORA__JWT_SECRET", SECRET),
-        ("PROJECT__TWO__NORA__JWT_SECRET", SECRET),
-    ])
-    .await;
+    let server =
+        Server::with(&[("PROJECT__ONE__NORA__JWT_SECRET", SECRET), ("PROJECT__TWO__NORA__JWT_SECRET", SECRET)]).await;
     let [one, two] = ["one", "two"].map(|slug| anon(&server).in_project(Some(&project_id(&server, slug))));
     let (_, token) = newcomer(&one, ADA).await;
     newcomer(&two, ADA).await;

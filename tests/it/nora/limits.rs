@@ -168,7 +168,10 @@ async fn the_general_limit_of_the_other_api() {
     let noma = Persona::anon(&server);
     for left in [1, 0] {
         let reply = noma.get("/me").await.expect(401);
-        assert_eq!((&reply.headers["x-ratelimit-limit"], &reply.headers["x-ratelimit-remaining"]), (&"2".parse().expect("text"), &left.to_string().parse().expect("text")));
+        assert_eq!(
+            (&reply.headers["x-ratelimit-limit"], &reply.headers["x-ratelimit-remaining"]),
+            (&"2".parse().expect("text"), &left.to_string().parse().expect("text"))
+        );
     }
     let reply = noma.get("/me").await.expect(429);
     assert_eq!(reply.text, r#"{"message":"Too Many Attempts."}"#);

@@ -21,7 +21,9 @@ async fn me_is_the_account_as_stored_now() {
     let me = ada.get("/me").await.expect(200);
     assert_json_snapshot!(me.body, { ".id" => "[uuid]" });
     assert_eq!(me.headers["ratelimit-policy"], "1000;w=900");
-    ada.patch("/profile", &json!({ "name": " Ada ", "avatar": picture(100), "preferredLocale": "zh-Hans" })).await.expect(200);
+    ada.patch("/profile", &json!({ "name": " Ada ", "avatar": picture(100), "preferredLocale": "zh-Hans" }))
+        .await
+        .expect(200);
     assert_json_snapshot!(ada.get("/me").await.expect(200).body, { ".id" => "[uuid]" });
 }
 
@@ -60,7 +62,10 @@ async fn all_of_it_changes_or_nothing() {
     ada.patch("/profile", &json!({ "preferredLocale": " fr " })).await.expect(200);
     ada.patch("/profile", &json!({ "name": "x".repeat(100) })).await.expect(200);
     let gone = ada.patch("/profile", &json!({ "avatar": null, "preferredLocale": null })).await.expect(200).body;
-    assert_eq!((&gone["avatar"], &gone["preferredLocale"], &gone["effectiveLocale"]), (&Value::Null, &Value::Null, &json!("en")));
+    assert_eq!(
+        (&gone["avatar"], &gone["preferredLocale"], &gone["effectiveLocale"]),
+        (&Value::Null, &Value::Null, &json!("en"))
+    );
     assert_eq!(ada.get("/me").await.expect(200).body["avatar"], Value::Null);
 }
 

@@ -110,7 +110,9 @@ async fn a_logout_ends_the_session_of_header_and_cookie() {
     let anon = anon(&server);
     let (_, header) = newcomer(&anon, ADA).await;
     let (_, cookie) = signed_in(&anon, ADA).await;
-    for nobody in [anon.clone(), anon.with_token("x"), anon.with_header("authorization", "x y z"), anon.with_cookie("x")] {
+    for nobody in
+        [anon.clone(), anon.with_token("x"), anon.with_header("authorization", "x y z"), anon.with_cookie("x")]
+    {
         nobody.post_nothing("/logout").await.expect(200);
     }
     anon.with_token(&header).with_cookie(&cookie).post_nothing("/logout").await.expect(200);

@@ -147,11 +147,9 @@ async fn a_closed_sign_up_says_so_first() {
 /// With `conceal` an address that is taken looks like one that was free: same keys, another id each time, same hash.
 #[tokio::test]
 async fn a_concealed_duplicate_looks_like_a_success() {
-    let server = Server::with(&[
-        ("PROJECT__DEFAULT__CONCEAL", "true"),
-        ("PROJECT__DEFAULT__NORA__FIRST_USER_ADMIN", "false"),
-    ])
-    .await;
+    let server =
+        Server::with(&[("PROJECT__DEFAULT__CONCEAL", "true"), ("PROJECT__DEFAULT__NORA__FIRST_USER_ADMIN", "false")])
+            .await;
     let body = json!({ "email": ADA, "password": PASSWORD });
     let pool = &server.projects().shared().pool;
     let mut seen: Vec<(Value, u64)> = Vec::new();

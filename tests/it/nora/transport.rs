@@ -9,7 +9,8 @@ use crate::persona::Persona;
 
 #[tokio::test]
 async fn where_it_is_mounted() {
-    const ONLY: [(&str, &str); 2] = [("PROJECT__DEFAULT__NOMA__ENABLED", "false"), ("PROJECT__DEFAULT__NHOST__ENABLED", "false")];
+    const ONLY: [(&str, &str); 2] =
+        [("PROJECT__DEFAULT__NOMA__ENABLED", "false"), ("PROJECT__DEFAULT__NHOST__ENABLED", "false")];
     let at = async |settings: &[(&str, &str)], mount| {
         let server = Server::with(settings).await;
         let anon = anon(&server).mounted_at(mount);

@@ -19,7 +19,12 @@ const PASSWORD: &str = "correct horse";
 /// One line of the table: the reply without what differs from run to run.
 fn line(dialect: &str, reply: &Reply) -> String {
     let mut text = reply.text.clone();
-    for id in [&reply.body["user"]["uuid"], &reply.body["verification_token"], &reply.body["correlationId"], &reply.body["id"]] {
+    for id in [
+        &reply.body["user"]["uuid"],
+        &reply.body["verification_token"],
+        &reply.body["correlationId"],
+        &reply.body["id"],
+    ] {
         if let Some(id) = id.as_str() {
             text = text.replace(id, "[…]");
         }
@@ -60,7 +65,8 @@ async fn what_every_dialect_can_be_asked() {
         note("route unknown", anon.get("/x").await);
         note("method wrong", anon.get("/login").await);
         note("body too large", anon.post("/login", &json!({ "x": "x".repeat(1_048_576) })).await);
-        let send = async |kind, text: &str| anon.send(Method::POST, "/login", Some((kind, text.as_bytes().to_vec()))).await;
+        let send =
+            async |kind, text: &str| anon.send(Method::POST, "/login", Some((kind, text.as_bytes().to_vec()))).await;
         note("body malformed", send("application/json", "{").await);
         note("body a scalar", send("application/json", "7").await);
         note("body not JSON", send("text/plain", "{}").await);
@@ -115,7 +121,10 @@ async fn what_goes_wrong_before_a_handler() {
             let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
             let body = to_bytes(reply.into_body(), 1024).await.expect("a body");
             table.push_str(&format!("    {name} {status} {}", String::from_utf8_lossy(&body)));
-            for (header, value) in headers.iter().filter(|(header, _)| header.as_str() != "content-type" && header.as_str() != "content-length") {
+            for (header, value) in headers
+                .iter()
+                .filter(|(header, _)| header.as_str() != "content-type" && header.as_str() != "content-length")
+            {
                 table.push_str(&format!(" {header}: {}", value.to_str().expect("text")));
             }
             table.push('\n');

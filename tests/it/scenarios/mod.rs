@@ -39,7 +39,7 @@ pub struct Spelling {
 pub const DIALECTS: [Spelling; 2] = [
     Spelling {
         name: "noma",
-        speaks: Persona::clone,
+        speaks: Persona::speaking_noma,
         token: "access_token",
         text: "message",
         made: 201,

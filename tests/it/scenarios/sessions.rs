@@ -35,20 +35,16 @@ async fn an_account_is_made_once_and_signs_in() {
 async fn an_account_of_one_dialect_is_one_of_all() {
     for made_by in DIALECTS {
         let server = Server::start().await;
-        dialect_of(&made_by, &server).await;
+        made_by.sign_up(&made_by.anon(&server), ADA, PASSWORD).await;
         for used_by in DIALECTS {
             let ada = used_by.signed_in(&used_by.anon(&server), ADA, PASSWORD).await;
             ada.get("/me").await.expect(200);
             // A token is its own dialect's only.
             for other in DIALECTS.iter().filter(|other| other.name != used_by.name) {
-                other.is_out(&(other.speaks)(&ada.mounted_at("/api/auth"))).await;
+                other.is_out(&(other.speaks)(&ada)).await;
             }
         }
     }
-}
-
-async fn dialect_of(dialect: &super::Spelling, server: &Server) {
-    dialect.sign_up(&dialect.anon(server), ADA, PASSWORD).await;
 }
 
 #[tokio::test]
@@ -77,7 +73,8 @@ async fn five_wrong_passwords_lock_and_time_lets_go() {
 #[tokio::test]
 async fn many_wrong_passwords_at_once_cost_five_hashes() {
     for dialect in DIALECTS {
-        let unlimited = [("PROJECT__DEFAULT__NORA__LIMITS__LOGIN", "off"), ("PROJECT__DEFAULT__NORA__LIMITS__MUTATION", "off")];
+        let unlimited =
+            [("PROJECT__DEFAULT__NORA__LIMITS__LOGIN", "off"), ("PROJECT__DEFAULT__NORA__LIMITS__MUTATION", "off")];
         let server = Server::with(&unlimited).await;
         let anon = dialect.anon(&server);
         dialect.sign_up(&anon, ADA, PASSWORD).await;
