@@ -3,25 +3,33 @@
 mod acme;
 mod certificates;
 mod data_dir;
+mod delivery;
 mod error;
 mod ready;
 mod redirect;
+mod reload;
 mod serve;
 mod supervisor;
 mod upkeep;
 
 use std::sync::Arc;
 
+use axum::Router;
+
+use crate::admin;
+use crate::admin::{NotReloaded, Reloaded};
 use crate::auth::Projects;
 use crate::auth::project::Shared;
 use crate::config::{MasterKeySource, Settings};
-use crate::crypto::{HashCost, HashPool, MasterKey, PoolSettings};
+use crate::crypto::{HashPool, MasterKey, PoolSettings};
 use crate::env::Env;
-use crate::outbound::{Outbound, Policy};
+use crate::mail::Mailbox;
+use crate::outbound::Outbound;
 use crate::store::{Fleet, FleetOptions, StoreOptions};
 use data_dir::DataDir;
 pub use error::StartError;
-pub use ready::{Ready, ReadyProject};
+pub use ready::{Ready, ReadyProject, configured_url};
+pub use reload::Source;
 pub use serve::{Process, Running, serve, start, start_in};
 pub use supervisor::Supervisor;
 
@@ -31,6 +39,8 @@ pub use supervisor::Supervisor;
 #[derive(Debug)]
 pub struct App {
     projects: Arc<Projects>,
+    /// Where a server in memory puts its mails.
+    mailbox: Arc<Mailbox>,
     /// Held as long as the files are used; `None` in memory.
     data_dir: Option<DataDir>,
 }
@@ -67,25 +77,21 @@ impl App {
             Some(dir) => Fleet::open(&dir.projects(), fleet_options(&settings)).map_err(crate::auth::Error::from)?,
             None => Fleet::memory(),
         };
-        let hashing = &settings.hashing;
-        let cost = HashCost {
-            memory_kib: hashing.memory_kib,
-            iterations: hashing.iterations,
-            parallelism: hashing.parallelism,
-        };
+        let (hashing, cost) = (&settings.hashing, settings.hashing.cost());
         cost.check().map_err(|error| StartError::Hashing(error.to_string()))?;
         let pool = PoolSettings { cost, threads: hashing.threads, queue: hashing.queue };
         let shared = Shared {
             pool: HashPool::start(pool, Arc::clone(&env.entropy)),
             master: Arc::new(master),
-            outbound: Outbound::new(&env, &outbound_policy(&settings))?,
+            wakes: Arc::default(),
+            outbound: Outbound::new(&env, &settings.outbound.policy())?,
             env: env.clone(),
         };
         let settings = Arc::new(settings);
         let url = ready::configured_url(&settings);
         let catalog = data_dir.as_ref().map(DataDir::catalog);
         let projects = Projects::start(fleet, shared, settings, url, catalog, env.now()).await?;
-        Ok(Self { projects: Arc::new(projects), data_dir })
+        Ok(Self { projects: Arc::new(projects), mailbox: Arc::default(), data_dir })
     }
 
     /// The projects.
@@ -93,9 +99,19 @@ impl App {
         &self.projects
     }
 
+    /// Where mails go when no transport is configured and everything is in memory.
+    pub fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
     /// The settings in force now.
     pub fn settings(&self) -> Arc<Settings> {
         self.projects.settings()
+    }
+
+    /// The operator's API over it, for a process that is no server.
+    pub fn admin(&self) -> Router {
+        admin::routes(Arc::clone(&self.projects), Arc::new(Stopped))
     }
 
     /// Closes every file and lets the data directory go.
@@ -105,9 +121,13 @@ impl App {
     }
 }
 
-/// Whom the settings let the server call.
-fn outbound_policy(settings: &Settings) -> Policy {
-    Policy { allow: settings.outbound.allow.clone(), ca_file: settings.outbound.ca_file.clone() }
+/// The process of a command, for its operator.
+struct Stopped;
+
+impl admin::Host for Stopped {
+    fn reload(&self) -> admin::Work<'_, Result<Reloaded, NotReloaded>> {
+        Box::pin(std::future::ready(Err(NotReloaded::Stopped)))
+    }
 }
 
 fn fleet_options(settings: &Settings) -> FleetOptions {

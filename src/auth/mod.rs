@@ -7,11 +7,17 @@
 pub mod accounts;
 pub mod api_keys;
 pub mod attempts;
+pub mod audit;
+#[cfg(test)]
+mod audit_tests;
+pub mod bot;
 pub mod catalog;
 mod error;
 pub mod events;
 pub mod keys;
 pub mod limits;
+mod mail;
+pub mod outbox;
 pub mod password;
 pub mod profile;
 pub mod project;
@@ -128,6 +134,15 @@ pub struct Actor {
     pub user: Arc<User>,
     /// The session its token belongs to.
     pub session: Uuid,
+}
+
+/// An operator at work: when, and as which user of the operating system, where that is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Operator {
+    /// The one clock reading of what they do.
+    pub now: Timestamp,
+    /// Their user id.
+    pub uid: Option<u32>,
 }
 
 impl Ctx {

@@ -4,11 +4,13 @@
 //! later version can tell what it reads. Bodies are postcard. Ids are UUIDv7, so rows written together lie together.
 
 pub mod api_keys;
+pub mod audit;
 pub mod avatars;
 pub mod email;
 pub mod events;
 pub mod lockouts;
 pub mod one_time;
+pub mod outbox;
 pub mod project;
 pub mod rates;
 pub mod sessions;

@@ -3,13 +3,13 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{Record, Table, decode, decode_row, end_of, key, lockouts, one_time, rates, sessions};
-use crate::data::events::Event;
+use super::{Record, Table, decode, decode_row, end_of, key, lockouts, one_time, outbox, rates, sessions};
+use crate::data::events::Unchained;
 use crate::data::one_time::OneTime;
 use crate::env::Timestamp;
 use crate::store::{Read, StoreError, Write};
 
-/// How long events are kept.
+/// How long events of before the audit trail are kept.
 const KEEP_EVENTS: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// Where the next step goes on. One round visits every table that holds things that expire.
@@ -30,7 +30,7 @@ pub struct Step {
     pub round_done: bool,
 }
 
-const TABLES: [Table; 8] = [
+const TABLES: [Table; 9] = [
     // Before the sessions in their places: what is put back there is no longer hidden by a newer row.
     Table::SessionRefreshed,
     Table::Session,
@@ -40,6 +40,7 @@ const TABLES: [Table; 8] = [
     Table::Cooldown,
     Table::Rate,
     Table::Event,
+    Table::DeadLetter,
 ];
 
 /// Looks at up to `limit` rows from `cursor` on. Reads only: a step that finds nothing costs no write.
@@ -95,6 +96,7 @@ pub fn remove(w: &mut (impl Write + ?Sized), expired: &[Vec<u8>], now: Timestamp
                 w.delete(key)?;
                 one_time::forget_slot(w, key, secret.user)?;
             }
+            Table::DeadLetter => outbox::remove_dead(w, super::id_of_key(key)?)?,
             _ => w.delete(key)?,
         }
         removed += 1;
@@ -118,7 +120,8 @@ fn is_expired(table: Table, value: &[u8], now: Timestamp) -> Result<bool, StoreE
         Table::LockoutByAccount => row::<lockouts::ByAccount>(value)?.keep_until <= now,
         Table::Cooldown => row::<one_time::Cooldown>(value)?.until <= now,
         Table::Rate => row::<rates::RateWindow>(value)?.until <= now,
-        Table::Event => row::<Event>(value)?.at.plus(KEEP_EVENTS) <= now,
+        Table::Event => row::<Unchained>(value)?.at.plus(KEEP_EVENTS) <= now,
+        Table::DeadLetter => row::<outbox::DeadLetter>(value)?.keep_until() <= now,
         _ => false,
     })
 }

@@ -12,9 +12,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::HeaderValue;
 use axum::response::Response;
+use serde_json::Value;
 
 use crate::auth::limits::Standing;
 use crate::auth::{ProjectSettings, RequestId, Rules};
+use crate::http::openapi::{self, Scope};
 
 /// What goes wrong before a dialect's handler is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +81,15 @@ impl Dialect {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Noma, Self::Nora];
 
-    /// Where it is mounted in a project with these settings; nowhere when it is switched off.
+    /// Its name in settings, paths and commands.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Noma => "noma",
+            Self::Nora => "nora",
+        }
+    }
+
+    /// Where it is mounted in a project with these settings, its own path first; nowhere when it is switched off.
     pub fn mounts(self, settings: &ProjectSettings) -> impl Iterator<Item = &str> {
         let (noma, nora, nhost) = (&settings.noma, &settings.nora, &settings.nhost);
         let (enabled, path, also) = match self {
@@ -88,6 +98,14 @@ impl Dialect {
             Self::Nora => (nora.enabled, &nora.path, Some("/api/auth").filter(|_| !noma.enabled && !nhost.enabled)),
         };
         [Some(path.as_str()), also].into_iter().flatten().filter(move |_| enabled)
+    }
+
+    /// Its OpenAPI document.
+    pub fn document(self, scope: &Scope<'_>) -> Value {
+        match self {
+            Self::Noma => openapi::document(&noma::API, scope),
+            Self::Nora => openapi::document(&nora::API, scope),
+        }
     }
 
     /// Its routes, mounted at `path` (which begins with `/` and does not end with one).

@@ -1,8 +1,11 @@
 //! Every integration test, in one binary: personas over HTTPS against the real server in process.
 
 mod binary;
+mod bot;
 mod noma;
 mod nora;
+mod openapi;
 mod persona;
+mod receiver;
 mod scenarios;
 mod smoke;

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{Entry, Projects};
+use crate::auth::project::Maker;
 use crate::auth::{Error, ProjectSettings};
-use crate::config::{Problems, Settings, check_together};
+use crate::config::{Problem, Problems, Settings, check_together};
 use crate::env::Timestamp;
+use crate::outbound::SetupError;
 
 /// What came of new settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,17 +27,21 @@ pub enum NotAdopted {
     /// They do not fit the projects there are.
     #[error("{0}")]
     Settings(Problems),
+    /// The client for calls to others cannot be set up as they want it.
+    #[error("{0}")]
+    Outbound(#[from] SetupError),
     /// A project they declare cannot be made.
     #[error("{0}")]
     Project(#[from] Error),
 }
 
 impl Projects {
-    /// Puts `settings` in force, for open projects at their next request, and makes the projects they declare.
+    /// Puts `settings` in force, for open projects at their next request, and makes the projects they declare. Links are
+    /// built from `default_url` where neither a project nor the settings say.
     ///
     /// # Errors
     /// [`NotAdopted`], and then nothing has changed.
-    pub async fn adopt(&self, settings: Settings, now: Timestamp) -> Result<Adopted, NotAdopted> {
+    pub async fn adopt(&self, settings: Settings, default_url: &str, now: Timestamp) -> Result<Adopted, NotAdopted> {
         let _changing = self.changing.lock().await;
         let before = self.settings();
         let mut entries = self.catalog.load().by_id.clone();
@@ -56,14 +62,17 @@ impl Projects {
             made: new.iter().map(|(_, entry)| entry.slug.clone()).collect(),
             undeclared: before.projects.keys().filter(|slug| !settings.projects.contains_key(*slug)).cloned().collect(),
         };
+        let outbound = self.shared.outbound.prepare(&settings.outbound.policy())?;
         let catalog = self.catalog_of(&settings, entries)?;
         self.make_files(&new).await?;
         if let Err(error) = self.publish(catalog) {
             self.remove_files(&new).await;
             return Err(error.into());
         }
+        self.shared.outbound.adopt(outbound);
         let server = Arc::new(settings);
         self.settings.store(Arc::clone(&server));
+        self.default_url.store(Arc::new(default_url.to_owned()));
         for (id, settings) in resolved {
             if let Some(project) = self.opened(id) {
                 project.adopt(self.completed(settings, &server));
@@ -72,10 +81,22 @@ impl Projects {
         Ok(adopted)
     }
 
+    /// Everything for which [`Projects::adopt`] would refuse `settings`, at once.
+    pub fn problems_with(&self, settings: &Settings) -> Vec<Problem> {
+        let mut problems = match resolve(settings, &self.catalog.load().by_id) {
+            Ok(_) => Vec::new(),
+            Err(Problems(problems)) => problems,
+        };
+        if let Err(error) = self.shared.outbound.prepare(&settings.outbound.policy()) {
+            problems.push(settings.problem("outbound.ca_file", error.to_string()));
+        }
+        problems
+    }
+
     /// Makes all of them, or none.
     async fn make_files(&self, new: &[(Uuid, Entry)]) -> Result<(), Error> {
         for (count, (id, entry)) in new.iter().enumerate() {
-            if let Err(error) = self.make_file(*id, entry.clone()).await {
+            if let Err(error) = self.make_file(*id, entry.clone(), Maker::Configuration).await {
                 self.remove_files(&new[..=count]).await;
                 return Err(error);
             }

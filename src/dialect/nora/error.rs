@@ -6,10 +6,10 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 
 use super::Trouble;
 use super::reply::Central;
+use super::wire::Refused;
 use crate::auth::attempts::retry_after_secs;
 use crate::auth::limits::{Limiter, Standing};
 use crate::auth::{Ctx, Error};
@@ -86,6 +86,7 @@ fn spell(error: Error) -> Response {
         Error::VerificationRequired(_) => {
             coded(StatusCode::FORBIDDEN, "Email verification required", "EMAIL_VERIFICATION_REQUIRED")
         }
+        Error::BotCheckFailed(_) => plain(StatusCode::FORBIDDEN, "Complete the verification challenge and try again"),
         Error::Unauthenticated => challenged("Invalid or expired session"),
         Error::InvalidRefreshToken => plain(StatusCode::UNAUTHORIZED, "Invalid refresh token"),
         Error::InvalidVerificationToken => plain(StatusCode::BAD_REQUEST, "Invalid verification token"),
@@ -95,6 +96,7 @@ fn spell(error: Error) -> Response {
         Error::UnknownApiKey => plain(StatusCode::NOT_FOUND, "API key not found"),
         Error::TooManyApiKeys => plain(StatusCode::CONFLICT, "Too many API keys"),
         Error::UnknownUser => plain(StatusCode::NOT_FOUND, "User not found"),
+        Error::UnknownItem | Error::ItemExpired => plain(StatusCode::NOT_FOUND, "Not found"),
         Error::UnknownSession => plain(StatusCode::NOT_FOUND, "Session not found"),
         Error::UnknownProject => trouble(&Trouble::UnknownProject),
         Error::ProjectExists => plain(StatusCode::CONFLICT, "The project exists"),
@@ -150,12 +152,16 @@ pub(super) fn challenged(text: &str) -> Response {
 
 /// `{"error"}`
 pub(super) fn plain(status: StatusCode, text: &str) -> Response {
-    (status, Json(json!({ "error": text }))).into_response()
+    refused(status, text, None)
 }
 
 /// `{"error","code"}`
 pub(super) fn coded(status: StatusCode, text: &str, code: &str) -> Response {
-    (status, Json(json!({ "error": text, "code": code }))).into_response()
+    refused(status, text, Some(code))
+}
+
+fn refused(status: StatusCode, error: &str, code: Option<&str>) -> Response {
+    (status, Json(Refused { error, code, correlation_id: None })).into_response()
 }
 
 /// `{"error","code","correlationId"}`, once [`super::reply::finish`] knows the last.

@@ -1,26 +1,36 @@
 //! What comes in: the signed-in user, and the fields of bodies with the rules of the contract. The first rule that fails
 //! is told.
 
+use std::convert::Infallible;
+use std::marker::PhantomData;
+
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 
 use super::credential::{Malformed, Presented, presented};
 use super::error::{self, Refusal};
-use super::{BODY_LIMIT, Trouble};
+use super::wire::Refused;
+use super::{BODY_LIMIT, Trouble, cookie};
 use crate::auth::{Actor, Ctx, Email, session};
 use crate::crypto::Secret;
 use crate::http::body::{self, BodyError};
+use crate::http::openapi::{self, Answer, Asks, BodyFields, Operation, Scope};
 
 /// The most characters of an address, of a new password, of a name, of a picture: JavaScript's, UTF-16 units.
-const MAX_EMAIL: usize = 255;
-const MAX_PASSWORD: usize = 128;
-const MAX_NAME: usize = 100;
-const MAX_AVATAR: usize = 500_000;
+pub(super) const MAX_EMAIL: usize = 255;
+pub(super) const MAX_PASSWORD: usize = 128;
+pub(super) const MAX_NAME: usize = 100;
+pub(super) const MAX_AVATAR: usize = 500_000;
+/// Longer tokens of other services are looked at by nobody.
+pub(super) const MAX_BOT_TOKEN: usize = 8192;
+/// Where a solved challenge's token may stand; the first that is there counts.
+pub(super) const BOT_TOKENS: [&str; 3] = ["botProtectionToken", "turnstileToken", "recaptchaToken"];
 /// No account's password is longer, in bytes: what is left of a longer one is as wrong as the whole.
 const MAX_PRESENTED: usize = 4096;
 
@@ -39,6 +49,48 @@ impl<S: Send + Sync> FromRequestParts<S> for Here {
             Err(_) => Err(error::trouble(&Trouble::Internal)),
         }
     }
+}
+
+impl Asks for Here {
+    fn ask(_: &mut Operation, _: &Scope<'_>) {}
+}
+
+/// The headers of a request that brings its bearer's token into the cookie (contract 3.9).
+pub(super) struct Upgrading(pub(super) HeaderMap);
+
+impl<S: Send + Sync> FromRequestParts<S> for Upgrading {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.headers.clone()))
+    }
+}
+
+impl Asks for Upgrading {
+    fn ask(operation: &mut Operation, _: &Scope<'_>) {
+        bearer(operation);
+        operation.answer(Answer::of::<Refused>(400, "The header is not exactly `Bearer <token>`."));
+        operation.answer(Answer::of::<Refused>(401, "The token is wrong, expired or revoked."));
+    }
+}
+
+/// The headers of a request that ends what it presents, if anything.
+pub(super) struct Leaving(pub(super) HeaderMap);
+
+impl<S: Send + Sync> FromRequestParts<S> for Leaving {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(parts.headers.clone()))
+    }
+}
+
+impl Asks for Leaving {
+    fn ask(_: &mut Operation, _: &Scope<'_>) {}
+}
+
+fn bearer(operation: &mut Operation) {
+    operation.bearer("user", "The `token` of a sign-in.");
 }
 
 /// The signed-in user: a handler that takes this answers 400, 401 or 403 without one (contract 3.3).
@@ -67,17 +119,70 @@ impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
     }
 }
 
+impl Asks for SignedIn {
+    fn ask(operation: &mut Operation, _: &Scope<'_>) {
+        bearer(operation);
+        let cookie = ApiKeyValue::with_description(cookie::NAME, "The same token, as a browser keeps it.");
+        operation.secured("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        operation.answer(Answer::of::<Refused>(400, "The headers are malformed, or name two credentials."));
+        operation.answer(Answer::of::<Refused>(401, "The token is missing, wrong, expired or revoked."));
+    }
+}
+
+/// A JSON body that an endpoint reads, field by field, when its turn comes: limits go before it.
+pub(super) trait Form {
+    /// Its name in the document.
+    const NAME: &'static str;
+
+    /// Tells the document its fields.
+    fn tell(fields: &mut BodyFields, scope: &Scope<'_>);
+}
+
+/// The body of an `F`.
+pub(super) struct Body<F> {
+    pub(super) fields: Fields,
+    form: PhantomData<F>,
+}
+
+impl<F> From<Map<String, Value>> for Body<F> {
+    fn from(fields: Map<String, Value>) -> Self {
+        Self { fields: Fields(fields), form: PhantomData }
+    }
+}
+
+impl<F: Form> Asks for Body<F> {
+    fn ask(operation: &mut Operation, scope: &Scope<'_>) {
+        let mut fields = BodyFields::default();
+        F::tell(&mut fields, scope);
+        operation.body(F::NAME, fields);
+        operation.answer(Answer::of::<Refused>(400, "The body is not JSON, or a field is wrong."));
+        operation.answer(Answer::of::<Refused>(408, "The body did not come in time."));
+        operation.answer(Answer::of::<Refused>(413, "The body is larger than 1 MiB."));
+    }
+}
+
+/// How the document tells a new password.
+pub(super) fn new_password(scope: &Scope<'_>) -> Object {
+    let min = scope.settings.password.min_length;
+    openapi::text(min..=MAX_PASSWORD.max(min))
+}
+
+/// How the document tells a language.
+pub(super) fn locale() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(LOCALES)).build()
+}
+
 /// The fields of a JSON body, secrets among them (so no `Debug`).
 pub(super) struct Fields(Map<String, Value>);
 
-impl<S: Send + Sync> FromRequest<S> for Fields {
+impl<F, S: Send + Sync> FromRequest<S> for Body<F> {
     type Rejection = Response;
 
-    async fn from_request(request: Request<Body>, _: &S) -> Result<Self, Response> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
         let refusal = match body::json_object(request, BODY_LIMIT).await {
-            Ok(body) => return Ok(Self(body)),
+            Ok(body) => return Ok(Self::from(body)),
             // As if there were none.
-            Err(BodyError::NotJsonType) => return Ok(Self(Map::new())),
+            Err(BodyError::NotJsonType) => return Ok(Self::from(Map::new())),
             Err(BodyError::TooLarge) => Refusal::Trouble(Trouble::TooLarge),
             Err(BodyError::Slow) => Refusal::Trouble(Trouble::Slow),
             Err(BodyError::Interrupted) => Refusal::Central(StatusCode::BAD_REQUEST, "request aborted"),
@@ -113,6 +218,11 @@ impl Fields {
             long if long > MAX_PASSWORD.max(min) => Err(Refusal::bad("Password too long")),
             _ => Ok(text),
         }
+    }
+
+    /// The token of a solved challenge (contract 3.1).
+    pub(super) fn bot_token(&mut self) -> Option<String> {
+        BOT_TOKENS.into_iter().filter_map(|name| self.text(name)).find(|text| !text.trim().is_empty())
     }
 
     /// Address and password of somebody who signs in (contract 3.2). The address is `None` when it cannot be anybody's.

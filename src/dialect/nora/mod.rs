@@ -10,6 +10,7 @@
 //! | `cookie` | the cookie `nora_auth`, byte for byte |
 //! | `input` | bodies, and the rules of their fields |
 //! | `wire` | bodies of answers |
+//! | `document` | the table of endpoints: routes, and what the OpenAPI document tells |
 //! | `error` | every error, and the limits' texts |
 //! | `reply` | what every reply has: correlation id, limits, security headers |
 //!
@@ -29,6 +30,7 @@
 mod accounts;
 mod cookie;
 pub mod credential;
+mod document;
 mod error;
 mod input;
 mod profile;
@@ -38,10 +40,11 @@ mod status;
 mod wire;
 
 use axum::Router;
-use axum::routing::{get, patch, post};
 
 use super::{Cors, Trouble};
 use crate::auth::{Credential, ProjectSettings, Rules};
+use crate::http::openapi;
+pub use document::API;
 pub use error::trouble;
 pub use reply::finish;
 
@@ -53,17 +56,7 @@ pub const CORS: Cors = Cors { methods: "GET,HEAD,PUT,PATCH,POST,DELETE", headers
 
 /// The endpoints, mounted at `path`.
 pub fn routes(path: &str) -> Router {
-    let at = |route: &str| format!("{path}{route}");
-    Router::new()
-        .route(&at("/signup"), post(accounts::sign_up))
-        .route(&at("/login"), post(accounts::sign_in))
-        .route(&at("/oauth-login"), post(accounts::sign_in_with_provider))
-        .route(&at("/me"), get(profile::me))
-        .route(&at("/profile"), patch(profile::change))
-        .route(&at("/password"), patch(sessions::change_password))
-        .route(&at("/session-upgrade"), post(sessions::upgrade))
-        .route(&at("/logout"), post(sessions::sign_out))
-        .route(&at("/bootstrap-status"), get(status::bootstrap))
+    openapi::router(path, document::endpoints())
         .fallback(async || trouble(&Trouble::NotFound))
         .method_not_allowed_fallback(async || trouble(&Trouble::MethodNotAllowed))
 }

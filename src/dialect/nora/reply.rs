@@ -7,8 +7,8 @@ use axum::http::header::{
 };
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 
+use super::wire::Refused;
 use crate::auth::RequestId;
 use crate::auth::limits::Standing;
 use crate::dialect::Asked;
@@ -36,8 +36,7 @@ pub fn finish(reply: &mut Response, asked: &Asked<'_>) {
     let correlation = asked.correlation.filter(|value| is_safe(value)).cloned();
     let correlation = correlation.unwrap_or_else(|| new_correlation(asked.id));
     if let Some(Central(text)) = reply.extensions_mut().remove::<Central>() {
-        let body =
-            json!({ "error": text, "code": Central::CODE, "correlationId": correlation.to_str().unwrap_or_default() });
+        let body = Refused { error: text, code: Some(Central::CODE), correlation_id: correlation.to_str().ok() };
         *reply.body_mut() = Json(body).into_response().into_body();
         reply.headers_mut().remove(CONTENT_LENGTH);
     }

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use super::error::Refusal;
 use super::input::Here;
 use super::wire::{Bootstrap, BotProtection};
-use crate::auth::sign_up;
+use crate::auth::{bot, sign_up};
 
 /// `GET bootstrap-status`: 200. Nothing of it is secret, and of accounts only that there is none yet.
 pub(super) async fn bootstrap(Here(ctx): Here) -> Result<Response, Refusal> {
@@ -16,13 +16,7 @@ pub(super) async fn bootstrap(Here(ctx): Here) -> Result<Response, Refusal> {
         signup_enabled: ctx.settings.signup.enabled,
         oauth_login_enabled: false,
         platform_mode: "selfhosted",
-        signup_bot_protection: BotProtection {
-            enabled: false,
-            provider: "none",
-            site_key: None,
-            configured: true,
-            configuration_error: None,
-        },
+        signup_bot_protection: BotProtection::of(bot::challenge(&ctx.settings)),
     };
     Ok(Json(status).into_response())
 }

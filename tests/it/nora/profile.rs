@@ -6,7 +6,7 @@ use keystead::testing::Server;
 use serde_json::{Value, json};
 
 use super::{ADA, anon, newcomer, signed_in};
-use crate::persona::{account, now, project};
+use crate::persona::{account, operator, project};
 
 /// A picture of this many characters in all.
 fn picture(chars: usize) -> String {
@@ -85,7 +85,7 @@ async fn a_picture_is_of_500_000_characters_at_most_and_goes_with_the_account() 
     let noma = crate::persona::Persona::anon(&server).signed_in(ADA, super::PASSWORD).await.0;
     assert!(noma.get("/me").await.expect(200).text.len() < 500);
     let default = project(&server, "default").await;
-    accounts::delete(&default, now(&server), account(ADA)).await.expect("deleted");
+    accounts::delete(&default, operator(&server), account(ADA)).await.expect("deleted");
     let (ada, _) = newcomer(&anon(&server), ADA).await;
     assert_eq!(ada.get("/me").await.expect(200).body["avatar"], Value::Null);
     signed_in(&anon(&server), ADA).await;

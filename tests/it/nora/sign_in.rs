@@ -10,7 +10,7 @@ use keystead::testing::Server;
 use serde_json::{Value, json};
 
 use super::{ADA, PASSWORD, anon, newcomer, signed_in};
-use crate::persona::{account, all_at_once, now, project};
+use crate::persona::{account, all_at_once, now, operator, project};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const WEEK: u64 = 7 * 86_400;
@@ -159,7 +159,7 @@ async fn an_account_without_a_password_says_so_unless_concealed() {
             metadata: None,
             role: Role::User,
         };
-        accounts::create(&default, now(&server), new).await.expect("made");
+        accounts::create(&default, operator(&server), new).await.expect("made");
         let before = server.projects().shared().pool.hashes_computed();
         let reply = anon(&server).sign_in(ADA, PASSWORD).await.expect(401);
         assert!(reply.text_at("error").contains(expected), "{}", reply.text);
@@ -177,10 +177,10 @@ async fn a_changed_role_ends_the_sessions_that_say_the_former() {
     let anon = anon(&server);
     let (ada, token) = newcomer(&anon, ADA).await;
     assert_eq!(claims(&token)["role"], "admin");
-    accounts::set_role(&default, now(&server), account(ADA), Role::Admin).await.expect("the same again");
+    accounts::set_role(&default, operator(&server), account(ADA), Role::Admin).await.expect("the same again");
     ada.get("/me").await.expect(200);
     let noma = crate::persona::Persona::anon(&server).signed_in(ADA, PASSWORD).await.0;
-    accounts::set_role(&default, now(&server), account(ADA), Role::User).await.expect("changed");
+    accounts::set_role(&default, operator(&server), account(ADA), Role::User).await.expect("changed");
     ada.get("/me").await.expect(401);
     noma.get("/me").await.expect(200);
     let (ada, token) = signed_in(&anon, ADA).await;

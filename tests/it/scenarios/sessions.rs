@@ -6,7 +6,7 @@ use keystead::auth::accounts;
 use keystead::testing::Server;
 
 use super::DIALECTS;
-use crate::persona::{account, all_at_once, now, project};
+use crate::persona::{account, all_at_once, operator, project};
 
 const ADA: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse";
@@ -147,14 +147,14 @@ async fn what_an_operator_ends_has_ended_at_the_next_request() {
         let anon = dialect.anon(&server);
         let ada = dialect.newcomer(&anon, ADA, PASSWORD).await;
         ada.get("/me").await.expect(200);
-        accounts::disable(&default, now(&server), account(ADA)).await.expect("disabled");
+        accounts::disable(&default, operator(&server), account(ADA)).await.expect("disabled");
         dialect.is_out(&ada).await;
         let reply = anon.sign_in(ADA, PASSWORD).await;
         assert_eq!(dialect.refused(&reply, dialect.wrong.0), dialect.wrong.1);
-        accounts::enable(&default, now(&server), account(ADA)).await.expect("enabled");
+        accounts::enable(&default, operator(&server), account(ADA)).await.expect("enabled");
         dialect.is_out(&ada).await;
         let ada = dialect.signed_in(&anon, ADA, PASSWORD).await;
-        accounts::delete(&default, now(&server), account(ADA)).await.expect("deleted");
+        accounts::delete(&default, operator(&server), account(ADA)).await.expect("deleted");
         dialect.is_out(&ada).await;
         dialect.newcomer(&anon, ADA, PASSWORD).await.get("/me").await.expect(200);
         dialect.is_out(&ada).await;
