@@ -8,6 +8,7 @@
 //! | `DELETE /projects/P` | | `Project` |
 //! | `GET /projects/P/users` | `?after=ID&limit=N` | `{"users": [User], "next": ID or null}` |
 //! | `POST /projects/P/users` | `{"email", "password"?, "password_hash"?, "display_name"?, "verified"?, "role"?, "metadata"?}` | 201 `User` |
+//! | `POST /projects/P/users/import` | `{"accounts": [{"line", "email", "id"?, "password_hash"?, "display_name"?, "role"?, "avatar"?, "locale"?, "created_at"?}], "skip_invalid"?, "verified"?}` | `{"made": N, "present": N, "refused": [{"line", "reason"}]}` |
 //! | `GET /projects/P/users/WHO`, `DELETE` | | `User` |
 //! | `POST /projects/P/users/WHO/disable`, `/enable` | | `User` |
 //! | `PUT /projects/P/users/WHO/password` | `{"password"?, "password_hash"?}` | `User` |
@@ -36,6 +37,7 @@
 
 mod audit;
 mod error;
+mod import;
 mod host;
 mod input;
 mod keys;
@@ -68,6 +70,7 @@ pub fn routes(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
     let one_project = Router::new()
         .route("/", get(projects::show).delete(projects::delete))
         .route("/users", get(users::list).post(users::create))
+        .route("/users/import", post(import::import))
         .route("/users/{who}", get(users::show).delete(users::delete))
         .route("/users/{who}/disable", post(users::disable))
         .route("/users/{who}/enable", post(users::enable))

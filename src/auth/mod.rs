@@ -14,6 +14,7 @@ pub mod bot;
 pub mod catalog;
 mod error;
 pub mod events;
+pub mod import;
 pub mod keys;
 pub mod limits;
 mod mail;

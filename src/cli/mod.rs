@@ -11,6 +11,7 @@ mod audit;
 mod completions;
 mod config;
 mod console;
+mod import;
 mod key;
 mod openapi;
 mod outlet;
@@ -105,6 +106,8 @@ enum Command {
     Project(project::Args),
     /// Make, list, show, switch off and on, unlock and delete accounts; set passwords and roles
     User(user::Args),
+    /// Bring accounts from another product
+    Import(import::Args),
     /// List and end sessions
     Session(session::Args),
     /// List and rotate signing keys
@@ -127,6 +130,7 @@ impl Command {
             Self::Serve(args) => serve::run(args, around),
             Self::Project(args) => args.run(around),
             Self::User(args) => args.run(around),
+            Self::Import(args) => args.run(around),
             Self::Session(args) => args.run(around),
             Self::Key(args) => args.run(around),
             Self::Audit(args) => args.run(around),
