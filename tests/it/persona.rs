@@ -13,6 +13,7 @@ use keystead::testing::Server;
 use reqwest::{Certificate, Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::leaks::{self, Watch};
 use crate::openapi;
 
 /// A server and somebody who talks to it.
@@ -24,6 +25,8 @@ pub struct Persona {
     mount: String,
     speaks: Dialect,
     headers: Vec<(&'static str, String)>,
+    /// As long as somebody of the test is there, nothing secret may be logged.
+    _watch: Arc<Watch>,
 }
 
 /// A reply with its parts taken out.
@@ -66,6 +69,7 @@ impl Persona {
             mount: "/api/auth".to_owned(),
             speaks: Dialect::Noma,
             headers: Vec::new(),
+            _watch: Watch::begin(),
         }
     }
 
@@ -139,6 +143,8 @@ impl Persona {
 
     /// Sends anything to a path below the mount.
     pub async fn send(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Reply {
+        let sent = leaks::in_request(path, &self.headers, body.as_ref().map(|(_, bytes)| bytes.as_slice()));
+        sent.iter().for_each(|secret| leaks::remember(secret));
         let mut request = self.client.request(method.clone(), format!("{}{}{path}", self.url, self.mount));
         if let Some(project) = &self.project {
             request = request.header("project-id", project);
@@ -150,6 +156,10 @@ impl Persona {
             request = request.header("content-type", kind).body(bytes);
         }
         let reply = Reply::read(&method, self.speaks, request.send().await.expect("a reply")).await;
+        leaks::in_reply(&reply.headers, &reply.body).iter().for_each(|secret| leaks::remember(secret));
+        if reply.status.is_client_error() || reply.status.is_server_error() {
+            leaks::not_repeated(&sent, &reply.text);
+        }
         if method != Method::HEAD && !self.mount.is_empty() {
             openapi::check(self.speaks, &method, path, reply.status.as_u16(), &reply.headers, &reply.body);
         }
@@ -184,7 +194,8 @@ impl Persona {
     /// Somebody without an account, at a server in another process.
     pub fn at(client: reqwest::Client, url: &str, project: &str) -> Self {
         let (url, project) = (url.to_owned(), Some(project.to_owned()));
-        Self { client, url, project, mount: "/api/auth".to_owned(), speaks: Dialect::Noma, headers: Vec::new() }
+        let (mount, speaks) = ("/api/auth".to_owned(), Dialect::Noma);
+        Self { client, url, project, mount, speaks, headers: Vec::new(), _watch: Watch::begin() }
     }
 }
 
