@@ -17,6 +17,9 @@
 //! | `DELETE /projects/P/sessions/ID` | | `{"revoked": 1}` |
 //! | `GET /projects/P/keys` | | `{"keys": [Key]}` |
 //! | `POST /projects/P/keys/rotate` | `{"overlap"?: "24h"}` | 201 `Key`, the one that signs now |
+//! | `GET /health` | | `{"status", "checks": {NAME: {"status", "detail"}}}`, of a running server only |
+//!
+//! Beside them, without `/v1`, `GET /metrics` is OpenMetrics text.
 //!
 //! `P` is a slug or an id, `WHO` an address or an id. Every error is `{"error": {"code", "message"}}`, every moment
 //! RFC 3339 in UTC. Lists go by id, oldest first; `next` is the `after` of the next page.
@@ -45,6 +48,7 @@ use axum::routing::{delete, get, post, put};
 use crate::auth::projects::Selector;
 use crate::auth::{Error, Project, Projects};
 use crate::env::Timestamp;
+use crate::http::Watch;
 use crate::net::PeerUid;
 use error::Refusal;
 use input::ProjectName;
@@ -72,6 +76,11 @@ pub fn routes(projects: Arc<Projects>) -> Router {
         .with_state(Admin { projects })
         .layer(from_fn(to_the_end))
         .layer(from_fn(only_the_owner))
+}
+
+/// What is to be seen of a running server, for its operator. Every request must carry the extension [`PeerUid`].
+pub fn watch_routes(watch: Watch) -> Router {
+    watch.clone().metrics_routes().merge(watch.health_routes()).layer(from_fn(only_the_owner))
 }
 
 /// The user this process runs as: the one that may use the control socket, beside root.

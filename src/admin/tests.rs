@@ -278,7 +278,7 @@ fn ctx(house: &House, project: &Arc<Project>) -> Ctx {
         rules: Rules { token_format: TokenFormat::Paseto },
         now: house.app.projects().shared().env.now(),
         client: Client { ip: [192, 0, 2, 1].into(), group: 1, agent: None },
-        request_id: RequestId(1),
+        request_id: RequestId::new(1),
     }
 }
 

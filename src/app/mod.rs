@@ -17,6 +17,7 @@ use crate::auth::project::Shared;
 use crate::config::{MasterKeySource, Settings};
 use crate::crypto::{HashCost, HashPool, MasterKey, PoolSettings};
 use crate::env::Env;
+use crate::metrics::{Count, Metrics, Stores};
 use crate::outbound::{Outbound, Policy};
 use crate::store::{Fleet, FleetOptions, StoreOptions};
 use data_dir::DataDir;
@@ -42,7 +43,7 @@ impl App {
     /// [`StartError`] says what an operator can do about it.
     pub async fn open(settings: Settings, env: Env) -> Result<Self, StartError> {
         let data_dir = Self::take_data_dir(&settings)?;
-        Self::open_in(data_dir, settings, env).await
+        Self::open_in(data_dir, settings, env, Arc::default()).await
     }
 
     /// Takes the data directory; none for a server in memory.
@@ -51,7 +52,12 @@ impl App {
     }
 
     /// As [`App::open`], with the data directory taken already.
-    async fn open_in(data_dir: Option<DataDir>, settings: Settings, env: Env) -> Result<Self, StartError> {
+    async fn open_in(
+        data_dir: Option<DataDir>,
+        settings: Settings,
+        env: Env,
+        lost_lines: Arc<Count>,
+    ) -> Result<Self, StartError> {
         let master = match (&settings.master_key, &data_dir) {
             (Some(MasterKeySource::Bytes(bytes)), _) => MasterKey::from_bytes(*bytes.expose()),
             (Some(MasterKeySource::File(path)), _) => {
@@ -63,8 +69,11 @@ impl App {
             }
             (None, None) => MasterKey::generate(&env),
         };
+        let store = Arc::<Stores>::default();
         let fleet = match &data_dir {
-            Some(dir) => Fleet::open(&dir.projects(), fleet_options(&settings)).map_err(crate::auth::Error::from)?,
+            Some(dir) => {
+                Fleet::open(&dir.projects(), fleet_options(&settings, &store)).map_err(crate::auth::Error::from)?
+            }
             None => Fleet::memory(),
         };
         let hashing = &settings.hashing;
@@ -75,8 +84,10 @@ impl App {
         };
         cost.check().map_err(|error| StartError::Hashing(error.to_string()))?;
         let pool = PoolSettings { cost, threads: hashing.threads, queue: hashing.queue };
+        let pool = HashPool::start(pool, Arc::clone(&env.entropy));
         let shared = Shared {
-            pool: HashPool::start(pool, Arc::clone(&env.entropy)),
+            metrics: Arc::new(Metrics { hashing: Arc::clone(pool.counts()), store, lost_lines, ..Metrics::default() }),
+            pool,
             master: Arc::new(master),
             outbound: Outbound::new(&env, &outbound_policy(&settings))?,
             env: env.clone(),
@@ -110,7 +121,8 @@ fn outbound_policy(settings: &Settings) -> Policy {
     Policy { allow: settings.outbound.allow.clone(), ca_file: settings.outbound.ca_file.clone() }
 }
 
-fn fleet_options(settings: &Settings) -> FleetOptions {
-    let store = StoreOptions { cache_bytes: settings.store.cache_mib << 20, ..StoreOptions::default() };
+fn fleet_options(settings: &Settings, counts: &Arc<Stores>) -> FleetOptions {
+    let cache_bytes = settings.store.cache_mib << 20;
+    let store = StoreOptions { cache_bytes, counts: Arc::clone(counts), ..StoreOptions::default() };
     FleetOptions { store, ..FleetOptions::default() }
 }

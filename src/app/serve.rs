@@ -16,11 +16,14 @@ use super::{App, StartError, redirect, upkeep};
 use crate::admin;
 use crate::config::Settings;
 use crate::env::Env;
-use crate::http::Entry;
-use crate::net::{self, Bound, BoundAddress, Inherited, Limits, Trust};
+use crate::http::{Entry, Health, Watch, refusal};
+use crate::metrics::Count;
+use crate::net::{self, Bound, BoundAddress, Inherited, Limits, Terms, Trust};
 
 /// Connections of the plain listener at a time: none of them does any work.
 const REDIRECT_CONNECTIONS: usize = 256;
+/// Connections of those who scrape the metrics at a time.
+const SCRAPER_CONNECTIONS: usize = 16;
 
 /// What a server has from the process it runs in, beside settings and environment; by default nothing, as in a test.
 #[derive(Debug, Default)]
@@ -29,6 +32,8 @@ pub struct Process {
     pub inherited: Inherited,
     /// Who wants to know how it goes.
     pub supervisor: Supervisor,
+    /// Log lines that nobody took in time.
+    pub lost_lines: Arc<Count>,
 }
 
 /// A server that is running.
@@ -75,7 +80,7 @@ pub async fn start(settings: Settings, env: Env) -> Result<Running, StartError> 
 /// # Errors
 /// [`StartError`] when it cannot start.
 pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<Running, StartError> {
-    let Process { mut inherited, supervisor } = process;
+    let Process { mut inherited, supervisor, lost_lines } = process;
     let fresh = !settings.ephemeral && !settings.data_dir.exists();
     // Projects need to know the URL, which needs the port, which needs the socket: the directory is taken first all
     // the same, so that a second process is refused before it touches anything.
@@ -88,9 +93,13 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
         settings.tls.names.extend(inherited.ips().map(|ip| ip.to_string()));
         tokio::task::spawn_blocking(move || Certificates::open(&settings, places.as_ref(), &env))
     };
-    let app = App::open_in(data_dir, settings.clone(), env.clone()).await?;
+    let app = App::open_in(data_dir, settings.clone(), env.clone(), lost_lines).await?;
     let certificates = certificates.await.map_err(|_| StartError::Panicked)??;
     let plain = match &settings.listen.redirect {
+        Some(address) => net::bind_or_inherit(address, None, &mut inherited).await?,
+        None => Vec::new(),
+    };
+    let metrics = match &settings.metrics.listen {
         Some(address) => net::bind_or_inherit(address, None, &mut inherited).await?,
         None => Vec::new(),
     };
@@ -118,6 +127,7 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
         urls,
         ca: certificates.ca.as_ref().and_then(|ca| ca.ca_file()),
         control: control.as_ref().map(|(path, _)| path.clone()),
+        metrics: ready::urls(&metrics).into_iter().next().map(|url| format!("{url}/metrics")),
         projects: projects.into_iter().map(|(id, entry)| ReadyProject { slug: entry.slug, id }).collect(),
         guidance: String::new(),
     };
@@ -126,17 +136,22 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
     if let [only] = ready.projects.as_slice() {
         app.projects().find(crate::auth::projects::Selector::Id(only.id)).await?;
     }
+    let health = Health::new(Arc::clone(app.projects()), certificates.tls.clone());
+    let seen = Watch::new(Arc::clone(app.projects()), health.clone());
     let (stop, stopped) = watch::channel(false);
     let mut tasks = vec![
-        tokio::spawn(public(&app, listeners, stopped.clone())),
+        tokio::spawn(public(&app, listeners, health, stopped.clone())),
         tokio::spawn(upkeep::run(Arc::clone(app.projects()), certificates.clone(), env, stopped.clone())),
         tokio::spawn(supervisor::beat(supervisor, Arc::clone(app.projects()), stopped.clone())),
     ];
     if !plain.is_empty() {
         tasks.push(tokio::spawn(redirect(&app, plain, certificates.answers.clone(), stopped.clone())));
     }
+    if !metrics.is_empty() {
+        tasks.push(tokio::spawn(measured(metrics, seen.clone(), stopped.clone())));
+    }
     if let Some((_, socket)) = control {
-        tasks.push(tokio::spawn(control_socket(&app, socket, stopped)));
+        tasks.push(tokio::spawn(control_socket(&app, socket, seen, stopped)));
     }
     Ok(Running { ready, app, certificates, stop, tasks })
 }
@@ -169,7 +184,12 @@ impl Running {
     }
 }
 
-fn public(app: &App, listeners: Vec<Bound>, stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + use<> {
+fn public(
+    app: &App,
+    listeners: Vec<Bound>,
+    health: Health,
+    stopped: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + use<> {
     let settings = app.settings();
     let listen = &settings.listen;
     // A unix peer is a proxy by nature: nobody else connects to a socket file.
@@ -180,10 +200,12 @@ fn public(app: &App, listeners: Vec<Bound>, stopped: watch::Receiver<bool>) -> i
         tracing::warn!(connections, wanted, "the limit of open files (ulimit -n) allows fewer connections");
     }
     let limits = Limits { trust: trust.clone(), ..Limits::with_connections(connections) };
-    let entry = Entry::new(Arc::clone(app.projects()), trust);
+    let counts = Arc::clone(&app.projects().shared().metrics.network);
+    let terms = Terms { limits, refusal, counts };
+    let entry = Entry::new(Arc::clone(app.projects()), trust, health);
     let service = tower::service_fn(move |request: Request<Body>| entry.clone().handle(request));
     async move {
-        let drained = net::serve(listeners, limits, service, is_set(stopped)).await;
+        let drained = net::serve(listeners, terms, service, is_set(stopped)).await;
         if drained.cut > 0 {
             tracing::warn!(connections = drained.cut, "some connections took too long to end and were cut");
         }
@@ -208,8 +230,22 @@ fn redirect(
     }
 }
 
-fn control_socket(app: &App, socket: Bound, stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + use<> {
-    let router = admin::routes(Arc::clone(app.projects()));
+/// The listener of those who scrape the metrics.
+fn measured(listeners: Vec<Bound>, seen: Watch, stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + use<> {
+    let router = seen.metrics_routes();
+    let service = tower::service_fn(move |request: Request<Body>| router.clone().oneshot(request));
+    async move {
+        net::serve(listeners, Limits::with_connections(SCRAPER_CONNECTIONS), service, is_set(stopped)).await;
+    }
+}
+
+fn control_socket(
+    app: &App,
+    socket: Bound,
+    seen: Watch,
+    stopped: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + use<> {
+    let router = admin::routes(Arc::clone(app.projects())).merge(admin::watch_routes(seen));
     let service = tower::service_fn(move |request: Request<Body>| router.clone().oneshot(request));
     async move {
         net::serve(vec![socket], Limits::with_connections(64), service, is_set(stopped)).await;

@@ -23,7 +23,7 @@ impl Ctx {
             by,
             user,
             ip: Some(self.client.ip_bytes()),
-            request: Some(self.request_id.0),
+            request: Some(self.request_id.number()),
         }
     }
 

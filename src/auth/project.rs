@@ -15,6 +15,7 @@ use super::{Error, ProjectSettings};
 use crate::crypto::{HashPool, MasterKey, Secret};
 use crate::data::project::{self as rows, ProjectRecord, SealedKey};
 use crate::env::{Env, Timestamp};
+use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::store::{Store, StoreError};
 use crate::token::{KeyRing, RefreshKey, VerifiedCache};
@@ -48,6 +49,8 @@ pub struct Shared {
     pub pool: Arc<HashPool>,
     /// What seals their keys.
     pub master: Arc<MasterKey>,
+    /// What is counted of them.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Project {
@@ -132,6 +135,20 @@ impl Project {
         self.store.read(|r| Ok::<_, Error>(rows::get(r)?)).map(drop)
     }
 
+    /// Why the last change to its store was not made, if it was not.
+    pub fn failing(&self) -> Option<Error> {
+        self.store.failing().map(Error::from)
+    }
+
+    /// Makes a small change durable, to find out whether a store that failed takes changes again.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn try_to_write(&self) -> Result<(), Error> {
+        let now = self.env().now();
+        self.store.write(move |w| Ok::<_, Error>(rows::put_probe(w, now)?)).await
+    }
+
     /// Waits until the writer of its store has answered, with whatever: that it lives is all that is asked. Nothing is
     /// written.
     pub async fn writer_answers(&self) {
@@ -166,6 +183,10 @@ impl Project {
 
     pub(crate) fn env(&self) -> &Env {
         &self.shared.env
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
     }
 
     pub(crate) fn pool(&self) -> &HashPool {

@@ -19,6 +19,12 @@ use crate::store::Write;
 /// `InvalidCredentials`, `AccountDisabled`, `Locked`, `VerificationRequired` (only after the right password), `Busy`,
 /// and the store's.
 pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) -> Result<Issued, Error> {
+    let result = check(ctx, email, password).await;
+    ctx.count_sign_in(&result);
+    result
+}
+
+async fn check(ctx: &Ctx, email: Email, password: Secret<String>) -> Result<Issued, Error> {
     let subject = ctx.subject(&email);
     let attempt = attempts::admit(ctx, subject).await?;
     let found = ctx.project.store().read(|r| users::by_email(r, &email))?;
@@ -52,6 +58,7 @@ pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) ->
         (Outcome::In(_), None) => Err(Error::Internal("an account was found but no session drafted".into())),
         (Outcome::Unverified(unverified), _) => Err(Error::VerificationRequired(unverified)),
         (Outcome::Wrong { locked }, _) => {
+            ctx.count_lockout(locked);
             tracing::info!(project = %ctx.project.record().slug, client = %ctx.client.ip, locked, "sign-in failed");
             Err(Error::InvalidCredentials)
         }

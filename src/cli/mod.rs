@@ -11,6 +11,8 @@ mod completions;
 mod config;
 mod console;
 mod key;
+mod log_line;
+mod man;
 mod outlet;
 mod output;
 mod password;
@@ -111,6 +113,8 @@ enum Command {
     Config(config::Args),
     /// Write a completion script for a shell
     Completions(completions::Args),
+    /// Print the manual page
+    Man,
     /// Say which version this is
     Version(version::Args),
 }
@@ -125,6 +129,7 @@ impl Command {
             Self::Key(args) => args.run(around),
             Self::Config(args) => config::run(&args, around),
             Self::Completions(args) => completions::run(&args, around),
+            Self::Man => man::run(around),
             Self::Version(args) => version::run(&args, around),
         }
     }

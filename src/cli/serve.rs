@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
+use super::log_line::{self, WithRequest};
 use super::outlet::Outlet;
 use super::{FAILED, Surroundings};
 use crate::app::{self, Process, Supervisor};
@@ -42,12 +44,14 @@ pub(super) fn run(args: Args, around: &mut Surroundings) -> Result<()> {
     let inherited = Inherited::take().context("socket activation")?;
     let supervisor = Supervisor::of(environment).context("NOTIFY_SOCKET")?;
     let filter = filter(environment.get("KEYSTEAD_LOG").map(String::as_str), &settings.log)?;
-    let (out, err) = (Outlet::to(io::stdout())?, Outlet::to(io::stderr())?);
+    let (format, env) = (settings.log.format, around.env.clone());
+    let out = Outlet::to(io::stdout(), |_| String::new())?;
+    let err = Outlet::to(io::stderr(), move |lines| log_line::lost(lines, format, &env))?;
     log_to(&err, filter, settings.log.format);
     raise_descriptor_limit();
     let threads = available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-    let process = Process { inherited, supervisor };
+    let process = Process { inherited, supervisor, lost_lines: Arc::clone(err.lost()) };
     let served = runtime.block_on(serve(settings, around, process, out.clone(), err.clone()));
     runtime.shutdown_timeout(LAST_WORDS);
     out.flush(LAST_WORDS);
@@ -121,9 +125,14 @@ fn log_to(err: &Outlet, filter: EnvFilter, format: LogFormat) {
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(err.clone());
     let set = match format {
         LogFormat::Text => {
-            tracing::subscriber::set_global_default(lines.with_ansi(io::stderr().is_terminal()).finish())
+            let lines = lines.with_ansi(io::stderr().is_terminal());
+            let lines = lines.map_event_format(|line| WithRequest { line, format });
+            tracing::subscriber::set_global_default(lines.finish())
         }
-        LogFormat::Json => tracing::subscriber::set_global_default(lines.json().finish()),
+        LogFormat::Json => {
+            let lines = lines.json().map_event_format(|line| WithRequest { line, format });
+            tracing::subscriber::set_global_default(lines.finish())
+        }
     };
     // Set already: this process serves for the second time, and its log lines have a way.
     drop(set);

@@ -47,6 +47,13 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// Its name in metrics and log lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Noma => "noma",
+        }
+    }
+
     /// Its routes, mounted at `path` (which begins with `/` and does not end with one).
     pub fn routes(self, path: &str) -> Router {
         match self {

@@ -2,5 +2,6 @@
 
 mod binary;
 mod noma;
+mod operations;
 mod persona;
 mod smoke;
