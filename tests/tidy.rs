@@ -20,9 +20,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("token", &["crypto", "env"]),
     ("data", &["crypto", "env", "store"]),
     // Settings are made of the values that the parts below take.
-    ("config", &["crypto", "net", "outbound", "token"]),
+    ("config", &["crypto", "mail", "net", "outbound", "token"]),
     // `config::ProjectSettings` is the policy of a project as plain values; `auth` reads it, and nothing else of config.
-    ("auth", &["config", "crypto", "data", "env", "metrics", "outbound", "store", "token"]),
+    ("auth", &["config", "crypto", "data", "env", "mail", "metrics", "outbound", "store", "token"]),
     // `http` finds the dialect of a request, a dialect reads bodies and tokens with `http`: one layer, two folders.
     ("http", &["auth", "dialect", "env", "metrics", "net"]),
     ("dialect", &["auth", "crypto", "env", "http"]),
@@ -31,12 +31,12 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "admin", "auth", "config", "crypto", "data", "dialect", "env", "http", "metrics", "net", "outbound",
-            "store", "token",
+            "admin", "auth", "config", "crypto", "data", "dialect", "env", "http", "mail", "metrics", "net",
+            "outbound", "store", "token",
         ],
     ),
-    ("testing", &["app", "auth", "config", "crypto", "data", "env"]),
-    ("cli", &["admin", "app", "auth", "config", "crypto", "env", "http", "metrics", "net", "testing"]),
+    ("testing", &["app", "auth", "config", "crypto", "data", "env", "mail"]),
+    ("cli", &["admin", "app", "auth", "config", "crypto", "dialect", "env", "http", "metrics", "net", "testing"]),
 ];
 
 /// Crates that only these modules may name.

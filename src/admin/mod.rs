@@ -17,6 +17,11 @@
 //! | `DELETE /projects/P/sessions/ID` | | `{"revoked": 1}` |
 //! | `GET /projects/P/keys` | | `{"keys": [Key]}` |
 //! | `POST /projects/P/keys/rotate` | `{"overlap"?: "24h"}` | 201 `Key`, the one that signs now |
+//! | `GET /projects/P/outbox` | `?state=waiting\|dead&after=ID&limit=N` | `{"items": [Item], "next": ID or null, "waiting": N, "dead": N}` |
+//! | `POST /projects/P/outbox/resend` | | `{"resent": N}`: every dead letter that still can work is tried anew |
+//! | `GET /projects/P/outbox/ID` | | `Item`, without what it says |
+//! | `POST /projects/P/outbox/ID/resend` | | `Item`: tried now |
+//! | `DELETE /projects/P/outbox/ID` | | `{"dropped": 1}` |
 //! | `GET /health` | | `{"status", "checks": {NAME: {"status", "detail"}}}`, of a running server only |
 //!
 //! Beside them, without `/v1`, `GET /metrics` is OpenMetrics text.
@@ -30,6 +35,7 @@
 mod error;
 mod input;
 mod keys;
+mod outbox;
 mod projects;
 mod sessions;
 #[cfg(test)]
@@ -67,7 +73,11 @@ pub fn routes(projects: Arc<Projects>) -> Router {
         .route("/sessions", get(sessions::list))
         .route("/sessions/{session}", delete(sessions::revoke))
         .route("/keys", get(keys::list))
-        .route("/keys/rotate", post(keys::rotate));
+        .route("/keys/rotate", post(keys::rotate))
+        .route("/outbox", get(outbox::list))
+        .route("/outbox/resend", post(outbox::resend_all))
+        .route("/outbox/{item}", get(outbox::show).delete(outbox::remove))
+        .route("/outbox/{item}/resend", post(outbox::resend));
     Router::new()
         .route("/v1/projects", get(projects::list).post(projects::create))
         .nest("/v1/projects/{project}", one_project)

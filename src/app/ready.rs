@@ -74,7 +74,7 @@ pub(super) fn urls(listeners: &[Bound]) -> Vec<String> {
 }
 
 /// The URL links are built from before anything is bound.
-pub(super) fn configured_url(settings: &Settings) -> String {
+pub fn configured_url(settings: &Settings) -> String {
     let scheme = if settings.tls.mode == TlsMode::Off { "http" } else { "https" };
     let first = settings.listen.addresses.iter().find(|address| matches!(address, ListenAddress::Tcp { .. }));
     match (&settings.listen.public_url, first) {
@@ -134,11 +134,13 @@ fn warnings(settings: &Settings) -> Vec<String> {
         TlsMode::Files { .. } | TlsMode::Acme => {}
     }
     let mut unproved = Vec::new();
-    let mut handed_out = Vec::new();
+    let (mut handed_out, mut stuck) = (Vec::new(), Vec::new());
     for project in settings.projects.values().filter(|project| project.enabled) {
         match (project.verification.mode, project.verification.delivery) {
             (VerificationMode::Off, _) => unproved.push(project.slug.as_str()),
             (_, Delivery::App) => handed_out.push(project.slug.as_str()),
+            (_, Delivery::Mail) if !settings.sends_mail() => stuck.push(project.slug.as_str()),
+            (_, Delivery::Mail) => {}
         }
     }
     if settings.projects.is_empty() {
@@ -153,6 +155,19 @@ fn warnings(settings: &Settings) -> Vec<String> {
         warnings.push(format!(
             "{names}: verification tokens are handed to whoever signs up; safe only behind your own server"
         ));
+    }
+    if !stuck.is_empty() {
+        let names = stuck.join(", ");
+        warnings.push(format!(
+            "{names}: nobody can prove an address: verification.delivery is \"mail\", and no mail is sent \
+             (mail.transport); mails wait in the outbox until they expire"
+        ));
+    } else if !settings.sends_mail() {
+        warnings.push(
+            "no mail is sent (mail.transport): owners are not told of lockouts, changed passwords and new devices; \
+             such mails wait in the outbox until they expire"
+                .to_owned(),
+        );
     }
     warnings
 }

@@ -12,7 +12,7 @@ use super::acme::Answers;
 use super::certificates::{self, Certificates, Places};
 use super::ready::{self, Ready, ReadyProject};
 use super::supervisor::{self, Supervisor};
-use super::{App, StartError, redirect, upkeep};
+use super::{App, StartError, delivery, redirect, upkeep};
 use crate::admin;
 use crate::config::Settings;
 use crate::env::Env;
@@ -141,7 +141,8 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
     let (stop, stopped) = watch::channel(false);
     let mut tasks = vec![
         tokio::spawn(public(&app, listeners, health, stopped.clone())),
-        tokio::spawn(upkeep::run(Arc::clone(app.projects()), certificates.clone(), env, stopped.clone())),
+        tokio::spawn(upkeep::run(Arc::clone(app.projects()), certificates.clone(), env.clone(), stopped.clone())),
+        tokio::spawn(delivery::run(Arc::clone(app.projects()), Arc::clone(app.mailbox()), env, stopped.clone())),
         tokio::spawn(supervisor::beat(supervisor, Arc::clone(app.projects()), stopped.clone())),
     ];
     if !plain.is_empty() {

@@ -1,7 +1,9 @@
 //! What verbs tell the metrics, once they know how they ended: in one place, and outside every transaction.
 
-use super::{Ctx, Error};
-use crate::metrics::{Refresh, SignIn};
+use super::outbox::Outcome;
+use super::{Ctx, Error, Project};
+use crate::data::outbox::Kind;
+use crate::metrics::{Delivery, Refresh, SignIn};
 
 impl Ctx {
     /// Counts an attempt to sign in, by whichever secret.
@@ -30,6 +32,22 @@ impl Ctx {
         if locked {
             self.project.metrics().lockouts.one();
         }
+    }
+}
+
+impl Project {
+    /// Counts an attempt to deliver something.
+    pub(crate) fn count_delivery(&self, kind: Kind, outcome: &Outcome) {
+        let delivery = match (kind, outcome) {
+            (Kind::Mail, Outcome::Sent) => Delivery::MailSent,
+            (Kind::Mail, Outcome::Later { .. }) => Delivery::MailPostponed,
+            (Kind::Mail, Outcome::Never { .. }) => Delivery::MailFailed,
+            (Kind::Webhook, Outcome::Sent) => Delivery::WebhookSent,
+            (Kind::Webhook, Outcome::Later { .. }) => Delivery::WebhookPostponed,
+            (Kind::Webhook, Outcome::Never { .. }) => Delivery::WebhookFailed,
+            (Kind::Decoy, _) => return,
+        };
+        self.metrics().deliveries.one(delivery);
     }
 }
 

@@ -10,6 +10,7 @@ use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use super::attempts::Attempts;
+use super::outbox::Wakes;
 use super::session::Living;
 use super::{Error, ProjectSettings};
 use crate::crypto::{HashPool, MasterKey, Secret};
@@ -51,6 +52,8 @@ pub struct Shared {
     pub master: Arc<MasterKey>,
     /// What is counted of them.
     pub metrics: Arc<Metrics>,
+    /// Whose outbox should be looked at.
+    pub wakes: Arc<Wakes>,
 }
 
 impl Project {
@@ -147,6 +150,11 @@ impl Project {
     pub async fn try_to_write(&self) -> Result<(), Error> {
         let now = self.env().now();
         self.store.write(move |w| Ok::<_, Error>(rows::put_probe(w, now)?)).await
+    }
+
+    /// Says that something may wait in the outbox. From within a job or after it: whoever looks waits for the commit.
+    pub fn wake_outbox(&self) {
+        self.shared.wakes.wake(self.id());
     }
 
     /// Waits until the writer of its store has answered, with whatever: that it lives is all that is asked. Nothing is

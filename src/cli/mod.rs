@@ -13,6 +13,7 @@ mod console;
 mod key;
 mod log_line;
 mod man;
+mod openapi;
 mod outlet;
 mod output;
 mod password;
@@ -111,6 +112,8 @@ enum Command {
     Key(key::Args),
     /// Try, show or explain the configuration
     Config(config::Args),
+    /// Print what an API looks like, as an OpenAPI document
+    Openapi(openapi::Args),
     /// Write a completion script for a shell
     Completions(completions::Args),
     /// Print the manual page
@@ -128,6 +131,7 @@ impl Command {
             Self::Session(args) => args.run(around),
             Self::Key(args) => args.run(around),
             Self::Config(args) => config::run(&args, around),
+            Self::Openapi(args) => openapi::run(&args, around),
             Self::Completions(args) => completions::run(&args, around),
             Self::Man => man::run(around),
             Self::Version(args) => version::run(&args, around),

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, HOST, ORIGIN, RETRY_AFTER, USER_AGENT};
+use axum::body::{Body, HttpBody};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, HOST, ORIGIN, RETRY_AFTER, USER_AGENT};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -74,6 +74,9 @@ impl Entry {
             reply
         })
         .await;
+        if method == Method::HEAD {
+            reply = without_body(reply);
+        }
         let headers = reply.headers_mut();
         headers.insert(X_REQUEST_ID, header);
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -272,6 +275,16 @@ const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-ty
 /// An answer that took longer is told of.
 const SLOW: Duration = Duration::from_secs(3);
 
+/// What GET would be answered, without its body (RFC 9110, section 9.3.2): over HTTP/2 nobody else takes it away.
+fn without_body(mut reply: Response) -> Response {
+    if let Some(length) = reply.body().size_hint().exact() {
+        // Where a router took the body away, it said the length before.
+        reply.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
+    }
+    *reply.body_mut() = Body::empty();
+    reply
+}
+
 /// A request's name as a header.
 fn header_of(id: &RequestId) -> HeaderValue {
     if let Some(given) = id.given_name().and_then(|name| HeaderValue::from_str(name).ok()) {
@@ -286,12 +299,8 @@ fn header_of(id: &RequestId) -> HeaderValue {
 
 /// The dialect mounted over `path`, and where.
 fn mounted<'a>(settings: &'a ProjectSettings, path: &str) -> Option<(Dialect, &'a str)> {
-    let mounts = [(Dialect::Noma, settings.noma.enabled, settings.noma.path.as_str())];
-    mounts
-        .into_iter()
-        .filter(|(_, enabled, mount)| *enabled && is_under(path, mount))
-        .max_by_key(|(_, _, mount)| mount.len())
-        .map(|(dialect, _, mount)| (dialect, mount))
+    let mounts = Dialect::ALL.into_iter().filter_map(|dialect| Some((dialect, dialect.mount(settings)?)));
+    mounts.filter(|(_, mount)| is_under(path, mount)).max_by_key(|(_, mount)| mount.len())
 }
 
 fn is_under(path: &str, mount: &str) -> bool {

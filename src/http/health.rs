@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::auth::Projects;
+use crate::auth::{Projects, outbox};
 use crate::env::Timestamp;
 use crate::net::Tls;
 
@@ -26,6 +26,9 @@ const EARLIEST: Timestamp = Timestamp::from_secs(1_767_225_600); // 2026-01-01T0
 
 /// The end of a certificate is near this long before it, or in the last tenth of its life where that is less.
 const NEAR_END: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// What waits longer to be sent does not wait for its turn any more, but for somebody to look.
+const LATE: Duration = Duration::from_secs(60 * 60);
 
 /// How a part of the server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -76,7 +79,7 @@ impl Health {
     /// Looks at everything.
     pub fn report(&self) -> Report {
         let now = self.0.projects.shared().env.now();
-        Report(vec![self.store(), self.keys(), self.certificate(now), self.clock(now)])
+        Report(vec![self.store(), self.keys(), self.certificate(now), self.outbox(now), self.clock(now)])
     }
 
     /// Until when the served certificate is good.
@@ -133,6 +136,23 @@ impl Health {
         } else {
             check(Status::Ok, format!("it is good until {}", until.rfc3339()))
         }
+    }
+
+    /// Whether what is to be sent is sent. It is tried again for days: a warning, not a reason to send requests elsewhere.
+    fn outbox(&self, now: Timestamp) -> Check {
+        let (mut waiting, mut dead, mut late) = (0, 0, Vec::new());
+        for project in self.0.projects.all_open() {
+            // What cannot be read is the store's trouble.
+            let Ok((its_waiting, its_dead)) = outbox::counts(&project) else { continue };
+            (waiting, dead) = (waiting + its_waiting, dead + its_dead);
+            let oldest = outbox::waiting(&project, None, 1).ok().and_then(|items| items.into_iter().next());
+            if let Some(item) = oldest.filter(|item| now.since(item.created_at) > LATE) {
+                late.push(format!("{}: waits since {}", project.record().slug, item.created_at.rfc3339()));
+            }
+        }
+        let status = if late.is_empty() { Status::Ok } else { Status::Degraded };
+        late.insert(0, format!("{waiting} waiting, {dead} dead letters"));
+        Check { name: "outbox", status, detail: late.join("; ") }
     }
 
     fn clock(&self, now: Timestamp) -> Check {

@@ -4,6 +4,7 @@ pub mod body;
 mod cors;
 mod entry;
 mod health;
+pub mod openapi;
 mod panics;
 mod published;
 pub mod scope;

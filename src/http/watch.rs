@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::health::{Health, Status};
-use crate::auth::Projects;
+use crate::auth::{Projects, outbox};
 use crate::env::Timestamp;
 use crate::metrics::{self, Page};
 
@@ -41,6 +41,14 @@ impl Watch {
         Router::new().route("/v1/health", get(async move || self.health.report().full()))
     }
 
+    /// What cannot be read is not counted here: health says so.
+    fn outbox(&self) -> (u64, u64) {
+        let open = self.projects.all_open();
+        open.iter()
+            .filter_map(|project| outbox::counts(project).ok())
+            .fold((0, 0), |(waiting, dead), (w, d)| (waiting + w, dead + d))
+    }
+
     fn metrics(&self) -> Response {
         let shared = self.projects.shared();
         let pool = &shared.pool;
@@ -53,8 +61,7 @@ impl Watch {
             hashes_computed: pool.hashes_computed(),
             hashing_memory: pool.memory_held() as u64,
             certificate_until: self.health.certificate_until().map(Timestamp::secs),
-            outbox: Vec::new(),
-            deliveries: Vec::new(),
+            outbox: self.outbox(),
             checks: self.health.report().0.iter().map(|check| (check.name, level(check.status))).collect(),
         };
         ([(CONTENT_TYPE, OPEN_METRICS)], metrics::page(&shared.metrics, page)).into_response()

@@ -34,6 +34,8 @@ pub struct Metrics {
     pub thefts: Count,
     /// Addresses locked for too many wrong answers.
     pub lockouts: Count,
+    /// Attempts to deliver a mail or a webhook.
+    pub deliveries: Counts<Delivery, { Delivery::ALL.len() }>,
     /// Rows removed because their time was over.
     pub swept: Count,
     /// Log lines nobody took in time.
@@ -103,6 +105,36 @@ impl Refresh {
 
 impl From<Refresh> for usize {
     fn from(outcome: Refresh) -> usize {
+        outcome as usize
+    }
+}
+
+/// How an attempt to deliver something ended: what is postponed is tried again, what failed never is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it all")]
+pub enum Delivery {
+    MailSent,
+    MailPostponed,
+    MailFailed,
+    WebhookSent,
+    WebhookPostponed,
+    WebhookFailed,
+}
+
+impl Delivery {
+    /// Each with the words that label it: what, and how it ended.
+    pub const ALL: [(Self, [&'static str; 2]); 6] = [
+        (Self::MailSent, ["mail", "sent"]),
+        (Self::MailPostponed, ["mail", "postponed"]),
+        (Self::MailFailed, ["mail", "failed"]),
+        (Self::WebhookSent, ["webhook", "sent"]),
+        (Self::WebhookPostponed, ["webhook", "postponed"]),
+        (Self::WebhookFailed, ["webhook", "failed"]),
+    ];
+}
+
+impl From<Delivery> for usize {
+    fn from(outcome: Delivery) -> usize {
         outcome as usize
     }
 }

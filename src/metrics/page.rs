@@ -11,7 +11,7 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::process::ProcessNow;
-use super::{Metrics, Refresh, SignIn, Spread};
+use super::{Delivery, Metrics, Refresh, SignIn, Spread};
 
 /// What no instrument counts, because somebody knows it at any time: asked for at each scrape.
 #[derive(Clone, Debug, Default)]
@@ -32,10 +32,8 @@ pub struct Page {
     pub hashing_memory: u64,
     /// Until when the certificate is good, seconds since 1970; `None` without TLS.
     pub certificate_until: Option<u64>,
-    /// Messages of the outboxes, by kind and state: waiting, dead.
-    pub outbox: Vec<(&'static str, &'static str, u64)>,
-    /// Messages that were sent, or failed to be, so far: by kind and result.
-    pub deliveries: Vec<(&'static str, &'static str, u64)>,
+    /// What waits in the outboxes of open projects, and their dead letters.
+    pub outbox: (u64, u64),
     /// What readiness is made of: each check's name, and 0 when all is well, 1 with a warning, 2 when not ready.
     pub checks: Vec<(&'static str, u64)>,
 }
@@ -140,12 +138,13 @@ impl Scrape {
             let help = "When the served certificate expires, since 1970.";
             out.gauge("keystead_certificate_expiry", help, Some(&Unit::Seconds), until)?;
         }
-        let by = |names: [&'static str; 2], rows: &[(&'static str, &'static str, u64)]| {
-            rows.iter().map(|row| (vec![(names[0], row.0), (names[1], row.1)], row.2)).collect::<Vec<_>>()
-        };
-        out.gauges("keystead_outbox", "Messages in the outboxes.", None, &by(["kind", "state"], &page.outbox))?;
-        let deliveries = by(["kind", "result"], &page.deliveries);
-        out.counters("keystead_deliveries", "Messages sent, and attempts that failed.", &deliveries)?;
+        let outbox = [(vec![("state", "waiting")], page.outbox.0), (vec![("state", "dead")], page.outbox.1)];
+        out.gauges("keystead_outbox", "What is in the outboxes of open projects.", None, &outbox)?;
+        let deliveries = Delivery::ALL.map(|(kind, [what, result])| {
+            (vec![("kind", what), ("result", result)], self.metrics.deliveries.get(kind))
+        });
+        let help = "Attempts to deliver mails and webhooks; what is postponed is tried again.";
+        out.counters("keystead_deliveries", help, &deliveries)?;
         let checks: Vec<_> = page.checks.iter().map(|(name, state)| (vec![("check", *name)], *state)).collect();
         let help = "What /readyz says: 0 all is well, 1 degraded, 2 not ready.";
         out.gauges("keystead_health", help, None, &checks)?;

@@ -94,6 +94,9 @@ struct Inner {
     by_host: Mutex<HashMap<String, usize>>,
 }
 
+/// A policy about to be put in force.
+pub struct Prepared(Clients);
+
 /// What one policy makes: the two differ in which addresses they may connect to.
 struct Clients {
     encrypted: Guarded,
@@ -158,14 +161,17 @@ impl Outbound {
         })))
     }
 
-    /// Takes another policy for the calls that begin from now on; none of the connections made before is used again.
+    /// Makes ready for another policy, which [`Outbound::adopt`] puts in force.
     ///
     /// # Errors
-    /// As [`Outbound::new`]; then the former policy stays.
-    pub fn set_policy(&self, policy: &Policy) -> Result<(), SetupError> {
-        let clients = Clients::new(&self.0.env, policy, &self.0.lookups)?;
-        self.0.clients.store(Arc::new(clients));
-        Ok(())
+    /// As [`Outbound::new`].
+    pub fn prepare(&self, policy: &Policy) -> Result<Prepared, SetupError> {
+        Clients::new(&self.0.env, policy, &self.0.lookups).map(Prepared)
+    }
+
+    /// Puts a policy in force for the calls that begin from now on; no connection made before is used again.
+    pub fn adopt(&self, prepared: Prepared) {
+        self.0.clients.store(Arc::new(prepared.0));
     }
 
     /// Makes the call. Every status is an answer, a redirect too.

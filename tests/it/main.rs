@@ -1,7 +1,10 @@
 //! Every integration test, in one binary: personas over HTTPS against the real server in process.
 
 mod binary;
+mod bot;
 mod noma;
+mod openapi;
 mod operations;
 mod persona;
+mod receiver;
 mod smoke;

@@ -7,10 +7,13 @@ use std::time::Duration;
 use keystead::auth::accounts::UserRef;
 use keystead::auth::projects::Selector;
 use keystead::auth::{Email, Project};
+use keystead::dialect::Dialect;
 use keystead::env::{Clock, Timestamp};
 use keystead::testing::Server;
 use reqwest::{Certificate, Method, StatusCode};
 use serde_json::{Value, json};
+
+use crate::openapi;
 
 /// A server and somebody who talks to it.
 #[derive(Clone)]
@@ -35,9 +38,16 @@ pub struct Reply {
     pub text: String,
 }
 
+/// A client of nobody in particular, without proxies.
+pub fn http() -> reqwest::ClientBuilder {
+    // The library comes without a provider of its own; whoever is second finds it installed.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    reqwest::Client::builder().no_proxy()
+}
+
 /// A client that trusts this server's CA.
 pub fn client(server: &Server) -> reqwest::ClientBuilder {
-    let builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
+    let builder = http().timeout(Duration::from_secs(30));
     match server.ca_pem() {
         // TLS is off.
         ca if ca.is_empty() => builder,
@@ -117,7 +127,11 @@ impl Persona {
         if let Some((kind, bytes)) = body {
             request = request.header("content-type", kind).body(bytes);
         }
-        Reply::read(&method, request.send().await.expect("a reply")).await
+        let reply = Reply::read(&method, request.send().await.expect("a reply")).await;
+        if method != Method::HEAD && !self.mount.is_empty() {
+            openapi::check(Dialect::Noma, &method, path, reply.status.as_u16(), &reply.headers, &reply.body);
+        }
+        reply
     }
 
     /// Signs up and becomes that user.

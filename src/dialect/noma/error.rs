@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{Trouble, trouble, wire};
 use crate::auth::attempts::retry_after_secs;
@@ -57,11 +57,14 @@ fn spell(error: Error) -> Response {
         Error::SignupDisabled => {
             coded(StatusCode::FORBIDDEN, "Sign-up is disabled for this project.", "signup_disabled")
         }
+        Error::BotCheckFailed(_) => {
+            coded(StatusCode::FORBIDDEN, "Complete the verification challenge and try again.", "bot_protection_failed")
+        }
         Error::EmailTaken => field("email", "The email has already been taken."),
         Error::InvalidCredentials | Error::AccountDisabled => plain(StatusCode::UNAUTHORIZED, "Invalid credentials."),
         Error::Locked { retry_after } => {
             let seconds = retry_after_secs(retry_after);
-            let body = Json(json!({ "message": "Invalid credentials.", "retry_after": seconds }));
+            let body = Json(wire::Locked { message: "Invalid credentials.", retry_after: seconds });
             (StatusCode::TOO_MANY_REQUESTS, [("retry-after", seconds.to_string())], body).into_response()
         }
         Error::VerificationRequired(unverified) => {
@@ -82,6 +85,7 @@ fn spell(error: Error) -> Response {
         Error::UnknownSession => plain(StatusCode::NOT_FOUND, "Session not found."),
         Error::UnknownProject => trouble(&Trouble::UnknownProject),
         Error::ProjectExists => plain(StatusCode::CONFLICT, "The project exists."),
+        Error::UnknownItem | Error::ItemExpired => plain(StatusCode::NOT_FOUND, "Not found."),
         Error::Busy { retry_after } => trouble(&Trouble::Unavailable { retry_after }),
         Error::Unwritable(_) => trouble(&Trouble::Unavailable { retry_after: UNWRITABLE_RETRY }),
         Error::Store(_) | Error::Internal(_) => trouble(&Trouble::Internal),
@@ -93,23 +97,20 @@ const UNWRITABLE_RETRY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// `{"message"}`; where it is the server's fault, also the `request_id` that the operator's log is searched for.
 pub(super) fn plain(status: StatusCode, message: &str) -> Response {
-    let body = match scope::request().filter(|_| status.is_server_error()) {
-        Some(request) => json!({ "message": message, "request_id": request.to_string() }),
-        None => json!({ "message": message }),
-    };
-    (status, Json(body)).into_response()
+    let request = scope::request().filter(|_| status.is_server_error()).map(|request| request.to_string());
+    (status, Json(wire::Message { request_id: request.as_deref(), ..wire::Message::of(message) })).into_response()
 }
 
 /// `{"message","code"}`
-pub(super) fn coded(status: StatusCode, message: &str, code: &str) -> Response {
-    (status, Json(json!({ "message": message, "code": code }))).into_response()
+pub(super) fn coded(status: StatusCode, message: &str, code: &'static str) -> Response {
+    (status, Json(wire::Message { code: Some(code), ..wire::Message::of(message) })).into_response()
 }
 
 pub(super) fn field(name: &str, message: &str) -> Response {
     invalid(&[(name.to_owned(), message.to_owned())])
 }
 
-/// 422 `{"message","errors":{field:[message]}}`; the message is the first field's.
+/// 422: all messages by field; the first one is the whole's.
 fn invalid(fields: &[(String, String)]) -> Response {
     let mut errors = Map::new();
     for (name, message) in fields {
@@ -119,5 +120,5 @@ fn invalid(fields: &[(String, String)]) -> Response {
         }
     }
     let message = fields.first().map_or("", |(_, message)| message.as_str());
-    (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "message": message, "errors": errors }))).into_response()
+    (StatusCode::UNPROCESSABLE_ENTITY, Json(wire::Invalid { message, errors })).into_response()
 }

@@ -15,7 +15,7 @@ fn watcher(server: &Server) -> Persona {
 fn checks(store: &str, keys: &str, certificate: &str, clock: &str) -> Value {
     json!({
         "store": { "status": store }, "keys": { "status": keys },
-        "certificate": { "status": certificate }, "clock": { "status": clock },
+        "certificate": { "status": certificate }, "outbox": { "status": "ok" }, "clock": { "status": clock },
     })
 }
 
@@ -52,10 +52,19 @@ async fn a_clock_from_before_the_program_is_a_warning() {
 
 #[tokio::test]
 async fn a_certificate_near_its_end_is_a_warning_and_an_expired_one_is_not_ready() {
-    let server = Server::start().await;
-    let watcher = watcher(&server);
-    // The connection is there before the certificate is worth nothing.
-    watcher.get("/readyz").await.expect(200);
+    let dir = tempfile::tempdir().expect("a directory");
+    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    let pair = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("names");
+    // The server's clock begins with 2026.
+    (params.not_before, params.not_after) = (rcgen::date_time_ymd(2025, 12, 1), rcgen::date_time_ymd(2026, 4, 1));
+    std::fs::write(&cert, params.self_signed(&pair).expect("a certificate").pem()).expect("a file of ours");
+    std::fs::write(&key, pair.serialize_pem()).expect("a file of ours");
+    let [cert, key] = [cert, key].map(|path| path.display().to_string());
+    let server = Server::with(&[("TLS__MODE", "files"), ("TLS__CERT", &cert), ("TLS__KEY", &key)]).await;
+    // Whoever connects may see the certificate's age as he likes: here the server is asked.
+    let client = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true).build().expect("a client");
+    let watcher = Persona::at(client, server.url(), &server.project().to_string()).mounted_at("");
     server.clock().advance(Duration::from_secs(83 * 86_400));
     assert_eq!(watcher.get("/readyz").await.expect(200).body["checks"], checks("ok", "ok", "ok", "ok"));
     server.clock().advance(Duration::from_secs(1));

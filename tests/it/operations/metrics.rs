@@ -87,7 +87,7 @@ async fn values_move_as_things_happen() {
     assert!(page.value("keystead_connections", &[]) >= 1.0);
     assert!(page.value("keystead_certificate_expiry_seconds", &[]) > page.value("process_start_time_seconds", &[]));
     assert!(page.value("process_resident_memory_bytes", &[]) > 1e6);
-    for check in ["store", "keys", "certificate", "clock"] {
+    for check in ["store", "keys", "certificate", "outbox", "clock"] {
         assert_eq!(page.families["keystead_health"], "gauge");
         assert_eq!(page.value("keystead_health", &[("check", check)]), 0.0, "{check}");
     }
@@ -122,7 +122,8 @@ async fn a_page_says_nothing_of_anybody() {
     for secret in secrets.into_iter().flatten().chain([project.as_str()]) {
         assert!(!text.contains(secret), "{secret} is on the page");
     }
-    let labels = ["check", "dialect", "le", "outcome", "reason", "route", "status", "version"];
+    let labels =
+        ["check", "dialect", "kind", "le", "outcome", "reason", "result", "route", "state", "status", "version"];
     assert_eq!(page.label_names(), BTreeSet::from(labels));
 }
 
