@@ -41,7 +41,10 @@ fn page() -> Result<String> {
         roman(" says what is logged, such as info,keystead::auth=debug."),
     ]);
     commands.to_writer(&mut page)?;
-    Ok(String::from_utf8(page)?)
+    let page = String::from_utf8(page)?;
+    // Each part defines the apostrophe anew.
+    let (preamble, rest) = page.split_at(page.find(".TH").unwrap_or_default());
+    Ok(format!("{preamble}{}", rest.replace(preamble, "")))
 }
 
 /// Goes through the commands that do something, in the order of the help.
@@ -96,7 +99,7 @@ mod tests {
     #[test]
     fn every_command_is_on_it() {
         let page = page().unwrap();
-        for name in ["keystead serve", "keystead user set\\-password", "keystead config example", "\\-\\-data\\-dir"] {
+        for name in ["keystead serve", "keystead user set-password", "keystead config example", "\\-\\-data\\-dir"] {
             assert!(page.contains(name), "{name} is not in {page}");
         }
         assert!(!page.contains("keystead help"));

@@ -48,7 +48,7 @@ async fn values_move_as_things_happen() {
     anon.refresh(next.text_at("refresh_token")).await.expect(200);
     server.clock().advance(Duration::from_secs(60));
     anon.refresh(&first).await.expect(401);
-    anon.refresh("nonsense").await.expect(401);
+    anon.refresh(&"n".repeat(64)).await.expect(401);
     for _ in 0..5 {
         anon.sign_in("ada@example.com", "a guess").await.expect(401);
     }
@@ -154,6 +154,6 @@ fn a_listener_that_others_can_reach_is_refused() {
         let environment = BTreeMap::from([("KEYSTEAD_METRICS__LISTEN".to_owned(), address.to_owned())]);
         let problems = load(&Overrides::default(), &environment).err().map(|problems| problems.to_string());
         assert_eq!(problems.is_some(), refused, "{address}: {problems:?}");
-        assert!(problems.is_none_or(|text| text.contains("KEYSTEAD_METRICS__LISTEN: other machines could read it")));
+        assert!(problems.is_none_or(|text| text.contains("other machines could read it")));
     }
 }
