@@ -12,7 +12,7 @@ use keystead::app::App;
 use keystead::config::{Overrides, load};
 use keystead::env::Env;
 use keystead::http::{Entry, Health};
-use keystead::net::Trust;
+use keystead::net::Limits;
 use tokio::runtime::{Builder, Runtime};
 
 static SERVER: LazyLock<(Runtime, Entry, App)> = LazyLock::new(|| {
@@ -28,7 +28,7 @@ static SERVER: LazyLock<(Runtime, Entry, App)> = LazyLock::new(|| {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let app = runtime.block_on(App::open(settings, Env::system())).expect("a server");
     let health = Health::new(app.projects().clone(), None);
-    (runtime, Entry::new(app.projects().clone(), Trust::default(), health), app)
+    (runtime, Entry::new(app.projects().clone(), Limits::default().into(), health), app)
 });
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

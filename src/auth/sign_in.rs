@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::events::{By, Event, EventKind};
 use super::session::{Draft, Issued};
 use super::verify::{self, Candidate};
-use super::{Ctx, Email, Error, Unverified, attempts};
+use super::{Ctx, Email, Error, Unverified, attempts, events};
 use crate::config::VerificationMode;
 use crate::crypto::{Secret, Verdict};
 use crate::data::lockouts;
@@ -37,8 +37,8 @@ async fn check(ctx: &Ctx, email: Email, password: Secret<String>) -> Result<Issu
         draft: found.as_ref().map(|user| Draft::new(ctx, user.id)),
         found,
         candidate: Candidate::new(ctx),
-        lockout: ctx.event(EventKind::LockedOut, By::Server, user),
-        failed: ctx.event(EventKind::SignInFailed, By::Stranger, user),
+        lockout: ctx.event_on(EventKind::LockedOut, By::Server, user, &email),
+        failed: ctx.event_on(EventKind::SignInFailed, By::Stranger, user, &email),
         signed_in: ctx.event(EventKind::SignedIn, By::User, user),
         email,
         ctx: ctx.clone(),
@@ -59,10 +59,14 @@ async fn check(ctx: &Ctx, email: Email, password: Secret<String>) -> Result<Issu
         (Outcome::Unverified(unverified), _) => Err(Error::VerificationRequired(unverified)),
         (Outcome::Wrong { locked }, _) => {
             ctx.count_lockout(locked);
-            tracing::info!(project = %ctx.project.record().slug, client = %ctx.client.ip, locked, "sign-in failed");
+            attempts::say_failed(ctx, attempts::Reason::Credentials);
             Err(Error::InvalidCredentials)
         }
-        (Outcome::Disabled, _) => Err(Error::AccountDisabled),
+        (Outcome::Disabled { locked }, _) => {
+            ctx.count_lockout(locked);
+            attempts::say_failed(ctx, attempts::Reason::Disabled);
+            Err(Error::AccountDisabled)
+        }
     }
 }
 
@@ -85,7 +89,9 @@ enum Outcome {
     Wrong {
         locked: bool,
     },
-    Disabled,
+    Disabled {
+        locked: bool,
+    },
 }
 
 impl Judgement {
@@ -98,11 +104,12 @@ impl Judgement {
             None => None,
         };
         let (Some(mut user), true) = (now, self.verdict.matches) else {
-            return self.wrong(w).map(|locked| Outcome::Wrong { locked });
+            let locked = self.wrong(w, events::Outcome::WrongCredentials)?;
+            return Ok(Outcome::Wrong { locked });
         };
         if user.disabled_at.is_some() {
-            self.wrong(w)?;
-            return Ok(Outcome::Disabled);
+            let locked = self.wrong(w, events::Outcome::AccountDisabled)?;
+            return Ok(Outcome::Disabled { locked });
         }
         lockouts::succeed(w, &subject)?;
         if let Some(hash) = &self.verdict.rehash {
@@ -111,6 +118,9 @@ impl Judgement {
         }
         if ctx.settings.verification.mode == VerificationMode::Strict && user.email_proof.is_none() {
             let unverified = verify::unverified(w, ctx, user, &self.candidate)?;
+            // Somebody knows the password: that is worth an entry, and counts as no failure.
+            let outcome = events::Outcome::Unverified;
+            ctx.record(w, &Event { by: By::User, outcome, ..self.failed.clone() })?;
             return Ok(Outcome::Unverified(Box::new(unverified)));
         }
         if let Some(draft) = &self.draft {
@@ -120,10 +130,11 @@ impl Judgement {
         Ok(Outcome::In(Box::new(user)))
     }
 
-    fn wrong(&self, w: &mut dyn Write) -> Result<bool, Error> {
+    /// Counts the failure; whether it locked the address. As many rows of the same length whether or not the address has an account.
+    fn wrong(&self, w: &mut dyn Write, outcome: events::Outcome) -> Result<bool, Error> {
         let ctx = &self.ctx;
         let locked = lockouts::fail(w, &ctx.subject(&self.email), &attempts::policy(ctx), ctx.now)?;
-        ctx.record(w, &self.failed)?;
+        ctx.record(w, &Event { outcome, ..self.failed.clone() })?;
         if locked {
             ctx.record(w, &self.lockout)?;
         }

@@ -25,7 +25,11 @@ where
     F: FormatEvent<S, N>,
 {
     fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let Some(request) = scope::request() else { return self.line.format_event(ctx, writer, event) };
+        // A line that others read by its form names its request itself.
+        let is_named = event.metadata().fields().field("request").is_some();
+        let Some(request) = scope::request().filter(|_| !is_named) else {
+            return self.line.format_event(ctx, writer, event);
+        };
         let mut line = String::new();
         self.line.format_event(ctx, Writer::new(&mut line), event)?;
         writer.write_str(&named(&line, &request, self.format))

@@ -23,7 +23,7 @@ use super::{cors, published};
 use crate::auth::projects::Selector;
 use crate::auth::{Client, Ctx, Error, Project, ProjectSettings, Projects, RequestId};
 use crate::dialect::{Dialect, Trouble};
-use crate::net::{ClientAddress, Peer, Trust};
+use crate::net::{ClientAddress, LiveLimits, Peer};
 
 /// The one way in for requests from outside.
 #[derive(Clone, Debug)]
@@ -32,8 +32,9 @@ pub struct Entry(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     projects: Arc<Projects>,
-    trust: Trust,
     health: Health,
+    /// Whose forwarded headers are believed is said there.
+    limits: LiveLimits,
     /// Routers by dialect and mount path; most projects share the first.
     routers: ArcSwap<Vec<Mounted>>,
     first_request: u64,
@@ -48,14 +49,15 @@ struct Mounted {
 }
 
 impl Entry {
-    /// An entry to `projects`, for clients whose address `trust` settles; whoever asks how it does is told by `health`.
-    pub fn new(projects: Arc<Projects>, trust: Trust, health: Health) -> Self {
+    /// An entry to `projects` for connections under `limits`, whose trust settles the client's address; whoever asks how
+    /// the server does is told by `health`.
+    pub fn new(projects: Arc<Projects>, limits: LiveLimits, health: Health) -> Self {
         // Only a name for log lines: unpredictable starts keep two runs apart.
         let first_request = u64::from_be_bytes(projects.shared().env.random());
         Self(Arc::new(Inner {
             projects,
-            trust,
             health,
+            limits,
             routers: ArcSwap::default(),
             first_request,
             requests: AtomicU64::new(0),
@@ -89,7 +91,10 @@ impl Entry {
     fn name(&self, request: &Request<Body>) -> RequestId {
         let count = self.0.requests.fetch_add(1, Ordering::Relaxed);
         let number = self.0.first_request.wrapping_add(count);
-        let trusted = || request.extensions().get::<Peer>().is_some_and(|peer| self.0.trust.includes(peer.address));
+        let trusted = || {
+            let peer = request.extensions().get::<Peer>();
+            peer.is_some_and(|peer| self.0.limits.current().trust.includes(peer.address))
+        };
         match request.headers().get(X_REQUEST_ID) {
             Some(given) if trusted() => RequestId::given(number, given.as_bytes()),
             _ => RequestId::new(number),
@@ -256,7 +261,7 @@ impl Entry {
     fn client(&self, request: &Request<Body>) -> Client {
         let peer = request.extensions().get::<Peer>();
         let address = match peer {
-            Some(peer) => ClientAddress::settle(peer.address, request.headers(), &self.0.trust),
+            Some(peer) => ClientAddress::settle(peer.address, request.headers(), &self.0.limits.current().trust),
             None => ClientAddress::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         };
         // Only kept with a session, which only a change begins.

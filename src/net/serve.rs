@@ -15,14 +15,14 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::{Service, ServiceExt};
 
 use super::body::{Answer, arriving};
 use super::client_address::PeerAddress;
-use super::limits::{Guest, Guests, Limits};
+use super::limits::{Guest, Guests, Limits, LiveLimits, Place};
 use super::listen::Bound;
 use super::pulse::{OpenRequest, Pulse, Verdict, Watched};
 use super::tls::{ACME_TLS, Tls};
@@ -55,7 +55,7 @@ pub struct PeerUid(pub u32);
 #[derive(Clone, Debug)]
 pub struct Terms {
     /// What they may cost.
-    pub limits: Limits,
+    pub limits: LiveLimits,
     /// The reply to a request that is refused before anything looks at it: 431 for its headers, 503 for too many at a
     /// time.
     pub refusal: fn(StatusCode) -> Response<Body>,
@@ -64,14 +64,14 @@ pub struct Terms {
 }
 
 /// These limits, refusals without a body, and counts nobody reads.
-impl From<Limits> for Terms {
-    fn from(limits: Limits) -> Self {
+impl<L: Into<LiveLimits>> From<L> for Terms {
+    fn from(limits: L) -> Self {
         let refusal = |status| {
             let mut reply = Response::new(Body::empty());
             *reply.status_mut() = status;
             reply
         };
-        Self { limits, refusal, counts: Arc::default() }
+        Self { limits: limits.into(), refusal, counts: Arc::default() }
     }
 }
 
@@ -97,16 +97,8 @@ where
     S::Future: Send + 'static,
 {
     let Terms { limits, refusal, counts } = terms.into();
-    let limits = Arc::new(limits);
     let (draining, _) = watch::channel(false);
-    let house = House {
-        guests: Guests::new(limits.clone()),
-        places: Arc::new(Semaphore::new(limits.connections)),
-        draining: draining.subscribe(),
-        limits,
-        refusal,
-        counts,
-    };
+    let house = House { guests: Guests::new(limits.clone()), draining: draining.subscribe(), limits, refusal, counts };
     let mut tasks = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut turn = 0;
@@ -115,7 +107,7 @@ where
             biased;
             () = &mut shutdown => break,
             Some(ended) = tasks.join_next() => report(ended),
-            (place, wire, tls) = next_connection(&listeners, &house.places, &mut turn) => {
+            (place, wire, tls) = next_connection(&listeners, &house.limits, &mut turn) => {
                 house.counts.accepted.one();
                 let Some(guest) = house.guests.admit(wire.peer()) else {
                     house.counts.turned_away.one();
@@ -128,7 +120,7 @@ where
     }
     drop(listeners);
     draining.send_replace(true);
-    let all_done = timeout(house.limits.drain, async {
+    let all_done = timeout(house.limits.current().drain, async {
         while let Some(ended) = tasks.join_next().await {
             report(ended);
         }
@@ -141,21 +133,16 @@ where
 /// What all connections share.
 #[derive(Clone)]
 struct House {
-    limits: Arc<Limits>,
+    limits: LiveLimits,
     guests: Arc<Guests>,
-    places: Arc<Semaphore>,
     draining: watch::Receiver<bool>,
     refusal: fn(StatusCode) -> Response<Body>,
     counts: Arc<Network>,
 }
 
 /// Takes a place first, then accepts: a connection that cannot be served stays in the kernel.
-async fn next_connection(
-    listeners: &[Bound],
-    places: &Arc<Semaphore>,
-    turn: &mut usize,
-) -> (OwnedSemaphorePermit, Wire, Option<Tls>) {
-    let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
+async fn next_connection(listeners: &[Bound], limits: &LiveLimits, turn: &mut usize) -> (Place, Wire, Option<Tls>) {
+    let place = limits.place().await;
     loop {
         let accepted = poll_fn(|cx| {
             // Each listener is first in turn, so that a busy one cannot starve another.
@@ -193,28 +180,23 @@ fn report(ended: Result<(), JoinError>) {
     }
 }
 
-async fn connection<S>(
-    wire: Wire,
-    tls: Option<Tls>,
-    place: OwnedSemaphorePermit,
-    guest: Arc<Guest>,
-    house: House,
-    service: S,
-) where
+async fn connection<S>(wire: Wire, tls: Option<Tls>, place: Place, guest: Arc<Guest>, house: House, service: S)
+where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
     let _open = Level::hold(&house.counts);
+    let limits = house.limits.current();
     wire.prepare();
     let (peer, uid) = (Peer { address: wire.peer(), tls: tls.is_some() }, wire.peer_uid().map(PeerUid));
-    let pulse = Pulse::new(&house.limits);
-    let (limits, counts) = (house.limits.clone(), house.counts.clone());
-    let door = Door { peer, uid, guest, pulse: pulse.clone(), limits, refusal: house.refusal, counts, service };
+    let pulse = Pulse::new(&limits);
+    let (bounds, counts) = (Arc::clone(&limits), house.counts.clone());
+    let door = Door { peer, uid, guest, pulse: pulse.clone(), limits: bounds, refusal: house.refusal, counts, service };
     let watched = Watched::new(wire, pulse);
     // What only the handshake needs lies in a box of its own, given back before the conversation, which may last.
     let conversation = match tls {
         None => Some(converse(watched, false, door, house)),
-        Some(tls) => match Box::pin(timeout(house.limits.handshake, tls.acceptor().accept(watched))).await {
+        Some(tls) => match Box::pin(timeout(limits.handshake, tls.acceptor().accept(watched))).await {
             Ok(Ok(stream)) => match stream.get_ref().1.alpn_protocol() {
                 // The handshake was the answer (RFC 8737, section 3).
                 Some(ACME_TLS) => None,
@@ -254,7 +236,7 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
-    let (pulse, limits, io) = (door.pulse.clone(), house.limits.clone(), TokioIo::new(stream));
+    let (pulse, limits, io) = (door.pulse.clone(), Arc::clone(&door.limits), TokioIo::new(stream));
     pulse.ready();
     let service = service_fn(move |request| door.enter(request));
     if http2 {
@@ -268,12 +250,12 @@ where
             .keep_alive_interval(limits.ping)
             .keep_alive_timeout(PONG);
         let conversation = Box::pin(http.serve_connection(io, service));
-        Box::pin(watch_over(conversation, |c| c.graceful_shutdown(), pulse, true, house))
+        Box::pin(watch_over(conversation, |c| c.graceful_shutdown(), pulse, true, limits, house))
     } else {
         let mut http = http1::Builder::new();
         http.max_buf_size(readable(&limits));
         let conversation = Box::pin(http.serve_connection(io, service));
-        Box::pin(watch_over(conversation, |c| c.graceful_shutdown(), pulse, false, house))
+        Box::pin(watch_over(conversation, |c| c.graceful_shutdown(), pulse, false, limits, house))
     }
 }
 
@@ -289,11 +271,11 @@ async fn watch_over<C>(
     ask_to_end: impl Fn(Pin<&mut C>),
     pulse: Arc<Pulse>,
     http2: bool,
+    limits: Arc<Limits>,
     mut house: House,
 ) where
     C: Future<Output = hyper::Result<()>>,
 {
-    let limits = house.limits.clone();
     // Looking early costs nothing; looking late would stretch the shortest limit.
     let mut timer = pin!(sleep_until(Instant::now() + limits.header_read.min(limits.stall).min(limits.idle)));
     let mut drain_at: Option<Instant> = None;
@@ -318,8 +300,7 @@ async fn watch_over<C>(
         if asked_at.is_some_and(|asked| now >= asked + limits.linger) && !pulse.is_busy() {
             return;
         }
-        let crowded = house.places.available_permits() < limits.connections / 4;
-        let idle = if crowded { limits.idle.min(limits.header_read) } else { limits.idle };
+        let idle = if house.limits.is_crowded() { limits.idle.min(limits.header_read) } else { limits.idle };
         let verdict = pulse.verdict(&limits, http2, idle);
         let mut next = match verdict {
             Verdict::Stalled(at) => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keystead::auth::accounts::UserRef;
 use keystead::auth::projects::Selector;
-use keystead::auth::{Email, Project};
+use keystead::auth::{Email, Operator, Project};
 use keystead::dialect::Dialect;
 use keystead::env::{Clock, Timestamp};
 use keystead::testing::Server;
@@ -281,4 +281,9 @@ pub async fn all_at_once<T: Send + 'static>(
 /// What the server's clock says.
 pub fn now(server: &Server) -> Timestamp {
     server.clock().now()
+}
+
+/// An operator at work now, through no socket.
+pub fn operator(server: &Server) -> Operator {
+    Operator { now: now(server), uid: None }
 }
