@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, reason = "a test says so when it cannot go on")]
 
+mod audit;
 mod client;
 mod command_line;
 mod configuration;
@@ -16,4 +17,5 @@ mod listeners;
 mod logs;
 mod process;
 mod secrets;
+mod sign_in_failed;
 mod supervision;
