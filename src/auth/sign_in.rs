@@ -16,7 +16,7 @@ use crate::store::Write;
 /// answer as a wrong password.
 ///
 /// # Errors
-/// `InvalidCredentials`, `AccountDisabled`, `Locked`, `VerificationRequired` (only after the right password), `Busy`,
+/// `InvalidCredentials`, `NoPassword` (where the dialect tells), `AccountDisabled`, `Locked`, `VerificationRequired` (only after the right password), `Busy`,
 /// and the store's.
 pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) -> Result<Issued, Error> {
     let result = check(ctx, email, password).await;
@@ -34,7 +34,7 @@ async fn check(ctx: &Ctx, email: Email, password: Secret<String>) -> Result<Issu
     let user = found.as_ref().map(|user| user.id);
     let job = Arc::new(Judgement {
         verdict,
-        draft: found.as_ref().map(|user| Draft::new(ctx, user.id)),
+        draft: found.as_ref().map(|user| Draft::new(ctx, user)),
         found,
         candidate: Candidate::new(ctx),
         lockout: ctx.event_on(EventKind::LockedOut, By::Server, user, &email),
@@ -61,6 +61,11 @@ async fn check(ctx: &Ctx, email: Email, password: Secret<String>) -> Result<Issu
             ctx.count_lockout(locked);
             attempts::say_failed(ctx, attempts::Reason::Credentials);
             Err(Error::InvalidCredentials)
+        }
+        (Outcome::NoPassword { locked }, _) => {
+            ctx.count_lockout(locked);
+            attempts::say_failed(ctx, attempts::Reason::Credentials);
+            Err(Error::NoPassword)
         }
         (Outcome::Disabled { locked }, _) => {
             ctx.count_lockout(locked);
@@ -89,6 +94,10 @@ enum Outcome {
     Wrong {
         locked: bool,
     },
+    /// There is no password that could be right, and the answer may say so.
+    NoPassword {
+        locked: bool,
+    },
     Disabled {
         locked: bool,
     },
@@ -103,9 +112,11 @@ impl Judgement {
             Some(seen) => users::get(w, seen.id)?.filter(|user| user.password == seen.password),
             None => None,
         };
+        let tells = ctx.rules.tells_missing_password && !ctx.settings.conceal;
+        let without = now.as_ref().is_some_and(|user| user.password.is_none() && user.disabled_at.is_none());
         let (Some(mut user), true) = (now, self.verdict.matches) else {
             let locked = self.wrong(w, events::Outcome::WrongCredentials)?;
-            return Ok(Outcome::Wrong { locked });
+            return Ok(if tells && without { Outcome::NoPassword { locked } } else { Outcome::Wrong { locked } });
         };
         if user.disabled_at.is_some() {
             let locked = self.wrong(w, events::Outcome::AccountDisabled)?;
@@ -124,7 +135,7 @@ impl Judgement {
             return Ok(Outcome::Unverified(Box::new(unverified)));
         }
         if let Some(draft) = &self.draft {
-            draft.begin(w)?;
+            draft.begin(w, &user)?;
         }
         ctx.record(w, &self.signed_in)?;
         Ok(Outcome::In(Box::new(user)))

@@ -8,6 +8,7 @@ mod command_line;
 mod configuration;
 mod crash;
 mod elf;
+mod ephemeral;
 mod first_start;
 mod full_disk;
 mod hostile_clients;

@@ -340,10 +340,14 @@ impl Binary {
         self.ready["projects"][0]["id"].as_str().expect("a server has a project")
     }
 
+    /// The path that the ready line gives under this name.
+    pub fn path_of(&self, name: &str) -> PathBuf {
+        self.directory.join(self.ready[name].as_str().expect("the ready line has it"))
+    }
+
     /// Its CA's certificate, PEM.
     pub fn ca_pem(&self) -> String {
-        let path = self.directory.join(self.ready["ca"].as_str().expect("a server with a CA of its own"));
-        fs::read_to_string(path).expect("the CA's file")
+        fs::read_to_string(self.path_of("ca")).expect("the CA's file")
     }
 
     /// A client that trusts its CA.
