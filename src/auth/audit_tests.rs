@@ -380,6 +380,21 @@ async fn what_is_too_much_is_trimmed_in_small_steps() {
     assert_eq!(whole(&project, Some(head)).await.2.seq, 1507, "numbers go on");
 }
 
+/// A damaged trail is trimmed like any other, and says where it is damaged until then.
+#[tokio::test]
+async fn a_gap_is_trimmed_with_the_rest() {
+    let server = Server::with(&[("PROJECT__DEFAULT__AUDIT__KEEP", "1d")]).await;
+    let project = six(&server).await;
+    for seq in [2, 3, 5] {
+        tamper(&project, entry_key(seq), |_| None).await;
+    }
+    assert_eq!(broken(&project, None).await, 2);
+    server.clock().advance(Duration::from_secs(24 * 3600));
+    signs_in(&ctx(&server, &project), ADA, PASSWORD).await.expect("signed in");
+    assert_eq!(audit::trim(&project, server.clock().now()).await.expect("swept"), 3);
+    assert_eq!(whole(&project, None).await.0, 7);
+}
+
 /// Rows of version 0.1.0 had no chain; all that is done with them is to remove them in time.
 #[tokio::test]
 async fn events_of_an_earlier_version_are_only_swept() {
