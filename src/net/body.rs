@@ -29,24 +29,24 @@ const MOST_UNREAD: u64 = 64 * 1024;
 /// The body of a request that must arrive within `grace` and a second for each KiB; what nobody read of it comes out
 /// at the other end.
 pub(super) fn arriving(incoming: Incoming, grace: Duration) -> (Body, Unread) {
-    let (leave, left) = oneshot::channel();
     if incoming.is_end_stream() {
-        return (Body::empty(), Unread(left));
+        return (Body::empty(), Unread(None));
     }
+    let (leave, left) = oneshot::channel();
     let arriving = Arriving { incoming: Some(incoming), leave: Some(leave), grace, received: 0, awaited: None };
-    (Body::new(arriving), Unread(left))
+    (Body::new(arriving), Unread(Some(left)))
 }
 
 /// What was left of a request's body when its reader dropped it.
-pub(super) struct Unread(oneshot::Receiver<Incoming>);
+pub(super) struct Unread(Option<oneshot::Receiver<Incoming>>);
 
 impl Unread {
     /// Takes it in, where it is small and comes within `limit`.
     ///
     /// A connection with an unread body has to be closed after the answer, and a client that is still sending may then
     /// see a reset instead of the answer (RFC 9112, section 9.6).
-    pub(super) async fn take_in(mut self, limit: Duration) {
-        let Ok(mut incoming) = self.0.try_recv() else { return };
+    pub(super) async fn take_in(self, limit: Duration) {
+        let Some(Ok(mut incoming)) = self.0.map(|mut left| left.try_recv()) else { return };
         if incoming.size_hint().upper().is_none_or(|left| left > MOST_UNREAD) {
             return;
         }
@@ -129,8 +129,9 @@ impl Answer {
         Self { body, request: Some(Arc::new(request)), http2, rest: Bytes::new() }
     }
 
-    pub(super) fn empty() -> Self {
-        Self { body: Body::empty(), request: None, http2: false, rest: Bytes::new() }
+    /// The answer to a request that never got a place.
+    pub(super) fn refusal(body: Body) -> Self {
+        Self { body, request: None, http2: false, rest: Bytes::new() }
     }
 
     fn piece(&mut self, mut data: Bytes) -> Bytes {
