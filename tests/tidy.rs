@@ -33,7 +33,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "token",
         ],
     ),
-    ("testing", &["app", "auth", "config", "crypto", "data", "env", "mail"]),
+    ("testing", &["admin", "app", "auth", "config", "crypto", "data", "env", "mail"]),
     ("cli", &["admin", "app", "auth", "config", "crypto", "dialect", "env", "http", "net", "testing"]),
 ];
 

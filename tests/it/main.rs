@@ -6,4 +6,5 @@ mod noma;
 mod openapi;
 mod persona;
 mod receiver;
+mod reload;
 mod smoke;
