@@ -28,6 +28,15 @@
 //! | `POST /projects/P/outbox/ID/resend` | | `Item`: tried now |
 //! | `DELETE /projects/P/outbox/ID` | | `{"dropped": 1}` |
 //!
+//! A server that `serve --ephemeral` has begun also answers, not below `/v1`:
+//!
+//! | method and path | body or query | answer |
+//! |---|---|---|
+//! | `GET /testing/clock` | | `{"now"}` |
+//! | `POST /testing/clock` | `{"advance": "15m"}` | `{"now"}`, the new time |
+//! | `GET /testing/mailbox` | `?to=ADDRESS&wait=10s&count=N` | the mails, newest last; waits until there are `N` (1) |
+//! | `DELETE /testing/mailbox` | `?to=ADDRESS` | `{"deleted": N}` |
+//!
 //! `P` is a slug or an id, `WHO` an address or an id. Every error is `{"error": {"code", "message"}}`, every moment
 //! RFC 3339 in UTC. Lists go by id, oldest first; `next` is the `after` of the next page.
 //!
@@ -42,6 +51,7 @@ mod keys;
 mod outbox;
 mod projects;
 mod sessions;
+mod testing;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -62,9 +72,19 @@ use crate::net::PeerUid;
 use error::Refusal;
 pub use host::{Finding, Host, NotReloaded, Reloaded, Severity, Work};
 use input::ProjectName;
+pub use testing::TestBench;
 
 /// The API over these projects and the process that holds them. Every request must carry the extension [`PeerUid`].
 pub fn routes(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
+    guarded(api(projects, host))
+}
+
+/// The same, and what a test may do with a server in memory.
+pub fn routes_for_tests(projects: Arc<Projects>, host: Arc<dyn Host>, bench: TestBench) -> Router {
+    guarded(api(projects, host).merge(testing::routes(bench)))
+}
+
+fn api(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
     let one_project = Router::new()
         .route("/", get(projects::show).delete(projects::delete))
         .route("/users", get(users::list).post(users::create))
@@ -93,8 +113,10 @@ pub fn routes(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
         .fallback(async || Refusal::UnknownRoute)
         .method_not_allowed_fallback(async || Refusal::WrongMethod)
         .with_state(Admin { projects, host })
-        .layer(from_fn(to_the_end))
-        .layer(from_fn(only_the_owner))
+}
+
+fn guarded(router: Router) -> Router {
+    router.layer(from_fn(to_the_end)).layer(from_fn(only_the_owner))
 }
 
 /// The user this process runs as: the one that may use the control socket, beside root.

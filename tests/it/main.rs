@@ -2,6 +2,7 @@
 
 mod binary;
 mod bot;
+mod leaks;
 mod noma;
 mod openapi;
 mod persona;

@@ -2,12 +2,14 @@
 
 #![expect(clippy::panic, reason = "a test says so when it cannot go on")]
 
+mod audit;
 mod client;
 mod command_line;
 mod configuration;
 mod crash;
 mod doctor;
 mod elf;
+mod ephemeral;
 mod first_start;
 mod full_disk;
 mod hostile_clients;
@@ -18,4 +20,5 @@ mod logs;
 mod process;
 mod reload;
 mod secrets;
+mod sign_in_failed;
 mod supervision;
