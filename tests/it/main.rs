@@ -6,6 +6,7 @@ mod leaks;
 mod noma;
 mod nora;
 mod openapi;
+mod operations;
 mod persona;
 mod receiver;
 mod reload;

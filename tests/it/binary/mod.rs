@@ -13,6 +13,7 @@ mod ephemeral;
 mod first_start;
 mod full_disk;
 mod hostile_clients;
+mod import;
 mod ledger;
 mod lifecycle;
 mod listeners;
