@@ -9,5 +9,6 @@ mod openapi;
 mod operations;
 mod persona;
 mod receiver;
+mod reload;
 mod scenarios;
 mod smoke;
