@@ -12,12 +12,12 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("env", &[]),
     ("store", &[]),
     ("crypto", &["env"]),
-    ("mail", &["crypto", "env"]),
+    ("mail", &["crypto", "env", "net"]),
     ("net", &["env"]),
     ("token", &["crypto", "env"]),
     ("data", &["crypto", "env", "store"]),
     // Settings are made of the values that the parts below take.
-    ("config", &["crypto", "net", "token"]),
+    ("config", &["crypto", "mail", "net", "token"]),
     // `config::ProjectSettings` is the policy of a project as plain values; `auth` reads it, and nothing else of config.
     ("auth", &["config", "crypto", "data", "env", "store", "token"]),
     // `http` finds the dialect of a request, a dialect reads bodies and tokens with `http`: one layer, two folders.

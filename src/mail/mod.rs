@@ -1,5 +1,7 @@
 //! Mail on its way out: a message, and what came of sending it. Templates make messages, transports send them.
 
+pub mod transport;
+
 use std::fmt;
 
 /// A mail, ready to send.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `listen` | addresses and the sockets bound to them: IPv4, IPv6, unix |
 //! | `tls` | the TLS configuration, whose certificate can be swapped while connections live |
+//! | `client_tls` | TLS as a client: whom we trust when we call others |
 //! | `certificate_files` | a certificate and its key from the operator's files |
 //! | `local_ca` | a certificate authority of our own, for machines without a public name |
 //! | `private_file` | files only their owner may read, written whole or not at all |
@@ -20,11 +21,12 @@
 mod body;
 mod certificate_files;
 mod client_address;
+mod client_tls;
 mod descriptors;
 mod limits;
 mod listen;
 mod local_ca;
-mod private_file;
+pub(crate) mod private_file;
 mod pulse;
 mod serve;
 mod tls;
@@ -36,6 +38,7 @@ mod tests;
 pub use body::BodyTooSlow;
 pub use certificate_files::{CertificateFileError, load_certificate};
 pub use client_address::{ClientAddress, PeerAddress, Trust};
+pub use client_tls::{CaFile, ClientStream, ClientTls, HandshakeError, tls_version};
 pub use descriptors::{affordable_connections, raise_descriptor_limit};
 pub use limits::Limits;
 pub use listen::{BindError, Bound, BoundAddress, InvalidListenAddress, ListenAddress, bind, bind_unix};
