@@ -1,8 +1,10 @@
-//! Clock and entropy: all that is not a function of the request and the store comes in through [`Env`].
+//! Clock, entropy and names: all that is not a function of the request and the store comes in through [`Env`].
 //!
 //! The ambient clock and random source are banned by `.clippy.toml` everywhere but here, so that a test decides both.
 
 use std::fmt;
+use std::io;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +18,14 @@ pub struct Env {
     pub clock: Arc<dyn Clock>,
     /// Where randomness comes from.
     pub entropy: Arc<dyn Entropy>,
+    /// What names of other hosts mean.
+    pub resolver: Arc<dyn Resolver>,
 }
 
 impl Env {
-    /// The operating system's clock and random source.
+    /// The operating system's clock, random source and name resolution.
     pub fn system() -> Self {
-        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) }
+        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), resolver: Arc::new(SystemResolver) }
     }
 
     /// One clock reading.
@@ -58,6 +62,15 @@ pub trait Clock: Send + Sync {
 pub trait Entropy: Send + Sync {
     /// Fills `out` with unpredictable bytes.
     fn fill(&self, out: &mut [u8]);
+}
+
+/// What names of hosts mean.
+pub trait Resolver: Send + Sync {
+    /// The addresses of `host`. Blocks, for as long as the system's resolver may take.
+    ///
+    /// # Errors
+    /// When there is none, or nobody could be asked.
+    fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>>;
 }
 
 /// A moment: milliseconds since the Unix epoch, UTC.
@@ -121,5 +134,13 @@ impl Entropy for SystemEntropy {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the random source")]
     fn fill(&self, out: &mut [u8]) {
         aws_lc_rs::rand::fill(out).expect("the operating system has a random source");
+    }
+}
+
+struct SystemResolver;
+
+impl Resolver for SystemResolver {
+    fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        Ok((host, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
     }
 }

@@ -7,7 +7,7 @@
 //!                                 |
 //!                               data -> store     records and their invariants, then ordered bytes in redb or memory
 //!
-//!    auth also uses:              token, crypto, env, and the policy values of config
+//!    auth also uses:              token, crypto, outbound, env, and the policy values of config
 //!    assembled by:                config, app, cli, testing; nothing below names them
 //! ```
 //!
@@ -25,7 +25,7 @@
 //!
 //! - [`testing::Server`], the whole server in process, for tests;
 //! - [`Settings`], the checked configuration it runs with;
-//! - [`Env`], through which it knows time and randomness.
+//! - [`Env`], through which it knows time, randomness and names.
 //!
 //! Every other module is public for this repository's own tests, benchmarks and fuzz targets, and changes without notice.
 
@@ -41,6 +41,7 @@ pub mod env;
 pub mod http;
 pub mod mail;
 pub mod net;
+pub mod outbound;
 pub mod store;
 pub mod testing;
 pub mod token;

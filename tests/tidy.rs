@@ -12,20 +12,24 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("env", &[]),
     ("store", &[]),
     ("crypto", &["env"]),
-    ("mail", &["crypto", "env", "net"]),
+    ("mail", &["crypto", "env", "net", "outbound"]),
     ("net", &["env"]),
+    ("outbound", &["env"]),
     ("token", &["crypto", "env"]),
     ("data", &["crypto", "env", "store"]),
     // Settings are made of the values that the parts below take.
-    ("config", &["crypto", "mail", "net", "token"]),
+    ("config", &["crypto", "mail", "net", "outbound", "token"]),
     // `config::ProjectSettings` is the policy of a project as plain values; `auth` reads it, and nothing else of config.
-    ("auth", &["config", "crypto", "data", "env", "store", "token"]),
+    ("auth", &["config", "crypto", "data", "env", "outbound", "store", "token"]),
     // `http` finds the dialect of a request, a dialect reads bodies and tokens with `http`: one layer, two folders.
     ("http", &["auth", "dialect", "env", "net"]),
     ("dialect", &["auth", "crypto", "env", "http"]),
     // The operator's API sets projects up, and shows records as they are: hence `config` and the types of `data`.
     ("admin", &["auth", "config", "crypto", "data", "env", "http", "net"]),
-    ("app", &["admin", "auth", "config", "crypto", "data", "dialect", "env", "http", "net", "store", "token"]),
+    (
+        "app",
+        &["admin", "auth", "config", "crypto", "data", "dialect", "env", "http", "net", "outbound", "store", "token"],
+    ),
     ("testing", &["app", "auth", "config", "crypto", "data", "env"]),
     ("cli", &["admin", "app", "auth", "config", "crypto", "env", "http", "net", "testing"]),
 ];
@@ -41,7 +45,8 @@ const CRATES_OF: &[(&str, &[&str])] = &[
     ("hyper_util", &["net", "app", "cli"]),
     ("http", &["net", "http", "dialect", "admin", "app", "cli", "config"]),
     ("http_body_util", &["net", "http", "dialect", "admin", "app", "cli"]),
-    ("rustls", &["net"]),
+    ("reqwest", &["outbound"]),
+    ("rustls", &["net", "outbound"]),
 ];
 
 /// All that lies at the top, besides what `.gitignore` names.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::auth;
 use crate::net::{BindError, CertificateFileError, LocalCaError, TlsError};
+use crate::outbound::SetupError;
 
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,9 @@ pub enum StartError {
     /// The local CA cannot be used.
     #[error("tls: {0}")]
     LocalCa(#[from] LocalCaError),
+    /// The client for calls to others cannot be set up.
+    #[error("{0}")]
+    Outbound(#[from] SetupError),
     /// A defect: making the certificates panicked.
     #[error("tls: making the certificates failed unexpectedly; the log says where")]
     Panicked,

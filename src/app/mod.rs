@@ -13,6 +13,7 @@ use crate::auth::project::Shared;
 use crate::config::{MasterKeySource, Settings};
 use crate::crypto::{HashCost, HashPool, MasterKey, PoolSettings};
 use crate::env::Env;
+use crate::outbound::{Outbound, Policy};
 use crate::store::{Fleet, FleetOptions, StoreOptions};
 use data_dir::DataDir;
 pub use error::StartError;
@@ -24,7 +25,6 @@ pub use serve::{Running, serve, start};
 /// The command line works on this when no server runs.
 #[derive(Debug)]
 pub struct App {
-    settings: Arc<Settings>,
     projects: Arc<Projects>,
     /// Held as long as the files are used; `None` in memory.
     data_dir: Option<DataDir>,
@@ -73,13 +73,14 @@ impl App {
         let shared = Shared {
             pool: HashPool::start(pool, Arc::clone(&env.entropy)),
             master: Arc::new(master),
+            outbound: Outbound::new(&env, &outbound_policy(&settings))?,
             env: env.clone(),
         };
         let settings = Arc::new(settings);
         let url = ready::configured_url(&settings);
         let catalog = data_dir.as_ref().map(DataDir::catalog);
-        let projects = Projects::start(fleet, shared, Arc::clone(&settings), url, catalog, env.now()).await?;
-        Ok(Self { settings, projects: Arc::new(projects), data_dir })
+        let projects = Projects::start(fleet, shared, settings, url, catalog, env.now()).await?;
+        Ok(Self { projects: Arc::new(projects), data_dir })
     }
 
     /// The projects.
@@ -87,9 +88,9 @@ impl App {
         &self.projects
     }
 
-    /// The settings it was opened with.
-    pub fn settings(&self) -> &Arc<Settings> {
-        &self.settings
+    /// The settings in force now.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.projects.settings()
     }
 
     /// Closes every file and lets the data directory go.
@@ -97,6 +98,11 @@ impl App {
         self.projects.close().await;
         drop(self.data_dir);
     }
+}
+
+/// Whom the settings let the server call.
+fn outbound_policy(settings: &Settings) -> Policy {
+    Policy { allow: settings.outbound.allow.clone(), ca_file: settings.outbound.ca_file.clone() }
 }
 
 fn fleet_options(settings: &Settings) -> FleetOptions {

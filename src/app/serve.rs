@@ -131,7 +131,8 @@ impl Running {
 }
 
 fn public(app: &App, listeners: Vec<Bound>, stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + use<> {
-    let listen = &app.settings().listen;
+    let settings = app.settings();
+    let listen = &settings.listen;
     // A unix peer is a proxy by nature: nobody else connects to a socket file.
     let trust = Trust { proxies: listen.trusted_proxies.clone(), unix: true };
     let connections = net::affordable_connections(listen.max_connections);

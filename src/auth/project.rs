@@ -15,6 +15,7 @@ use super::{Error, ProjectSettings};
 use crate::crypto::{HashPool, MasterKey, Secret};
 use crate::data::project::{self as rows, ProjectRecord, SealedKey};
 use crate::env::{Env, Timestamp};
+use crate::outbound::Outbound;
 use crate::store::{Store, StoreError};
 use crate::token::{KeyRing, RefreshKey, VerifiedCache};
 
@@ -39,8 +40,10 @@ pub struct Project {
 /// What all projects of a server share.
 #[derive(Clone)]
 pub struct Shared {
-    /// Clock and entropy.
+    /// Clock, entropy and names.
     pub env: Env,
+    /// Through which others are called.
+    pub outbound: Outbound,
     /// Where passwords are hashed.
     pub pool: Arc<HashPool>,
     /// What seals their keys.
@@ -113,6 +116,12 @@ impl Project {
     /// Its settings as of now.
     pub fn settings(&self) -> Arc<ProjectSettings> {
         self.settings.load_full()
+    }
+
+    /// Puts other settings in force, from the next request on. What is remembered of tokens, sessions and attempts
+    /// stays: none of it depends on them.
+    pub(crate) fn adopt(&self, settings: ProjectSettings) {
+        self.settings.store(Arc::new(settings));
     }
 
     /// Reads its store, to find out whether that can be done.

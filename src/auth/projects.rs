@@ -1,5 +1,7 @@
 //! All projects of a server: found by id, by host name or by being the only one; opened at first use; made; deleted.
 
+mod adopt;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use crate::config::Settings;
 use crate::data::project::ProjectRecord;
 use crate::env::Timestamp;
 use crate::store::Fleet;
+pub use adopt::{Adopted, NotAdopted};
 
 /// Projects kept open; below what the fleet allows, since requests in flight may hold some that were let go.
 const MAX_OPEN: usize = 48;
@@ -25,7 +28,7 @@ const MAX_OPEN: usize = 48;
 pub struct Projects {
     fleet: Fleet,
     shared: Shared,
-    settings: Arc<Settings>,
+    settings: ArcSwap<Settings>,
     /// What links are built from where a project says nothing.
     default_url: ArcSwap<String>,
     /// Where the catalog is kept; `None` in memory.
@@ -86,7 +89,7 @@ impl Projects {
         let projects = Self {
             fleet,
             shared,
-            settings,
+            settings: ArcSwap::new(settings),
             default_url: ArcSwap::from_pointee(default_url),
             catalog_file,
             catalog: ArcSwap::default(),
@@ -94,8 +97,7 @@ impl Projects {
             changing: Mutex::new(()),
         };
         projects.learn().await?;
-        let declared: Vec<_> = projects.settings.projects.values().cloned().collect();
-        for project in &declared {
+        for project in projects.settings().projects.values() {
             if !projects.catalog.load().by_slug.contains_key(&project.slug) {
                 let new = NewProject { slug: project.slug.clone(), id: project.id, settings: None };
                 projects.create(new, now).await?;
@@ -167,18 +169,22 @@ impl Projects {
             if catalog.by_slug.contains_key(&new.slug) || catalog.by_id.contains_key(&id) {
                 return Err(Error::ProjectExists);
             }
-            let record = ProjectRecord { id, slug: new.slug.clone(), created_at: now, settings: new.settings };
-            let entry = Entry { slug: new.slug, created_at: now, settings: record.settings.clone() };
+            let entry = Entry { slug: new.slug, created_at: now, settings: new.settings };
             let mut entries = catalog.by_id.clone();
-            entries.insert(id, entry);
+            entries.insert(id, entry.clone());
             // Before there is a file: what cannot stand beside the others is never made.
-            let with_new = self.catalog_of(entries)?;
-            let store = self.fleet.create(id).await?;
-            Project::create(&store, record, &self.shared).await?;
+            let with_new = self.catalog_of(&self.settings(), entries)?;
+            self.make_file(id, entry).await?;
             self.publish(with_new)?;
             id
         };
         self.open(id).await?.ok_or(Error::UnknownProject)
+    }
+
+    async fn make_file(&self, id: Uuid, entry: Entry) -> Result<(), Error> {
+        let store = self.fleet.create(id).await?;
+        let record = ProjectRecord { id, slug: entry.slug, created_at: entry.created_at, settings: entry.settings };
+        Project::create(&store, record, &self.shared).await
     }
 
     /// Deletes a project with all it holds.
@@ -195,7 +201,7 @@ impl Projects {
         self.fleet.delete(id).await?;
         let mut entries = catalog.by_id.clone();
         entries.remove(&id);
-        self.publish(self.catalog_of(entries)?)
+        self.publish(self.catalog_of(&self.settings(), entries)?)
     }
 
     /// Closes files of projects that nobody used for `idle`.
@@ -221,9 +227,9 @@ impl Projects {
         self.fleet.close().await;
     }
 
-    /// The settings all projects were made from.
-    pub fn settings(&self) -> &Arc<Settings> {
-        &self.settings
+    /// The settings in force now. A reload replaces them: take them anew for each piece of work, and keep none.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
     }
 
     /// Clock, entropy, hashing pool and master key.
@@ -253,7 +259,8 @@ impl Projects {
         }
         self.make_room();
         let Some(store) = self.fleet.get(id).await? else { return Ok(None) };
-        let settings = |record: &ProjectRecord| self.settings_of(&record.slug, record.settings.as_deref());
+        let whole = self.settings();
+        let settings = |record: &ProjectRecord| self.settings_of(&whole, &record.slug, record.settings.as_deref());
         let Some(project) = Project::open(store, &self.shared, settings)? else { return Ok(None) };
         let project = Arc::new(project);
         let mut open = HashMap::clone(&self.open.load());
@@ -278,13 +285,16 @@ impl Projects {
         self.open.store(Arc::new(open));
     }
 
-    fn settings_of(&self, slug: &str, stored: Option<&str>) -> Result<ProjectSettings, Error> {
-        let mut settings = self
-            .settings
-            .project(slug, stored)
-            .map_err(|problems| Error::Internal(format!("settings of project {slug}: {problems}")))?;
+    fn settings_of(&self, settings: &Settings, slug: &str, stored: Option<&str>) -> Result<ProjectSettings, Error> {
+        let settings = settings.project(slug, stored);
+        let settings = settings.map_err(|problems| Error::Internal(format!("settings of project {slug}: {problems}")));
+        Ok(self.with_url(settings?))
+    }
+
+    /// Links are built from the server's URL where the project has none of its own.
+    fn with_url(&self, mut settings: ProjectSettings) -> ProjectSettings {
         settings.public_url.get_or_insert_with(|| self.default_url.load().to_string());
-        Ok(settings)
+        settings
     }
 
     /// Reads the catalog file, and each project's file that it does not know.
@@ -310,11 +320,11 @@ impl Projects {
                 }
             }
         }
-        self.publish(self.catalog_of(entries)?)
+        self.publish(self.catalog_of(&self.settings(), entries)?)
     }
 
     /// `entries` with what they are found by: no slug and no host name leads to two of them.
-    fn catalog_of(&self, entries: BTreeMap<Uuid, Entry>) -> Result<Catalog, Error> {
+    fn catalog_of(&self, settings: &Settings, entries: BTreeMap<Uuid, Entry>) -> Result<Catalog, Error> {
         let mut catalog = Catalog::default();
         for (id, entry) in &entries {
             if let Some(other) = catalog.by_slug.insert(entry.slug.clone(), *id) {
@@ -323,7 +333,7 @@ impl Projects {
                     entry.slug
                 )));
             }
-            let settings = self.settings_of(&entry.slug, entry.settings.as_deref())?;
+            let settings = self.settings_of(settings, &entry.slug, entry.settings.as_deref())?;
             for host in settings.hosts {
                 if let Some(other) = catalog.by_host.insert(host.clone(), *id).filter(|other| other != id) {
                     return Err(Error::Internal(format!(

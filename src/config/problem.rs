@@ -23,7 +23,7 @@ pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
     /// A single mistake.
-    pub(super) fn one(source: impl Into<String>, key: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub(crate) fn one(source: impl Into<String>, key: impl Into<String>, reason: impl Into<String>) -> Self {
         Self(vec![Problem { source: source.into(), key: key.into(), reason: reason.into() }])
     }
 }

@@ -7,7 +7,7 @@ use super::project::{conflicts, project};
 use super::project_settings::ProjectSettings;
 use super::reader::Reader;
 use super::settings::{
-    Hashing, Listen, ListenAddress, Log, LogFormat, LogLevel, Settings, StoreSettings, Tls, TlsMode,
+    Hashing, Listen, ListenAddress, Log, LogFormat, LogLevel, Outbound, Settings, StoreSettings, Tls, TlsMode,
 };
 
 /// 4 GiB in KiB.
@@ -31,6 +31,7 @@ pub(super) fn settings(reader: &mut Reader) -> Settings {
         hashing,
         store,
         master_key: reader.master_key(),
+        outbound: outbound(reader),
         log: log(reader),
         projects: projects(reader),
         declared: default.declared,
@@ -116,6 +117,13 @@ fn hashing(reader: &mut Reader, default: &Hashing) -> Hashing {
         reader.refuse("hashing.memory_kib", format!("is below 8 KiB a lane: at least {least} (RFC 9106, section 3.1)"));
     }
     hashing
+}
+
+fn outbound(reader: &mut Reader) -> Outbound {
+    Outbound {
+        allow: reader.list("outbound.allow", 256, forms::network).unwrap_or_default(),
+        ca_file: reader.text("outbound.ca_file", forms::path),
+    }
 }
 
 fn log(reader: &mut Reader) -> Log {

@@ -28,6 +28,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// The master key when it is not `data_dir/master.key`.
     pub master_key: Option<MasterKeySource>,
+    /// Whom the server may call.
+    pub outbound: Outbound,
     /// What is said on stderr.
     pub log: Log,
     /// The projects declared in the file or the environment, by slug. Empty when none is: the app then makes `default`
@@ -46,6 +48,7 @@ impl Default for Settings {
             hashing: Hashing::default(),
             store: StoreSettings::default(),
             master_key: None,
+            outbound: Outbound::default(),
             log: Log::default(),
             projects: BTreeMap::new(),
             declared: Declared::default(),
@@ -152,6 +155,16 @@ pub enum MasterKeySource {
     File(PathBuf),
     /// The key itself, from the systemd credential `master_key`.
     Bytes(Secret<[u8; 32]>),
+}
+
+/// `[outbound]`: whom the server may call, for webhooks, bot checks and mail over HTTP.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outbound {
+    /// Networks or addresses of your own services. Without this only public addresses are called, and only over https;
+    /// to these also plain http may go. A name counts by the addresses it is resolved to at each connection.
+    pub allow: Vec<IpNet>,
+    /// Further certificate authorities to trust for such calls, as PEM, beside those of the public web.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// `[log]`: what is said on stderr.

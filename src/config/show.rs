@@ -65,6 +65,13 @@ impl Settings {
             ),
             ("store", section([("cache_mib", Some(number(self.store.cache_mib)))])),
             ("mail", section([("transport", Some(text("none")))])),
+            (
+                "outbound",
+                section([
+                    ("allow", Some(list(&self.outbound.allow))),
+                    ("ca_file", self.outbound.ca_file.as_deref().map(path)),
+                ]),
+            ),
             ("log", section([("format", Some(text(format))), ("level", Some(text(self.log.level.as_str())))])),
             ("project", Some(Value::Table(projects.collect()))),
         ]);

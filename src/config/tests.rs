@@ -410,6 +410,7 @@ fn what_is_shown_reads_back_as_the_same_settings() {
         master_key_file = "/k"
         tls = { mode = "files", cert = "c", key = "k" }
         listen = { public_url = "https://a.example", trusted_proxies = ["10.0.0.0/8"] }
+        outbound = { allow = ["127.0.0.1", "10.0.0.0/8"], ca_file = "o" }
         [project.shop]
         hosts = ["a.example"]
         secret = "SECRET"

@@ -76,8 +76,7 @@ mod tests {
         found.sort();
         let names: Vec<_> = found.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
         let wanted = ["000000.000Z", "000000.001Z", "000000.001Z"];
-        let wanted: Vec<_> =
-            wanted.iter().zip(&ids).map(|(time, id)| format!("20260101T{time}-{id}.eml")).collect();
+        let wanted: Vec<_> = wanted.iter().zip(&ids).map(|(time, id)| format!("20260101T{time}-{id}.eml")).collect();
         assert_eq!(names, wanted);
         assert_eq!((mode(&files.dir), mode(&found[0])), (0o700, 0o600));
         let mail = fs::read_to_string(&found[0]).unwrap();

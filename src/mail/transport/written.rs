@@ -77,7 +77,9 @@ impl Written {
 /// # Errors
 /// What is wrong with it. It may be corrected: mails wait for it.
 pub(super) fn sender(text: &str) -> Result<Mailbox, SendError> {
-    let wrong = || SendError::Later(format!("the sender {text:.80?} is not \"Name <address>\" or an address: correct mail.from"));
+    let wrong = || {
+        SendError::Later(format!("the sender {text:.80?} is not \"Name <address>\" or an address: correct mail.from"))
+    };
     let mailbox: Mailbox = one_line(text).parse().map_err(|_| wrong())?;
     let email = on_the_wire(mailbox.email.as_ref()).ok_or_else(wrong)?;
     Ok(Mailbox::new(mailbox.name, email))
@@ -134,7 +136,8 @@ mod tests {
         message.from = "shop@example.com".into();
         message.headers = vec![("X-App: a\r\nBcc".into(), "eve@example.com".into())];
         assert!(matches!(Written::write(&message, Timestamp::default()), Err(SendError::Never(_))));
-        for to in ["a@b.example>\r\nRCPT TO:<eve@example.com", "a b@c.example", "a@b.example,eve@example.com", "a", "@"] {
+        for to in ["a@b.example>\r\nRCPT TO:<eve@example.com", "a b@c.example", "a@b.example,eve@example.com", "a", "@"]
+        {
             message.to = to.into();
             message.headers.clear();
             assert!(matches!(Written::write(&message, Timestamp::default()), Err(SendError::Never(_))), "{to:?}");
@@ -148,7 +151,10 @@ mod tests {
         let mail = Written::write(&message, Timestamp::default()).unwrap();
         let text = String::from_utf8(mail.content).unwrap();
         assert_eq!(mail.to.to_string(), "ada@example.com");
-        assert!(text.contains("To: ada@example.com\r\n") && !text.contains("eve@") && !text.contains("<1@x>"), "{text}");
+        assert!(
+            text.contains("To: ada@example.com\r\n") && !text.contains("eve@") && !text.contains("<1@x>"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -100,9 +100,15 @@ async fn every_protection_with_every_mechanism() {
 #[tokio::test]
 async fn it_arrives_as_it_was_written_byte_for_byte() {
     let sink = Sink::start(Manner::default()).await;
-    Smtp::new(&settings(&sink, SmtpTls::StartTls), &Env::system()).send(&message(1), NOW).await.expect("a friendly server");
+    Smtp::new(&settings(&sink, SmtpTls::StartTls), &Env::system())
+        .send(&message(1), NOW)
+        .await
+        .expect("a friendly server");
     let received = &sink.received()[0];
-    assert_eq!((received.from.as_str(), received.to.as_str()), ("<no-reply@shop.example>", "<ada@xn--bcher-kva.example>"));
+    assert_eq!(
+        (received.from.as_str(), received.to.as_str()),
+        ("<no-reply@shop.example>", "<ada@xn--bcher-kva.example>")
+    );
     let raw = String::from_utf8(received.raw.clone()).expect("ASCII");
     // Every line end is CRLF, and no line is longer than RFC 5322 allows.
     assert!(raw.split("\r\n").all(|line| !line.contains(['\r', '\n']) && line.len() <= 998));
@@ -114,7 +120,10 @@ async fn refusals_for_now_and_for_good() {
     let refused = |at, reply: &'static str| async move { faulty(at, Fault::reply(reply)).await };
     for at in [At::Recipient, At::Data, At::End] {
         let (_, error) = refused(at, "550-5.1.1 no such\r\n550 5.1.1 user").await;
-        assert!(matches!(&error, SendError::Never(reason) if reason.contains("no such 550 5.1.1 user")), "{at:?} {error}");
+        assert!(
+            matches!(&error, SendError::Never(reason) if reason.contains("no such 550 5.1.1 user")),
+            "{at:?} {error}"
+        );
         let (_, error) = refused(at, "451 4.7.1 greylisted").await;
         later(&error, "451 4.7.1 greylisted");
     }
@@ -252,7 +261,9 @@ async fn replies_that_are_none_are_bounded() {
     let endless = vec![b'a'; 4 << 20];
     let many = b"250-x\r\n".repeat(200_000);
     let binary: Vec<u8> = (0..=255).cycle().take(4000).collect();
-    for reply in [endless, many, binary, b"\0\0\0".to_vec(), b"HTTP/1.1 400 Bad Request".to_vec(), b"250-a\r\n550 b".to_vec()] {
+    for reply in
+        [endless, many, binary, b"\0\0\0".to_vec(), b"HTTP/1.1 400 Bad Request".to_vec(), b"250-a\r\n550 b".to_vec()]
+    {
         for at in [At::Greeting, At::HelloAgain, At::Recipient, At::End] {
             let (_, error) = faulty(at, Fault::Reply(reply.clone())).await;
             later(&error, "localhost:");

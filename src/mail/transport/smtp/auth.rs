@@ -95,7 +95,8 @@ mod tests {
     /// RFC 2195, section 2.
     #[test]
     fn cram_md5_as_in_its_rfc() {
-        let answer = cram_md5(&login("tim", "tanstaaftanstaaf"), "PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+");
+        let answer =
+            cram_md5(&login("tim", "tanstaaftanstaaf"), "PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+");
         assert_eq!(answer.unwrap().as_str(), "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw");
         assert!(cram_md5(&login("tim", "x"), "no base64!").is_none());
     }
@@ -103,7 +104,10 @@ mod tests {
     /// RFC 4616, section 4, the first example's fields.
     #[test]
     fn plain_as_in_its_rfc() {
-        assert_eq!(STANDARD.decode(plain(&login("tim", "tanstaaftanstaaf")).as_str()).unwrap(), b"\0tim\0tanstaaftanstaaf");
+        assert_eq!(
+            STANDARD.decode(plain(&login("tim", "tanstaaftanstaaf")).as_str()).unwrap(),
+            b"\0tim\0tanstaaftanstaaf"
+        );
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::crypto::Secret;
 use crate::env::{Env, Timestamp};
 use crate::mail::{Message, SendError};
 use crate::net::{CaFile, ClientTls};
-use session::{Session, secrets_of};
+use session::{Session, Way, secrets_of};
 use wire::Listener;
 
 /// Conversations kept for the next mail.
@@ -119,7 +119,7 @@ impl Default for Limits {
 /// The way out over SMTP.
 pub struct Smtp {
     server: SmtpSettings,
-    tls: ClientTls,
+    way: Way,
     limits: Limits,
     kept: Arc<Kept>,
 }
@@ -131,7 +131,8 @@ impl Smtp {
     /// To the server that `settings` name. Nothing is connected yet.
     pub fn new(settings: &SmtpSettings, env: &Env) -> Self {
         let tls = ClientTls::new(settings.ca_file.as_ref(), env);
-        Self { server: settings.clone(), tls, limits: Limits::default(), kept: Arc::default() }
+        let way = Way { resolver: Arc::clone(&env.resolver), tls };
+        Self { server: settings.clone(), way, limits: Limits::default(), kept: Arc::default() }
     }
 
     /// The same with other time limits.
@@ -147,7 +148,7 @@ impl Smtp {
         let mail = Written::write(message, now)?;
         let mut session = match self.kept().await {
             Some(session) => session,
-            None => Session::open(&self.server, &self.tls, self.limits, None).await?,
+            None => Session::open(&self.server, &self.way, self.limits, None).await?,
         };
         match session.submit(&mail, &secrets_of(message)).await {
             Ok(_) => {
@@ -175,7 +176,8 @@ impl Smtp {
     ) -> Result<String, SendError> {
         let secrets = self.server.login.as_ref().map(auth::forms_of).unwrap_or_default();
         let mail = Written::write(message, now)?;
-        let mut session = Session::open(&self.server, &self.tls, self.limits, Some(Listener { lines, secrets })).await?;
+        let mut session =
+            Session::open(&self.server, &self.way, self.limits, Some(Listener { lines, secrets })).await?;
         let said = session.submit(&mail, &secrets_of(message)).await;
         session.quit().await;
         said

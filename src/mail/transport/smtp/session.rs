@@ -5,7 +5,9 @@
 //! refused sender is the operator's to correct, and mails wait for it.
 
 use std::fmt::Display;
-use std::net::IpAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lettre::transport::smtp;
@@ -19,6 +21,7 @@ use tokio::time::timeout;
 use super::auth::{self, Mechanism};
 use super::wire::{EncryptError, Listener, Wire};
 use super::{Limits, Login, SmtpSettings, SmtpTls};
+use crate::env::Resolver;
 use crate::mail::SendError;
 use crate::mail::transport::written::Written;
 use crate::net::{ClientTls, HandshakeError};
@@ -27,6 +30,12 @@ use crate::net::{ClientTls, HandshakeError};
 const MAX_REPEATED: usize = 300;
 /// The shortest piece of a link that is looked for in a reply, characters; a secret is much longer.
 const SECRET_PIECE: usize = 12;
+
+/// How servers are found and trusted.
+pub(super) struct Way {
+    pub resolver: Arc<dyn Resolver>,
+    pub tls: ClientTls,
+}
 
 /// A conversation, ready for mails.
 pub(super) struct Session {
@@ -73,28 +82,28 @@ impl Session {
     /// Connects, and goes as far as the first mail.
     pub async fn open(
         server: &SmtpSettings,
-        tls: &ClientTls,
+        way: &Way,
         limits: Limits,
         listener: Option<Listener>,
     ) -> Result<Self, SendError> {
         let place = format!("{}:{}", server.host, server.port);
-        let connecting = TcpStream::connect((server.host.as_str(), server.port));
-        let socket = timeout(limits.connect, connecting)
+        let socket = timeout(limits.connect, connect(server, way))
             .await
             .map_err(|_| later(format!("{place} does not answer: {}", within(limits.connect))))?
             .map_err(|error| later(format!("{place} cannot be reached: {error}; check mail.smtp.host and port")))?;
-        let broken = |error: std::io::Error| later(format!("{place} cannot be reached: {error}"));
+        let broken = |error: io::Error| later(format!("{place} cannot be reached: {error}"));
         // Commands are small and each waits for its answer.
         socket.set_nodelay(true).map_err(broken)?;
         let (peer, own) = (socket.peer_addr().map_err(broken)?, socket.local_addr().map_err(broken)?);
         if server.tls == SmtpTls::None && !peer.ip().is_loopback() {
-            let reason = format!("{} is {peer}, not this machine: mail is not sent in clear over a network", server.host);
+            let reason =
+                format!("{} is {peer}, not this machine: mail is not sent in clear over a network", server.host);
             return Err(later(format!("{reason}; set mail.smtp.tls")));
         }
         let wire = Wire::new(socket, listener);
         wire.remark(&format!("connected to {peer}"));
         if server.tls == SmtpTls::Implicit {
-            encrypt(&wire, server, tls, limits).await?;
+            encrypt(&wire, server, &way.tls, limits).await?;
         }
         let hello = hello(server.helo_name.as_deref(), own.ip());
         let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &hello);
@@ -106,7 +115,7 @@ impl Session {
         let offers = wire.reply();
         let mut session = Self { smtp, wire, limits, place, offers, sent: 0 };
         if server.tls == SmtpTls::StartTls {
-            session.start_tls(server, tls, &hello).await?;
+            session.start_tls(server, &way.tls, &hello).await?;
         }
         if let Some(login) = &server.login {
             session.sign_in(login, server.tls != SmtpTls::None).await?;
@@ -246,6 +255,17 @@ fn hello(name: Option<&str>, own: IpAddr) -> ClientId {
     }
 }
 
+/// A connection to the first address that takes one.
+async fn connect(server: &SmtpSettings, way: &Way) -> io::Result<TcpStream> {
+    let (resolver, host) = (Arc::clone(&way.resolver), server.host.clone());
+    let addresses = match host.parse::<IpAddr>() {
+        Ok(address) => vec![address],
+        Err(_) => tokio::task::spawn_blocking(move || resolver.lookup(&host)).await.map_err(io::Error::other)??,
+    };
+    let addresses: Vec<SocketAddr> = addresses.into_iter().map(|ip| (ip, server.port).into()).collect();
+    TcpStream::connect(addresses.as_slice()).await
+}
+
 async fn encrypt(wire: &Wire, server: &SmtpSettings, tls: &ClientTls, limits: Limits) -> Result<(), SendError> {
     let place = format!("{}:{}", server.host, server.port);
     let begun = timeout(limits.step, wire.encrypt(tls, &server.host)).await;
@@ -274,9 +294,9 @@ fn fault(place: &str, wire: &Wire, step: Step, error: &smtp::Error, secrets: &[S
     let wants_sign_in = matches!(code, 530 | 534 | 535 | 538);
     match step {
         // Not repeated: some servers quote what they could not make out, which here is the password.
-        Step::Auth => later(format!(
-            "{place} refuses the sign-in ({code}): check mail.smtp.username and mail.smtp.password"
-        )),
+        Step::Auth => {
+            later(format!("{place} refuses the sign-in ({code}): check mail.smtp.username and mail.smtp.password"))
+        }
         _ if wants_sign_in => later(format!(
             "{place} wants a sign-in first (\"{said}\"): check mail.smtp.username and mail.smtp.password"
         )),

@@ -1,0 +1,108 @@
+//! Other settings for a server that runs: checked against the projects there are, then put in force at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{Entry, Projects};
+use crate::auth::{Error, ProjectSettings};
+use crate::config::{Problems, Settings, check_together};
+use crate::env::Timestamp;
+
+/// What came of new settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Adopted {
+    /// Projects that are declared now and were not there: made.
+    pub made: Vec<String>,
+    /// Projects that are not declared any more. They go on with what they were created with.
+    pub undeclared: Vec<String>,
+}
+
+/// Why settings were not put in force. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAdopted {
+    /// They do not fit the projects there are.
+    #[error("{0}")]
+    Settings(Problems),
+    /// A project they declare cannot be made.
+    #[error("{0}")]
+    Project(#[from] Error),
+}
+
+impl Projects {
+    /// Puts `settings` in force, for open projects at their next request, and makes the projects they declare.
+    ///
+    /// # Errors
+    /// [`NotAdopted`], and then nothing has changed.
+    pub async fn adopt(&self, settings: Settings, now: Timestamp) -> Result<Adopted, NotAdopted> {
+        let _changing = self.changing.lock().await;
+        let before = self.settings();
+        let mut entries = self.catalog.load().by_id.clone();
+        let known: Vec<String> = entries.values().map(|entry| entry.slug.clone()).collect();
+        let mut new = Vec::new();
+        for declared in settings.projects.values().filter(|declared| !known.contains(&declared.slug)) {
+            let id = declared.id.unwrap_or_else(|| self.shared.env.new_id(now));
+            if let Some(other) = entries.get(&id) {
+                let (key, reason) = (format!("project.{}.id", declared.slug), format!("is project `{}`'s", other.slug));
+                return Err(NotAdopted::Settings(Problems::one("the projects together", key, reason)));
+            }
+            let entry = Entry { slug: declared.slug.clone(), created_at: now, settings: None };
+            entries.insert(id, entry.clone());
+            new.push((id, entry));
+        }
+        let resolved = resolve(&settings, &entries).map_err(NotAdopted::Settings)?;
+        let adopted = Adopted {
+            made: new.iter().map(|(_, entry)| entry.slug.clone()).collect(),
+            undeclared: before.projects.keys().filter(|slug| !settings.projects.contains_key(*slug)).cloned().collect(),
+        };
+        let catalog = self.catalog_of(&settings, entries)?;
+        self.make_files(&new).await?;
+        if let Err(error) = self.publish(catalog) {
+            self.remove_files(&new).await;
+            return Err(error.into());
+        }
+        self.settings.store(Arc::new(settings));
+        for (id, settings) in resolved {
+            if let Some(project) = self.opened(id) {
+                project.adopt(self.with_url(settings));
+            }
+        }
+        Ok(adopted)
+    }
+
+    /// Makes all of them, or none.
+    async fn make_files(&self, new: &[(Uuid, Entry)]) -> Result<(), Error> {
+        for (count, (id, entry)) in new.iter().enumerate() {
+            if let Err(error) = self.make_file(*id, entry.clone()).await {
+                self.remove_files(&new[..=count]).await;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_files(&self, made: &[(Uuid, Entry)]) {
+        for (id, entry) in made {
+            if let Err(error) = self.fleet.delete(*id).await {
+                tracing::error!(project = %entry.slug, %id, %error, "a file of no project is left behind");
+            }
+        }
+    }
+}
+
+/// Every project's settings under `settings`, and what must hold between them.
+fn resolve(settings: &Settings, entries: &BTreeMap<Uuid, Entry>) -> Result<Vec<(Uuid, ProjectSettings)>, Problems> {
+    let mut problems = Vec::new();
+    let mut resolved = Vec::new();
+    for (id, entry) in entries {
+        match settings.project(&entry.slug, entry.settings.as_deref()) {
+            Ok(project) => resolved.push((*id, project)),
+            Err(Problems(more)) => problems.extend(more),
+        }
+    }
+    if let Err(Problems(more)) = check_together(resolved.iter().map(|(_, project)| project)) {
+        problems.extend(more);
+    }
+    if problems.is_empty() { Ok(resolved) } else { Err(Problems(problems)) }
+}
