@@ -3,6 +3,7 @@
 //! Addresses, subject and headers go through lettre's typed builders, and what controls a line is taken out before:
 //! nothing in a mail can begin a header or a command.
 
+use std::net::Ipv6Addr;
 use std::time::{Duration, SystemTime};
 
 use lettre::address::Address;
@@ -80,9 +81,12 @@ pub(super) fn sender(text: &str) -> Result<Mailbox, SendError> {
     let wrong = || {
         SendError::Later(format!("the sender {text:.80?} is not \"Name <address>\" or an address: correct mail.from"))
     };
-    let mailbox: Mailbox = one_line(text).parse().map_err(|_| wrong())?;
-    let email = on_the_wire(mailbox.email.as_ref()).ok_or_else(wrong)?;
-    Ok(Mailbox::new(mailbox.name, email))
+    // An address literal is an address, too, and unknown to the parser of mailboxes.
+    let (name, email) = match one_line(text).parse::<Mailbox>() {
+        Ok(mailbox) => (mailbox.name, on_the_wire(mailbox.email.as_ref())),
+        Err(_) => (None, on_the_wire(text.trim())),
+    };
+    Ok(Mailbox::new(name, email.ok_or_else(wrong)?))
 }
 
 fn recipient(text: &str) -> Result<Address, SendError> {
@@ -94,6 +98,12 @@ fn recipient(text: &str) -> Result<Address, SendError> {
 /// An address with its domain in ASCII (RFC 5890), as every server understands it.
 fn on_the_wire(text: &str) -> Option<Address> {
     let (user, domain) = text.rsplit_once('@')?;
+    if let Some(ip) = domain.strip_prefix("[IPv6:").and_then(|rest| rest.strip_suffix(']')) {
+        // RFC 5321, section 4.1.3; lettre knows it without its tag only, as no server does.
+        let ip: Ipv6Addr = ip.parse().ok()?;
+        let user = Address::new(user, "localhost").ok()?;
+        return Some(Address::new_dangerous(user.user(), format!("[IPv6:{ip}]")));
+    }
     Address::new(user, idna::domain_to_ascii(domain).ok()?).ok()
 }
 
@@ -168,6 +178,18 @@ mod tests {
         assert_eq!((mail.to.to_string(), mail.needs_utf8()), ("jürgen@xn--bcher-kva.example".to_owned(), true));
         message.to = format!("{}@example.com", "a".repeat(65));
         assert!(matches!(Written::write(&message, Timestamp::default()), Err(SendError::Never(_))));
+    }
+
+    #[test]
+    fn a_sender_may_be_an_address_literal() {
+        for (from, domain) in [("no-reply@[127.0.0.1]", "[127.0.0.1]"), ("no-reply@[IPv6:::1]", "[IPv6:::1]")] {
+            let text = written(&Message { from: from.into(), ..message() });
+            assert!(text.contains(&format!("From: {from}\r\n")), "{text}");
+            assert!(text.contains(&format!("@{domain}>\r\n")), "{text}");
+        }
+        for from in ["no-reply@[IPv6:x]", "@[IPv6:::1]", "a b@[IPv6:::1]", "no-reply@[IPv6:::1]>\r\nBcc: x"] {
+            assert!(sender(from).is_err(), "{from:?}");
+        }
     }
 
     #[test]

@@ -112,7 +112,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(20), step: Duration::from_secs(60), content: Duration::from_secs(300) }
+        Self { connect: Duration::from_secs(15), step: Duration::from_secs(45), content: Duration::from_secs(90) }
     }
 }
 

@@ -109,7 +109,7 @@ impl Session {
         let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &hello);
         let smtp = match timeout(limits.step, greeting).await {
             Ok(Ok(smtp)) => smtp,
-            Ok(Err(error)) => return Err(fault(&place, &wire, Step::Greeting, &error, &[])),
+            Ok(Err(error)) => return Err(fault(&place, Step::Greeting, &error, &[])),
             Err(_) => return Err(late(&place, Step::Greeting, limits.step)),
         };
         let offers = wire.reply();
@@ -203,7 +203,7 @@ impl Session {
         self.wire.instead(&format!("(the mail, {} bytes)", mail.content.len()));
         let content = mail.content.strip_suffix(b"\r\n").unwrap_or(&mail.content);
         let taken = match timeout(self.limits.content, self.smtp.message(content)).await {
-            Ok(taken) => taken.map_err(|error| fault(&self.place, &self.wire, Step::Content, &error, secrets))?,
+            Ok(taken) => taken.map_err(|error| fault(&self.place, Step::Content, &error, secrets))?,
             Err(_) => return Err(late(&self.place, Step::Content, self.limits.content)),
         };
         if taken.code().severity != Severity::PositiveCompletion {
@@ -236,13 +236,13 @@ impl Session {
     async fn command(&mut self, step: Step, command: impl Display) -> Result<Response, SendError> {
         match timeout(self.limits.step, self.smtp.command(command)).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(fault(&self.place, &self.wire, step, &error, &[])),
+            Ok(Err(error)) => Err(fault(&self.place, step, &error, &[])),
             Err(_) => Err(late(&self.place, step, self.limits.step)),
         }
     }
 
     fn repeated(&self, secrets: &[String]) -> String {
-        repeated(&self.wire, secrets)
+        safe(&self.wire.reply().join(" "), secrets)
     }
 }
 
@@ -285,11 +285,13 @@ async fn encrypt(wire: &Wire, server: &SmtpSettings, tls: &ClientTls, limits: Li
 }
 
 /// What a failed step means.
-fn fault(place: &str, wire: &Wire, step: Step, error: &smtp::Error, secrets: &[String]) -> SendError {
+fn fault(place: &str, step: Step, error: &smtp::Error, secrets: &[String]) -> SendError {
     let Some(code) = error.status().map(u16::from) else {
         return later(broken(place, step, error));
     };
-    let said = repeated(wire, secrets);
+    // Not what the wire heard last: lettre may have said QUIT since.
+    let text = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    let said = safe(&format!("{code} {text}"), secrets);
     // 530, 534, 535, 538: the server wants a sign-in, or another one (RFC 4954, section 6).
     let wants_sign_in = matches!(code, 530 | 534 | 535 | 538);
     match step {
@@ -337,9 +339,9 @@ fn later(reason: String) -> SendError {
     SendError::Later(reason)
 }
 
-/// The server's last reply on one line, short, without what it may have quoted from the mail.
-fn repeated(wire: &Wire, secrets: &[String]) -> String {
-    let text = secrets.iter().fold(wire.reply().join(" "), |text, secret| text.replace(secret, "…"));
+/// A server's words, short, without what it may have quoted from the mail.
+fn safe(said: &str, secrets: &[String]) -> String {
+    let text = secrets.iter().fold(said.trim().to_owned(), |text, secret| text.replace(secret, "…"));
     match text.char_indices().nth(MAX_REPEATED) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,

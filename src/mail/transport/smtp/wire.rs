@@ -21,6 +21,9 @@ use crate::net::{ClientStream, ClientTls, HandshakeError, tls_version};
 /// The longest line of a reply, bytes. RFC 5321 (4.5.3.1.5) asks for 512.
 const MAX_LINE: usize = 998;
 
+/// The most lines of a reply; answers to EHLO have about twenty.
+const MAX_LINES: usize = 200;
+
 /// Who hears every line of a conversation, for `keystead mail test`.
 #[derive(Clone, Debug)]
 pub(super) struct Listener {
@@ -193,12 +196,14 @@ impl AsyncRead for Wire {
                 return Poll::Ready(Ok(()));
             }
             if let Some(raw) = state.next_line() {
+                if state.reply.len() >= MAX_LINES {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "its reply has no end")));
+                }
                 state.hear(&raw);
                 continue;
             }
             if state.raw.len() > MAX_LINE {
-                let error = io::Error::new(io::ErrorKind::InvalidData, "a line of its reply has no end");
-                return Poll::Ready(Err(error));
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "a line of its reply has no end")));
             }
             let mut bytes = [0; 1024];
             let mut buffer = ReadBuf::new(&mut bytes);
