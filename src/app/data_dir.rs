@@ -72,6 +72,11 @@ impl DataDir {
         self.path.join("tls")
     }
 
+    /// What ACME servers gave.
+    pub(super) fn acme(&self) -> PathBuf {
+        self.path.join("acme")
+    }
+
     /// Where the command line finds the running server.
     pub(super) fn control(&self) -> PathBuf {
         self.path.join("control.sock")

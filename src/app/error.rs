@@ -46,7 +46,7 @@ pub enum StartError {
     #[error("tls: {0}")]
     LocalCa(#[from] LocalCaError),
     /// The client for calls to others cannot be set up.
-    #[error("{0}")]
+    #[error("outbound: {0}")]
     Outbound(#[from] SetupError),
     /// A defect: making the certificates panicked.
     #[error("tls: making the certificates failed unexpectedly; the log says where")]

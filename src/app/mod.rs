@@ -1,8 +1,11 @@
 //! Putting it together: settings and environment become projects, then listeners; start, serve, stop.
 
+mod acme;
+mod certificates;
 mod data_dir;
 mod error;
 mod ready;
+mod redirect;
 mod serve;
 mod upkeep;
 

@@ -119,7 +119,7 @@ fn warnings(settings: &Settings) -> Vec<String> {
                 .push("the certificate is from a CA of our own; for the public set tls.mode = \"files\"".to_owned());
         }
         TlsMode::Off => warnings.push("TLS is off: whatever is in front must encrypt".to_owned()),
-        TlsMode::Files { .. } => {}
+        TlsMode::Files { .. } | TlsMode::Acme => {}
     }
     let mut unproved = Vec::new();
     let mut handed_out = Vec::new();

@@ -1,6 +1,5 @@
 //! The server: bind, open, say ready, serve until told to stop, finish what was accepted.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -9,21 +8,25 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
-use super::data_dir::DataDir;
+use super::acme::Answers;
+use super::certificates::{self, Certificates, Places};
 use super::ready::{self, Ready, ReadyProject};
-use super::{App, StartError, upkeep};
+use super::{App, StartError, redirect, upkeep};
 use crate::admin;
-use crate::config::{ListenAddress, Settings, TlsMode};
+use crate::config::Settings;
 use crate::env::Env;
 use crate::http::Entry;
-use crate::net::{self, Bound, Limits, LocalCa, Tls, Trust};
+use crate::net::{self, Bound, Limits, Trust};
+
+/// Connections of the plain listener at a time: none of them does any work.
+const REDIRECT_CONNECTIONS: usize = 256;
 
 /// A server that is running.
 #[derive(Debug)]
 pub struct Running {
     ready: Ready,
     app: App,
-    ca: Option<Arc<LocalCa>>,
+    certificates: Certificates,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -57,15 +60,19 @@ pub async fn start(settings: Settings, env: Env) -> Result<Running, StartError> 
     // A first start writes keys, certificates and a project file, and waits for the disk each time: side by side.
     let certificates = {
         let (settings, env) = (settings.clone(), env.clone());
-        let dir = data_dir.as_ref().map(DataDir::tls);
-        tokio::task::spawn_blocking(move || tls(&settings, dir.as_deref(), &env))
+        let places = data_dir.as_ref().map(Places::of);
+        tokio::task::spawn_blocking(move || Certificates::open(&settings, places.as_ref(), &env))
     };
     let app = App::open_in(data_dir, settings.clone(), env.clone()).await?;
-    let (tls, ca) = certificates.await.map_err(|_| StartError::Panicked)??;
+    let certificates = certificates.await.map_err(|_| StartError::Panicked)??;
     let mut listeners = Vec::new();
     for address in &settings.listen.addresses {
-        listeners.extend(net::bind(address, tls.as_ref()).await?);
+        listeners.extend(net::bind(address, certificates.tls.as_ref()).await?);
     }
+    let plain = match &settings.listen.redirect {
+        Some(address) => net::bind(address, None).await?,
+        None => Vec::new(),
+    };
     let urls = ready::urls(&listeners);
     if settings.listen.public_url.is_none()
         && let Some(url) = urls.iter().find(|url| url.starts_with("http"))
@@ -81,7 +88,7 @@ pub async fn start(settings: Settings, env: Env) -> Result<Running, StartError> 
         ready: true,
         version: env!("CARGO_PKG_VERSION"),
         urls,
-        ca: ca.as_ref().and_then(|ca| ca.ca_file()),
+        ca: certificates.ca.as_ref().and_then(|ca| ca.ca_file()),
         control: control.as_ref().map(|(path, _)| path.clone()),
         projects: projects.into_iter().map(|(id, entry)| ReadyProject { slug: entry.slug, id }).collect(),
         guidance: String::new(),
@@ -94,12 +101,15 @@ pub async fn start(settings: Settings, env: Env) -> Result<Running, StartError> 
     let (stop, stopped) = watch::channel(false);
     let mut tasks = vec![
         tokio::spawn(public(&app, listeners, stopped.clone())),
-        tokio::spawn(upkeep::run(Arc::clone(app.projects()), ca.clone(), env, stopped.clone())),
+        tokio::spawn(upkeep::run(Arc::clone(app.projects()), certificates.clone(), env, stopped.clone())),
     ];
+    if !plain.is_empty() {
+        tasks.push(tokio::spawn(redirect(&app, plain, certificates.answers.clone(), stopped.clone())));
+    }
     if let Some((_, socket)) = control {
         tasks.push(tokio::spawn(control_socket(&app, socket, stopped)));
     }
-    Ok(Running { ready, app, ca, stop, tasks })
+    Ok(Running { ready, app, certificates, stop, tasks })
 }
 
 impl Running {
@@ -115,7 +125,7 @@ impl Running {
 
     /// The local CA's certificate as PEM, where there is one.
     pub fn ca_pem(&self) -> Option<Arc<String>> {
-        self.ca.as_ref().map(|ca| ca.ca_pem())
+        self.certificates.ca.as_ref().map(|ca| ca.ca_pem())
     }
 
     /// Stops accepting, finishes what was accepted, closes every file.
@@ -151,6 +161,24 @@ fn public(app: &App, listeners: Vec<Bound>, stopped: watch::Receiver<bool>) -> i
     }
 }
 
+/// The plain listener that sends clients to https.
+fn redirect(
+    app: &App,
+    plain: Vec<Bound>,
+    answers: Answers,
+    stopped: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + use<> {
+    let projects = Arc::clone(app.projects());
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let settings = projects.settings();
+        let (hosts, url) = (certificates::names(&settings), projects.default_url());
+        std::future::ready(Ok(redirect::answer(&request, &answers, &hosts, &url)))
+    });
+    async move {
+        net::serve(plain, Limits::with_connections(REDIRECT_CONNECTIONS), service, is_set(stopped)).await;
+    }
+}
+
 fn control_socket(app: &App, socket: Bound, stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + use<> {
     let router = admin::routes(Arc::clone(app.projects()));
     let service = tower::service_fn(move |request: Request<Body>| router.clone().oneshot(request));
@@ -162,45 +190,4 @@ fn control_socket(app: &App, socket: Bound, stopped: watch::Receiver<bool>) -> i
 async fn is_set(mut flag: watch::Receiver<bool>) {
     // The sender gone means the server is gone.
     let _ = flag.wait_for(|set| *set).await;
-}
-
-/// What protects the listeners, and the local CA where it is ours.
-fn tls(settings: &Settings, dir: Option<&Path>, env: &Env) -> Result<(Option<Tls>, Option<Arc<LocalCa>>), StartError> {
-    match &settings.tls.mode {
-        TlsMode::Off => Ok((None, None)),
-        TlsMode::Files { cert, key } => {
-            let identity = net::load_certificate(cert, key, env.now())?;
-            Ok((Some(Tls::new(identity, env)?), None))
-        }
-        TlsMode::SelfSigned => {
-            let names = names(settings);
-            let ca = match dir {
-                Some(dir) => LocalCa::open(dir, &names, env)?,
-                None => LocalCa::in_memory(&names, env)?,
-            };
-            Ok((Some(ca.tls().clone()), Some(Arc::new(ca))))
-        }
-    }
-}
-
-/// What the local certificate must name.
-fn names(settings: &Settings) -> Vec<String> {
-    let mut names = settings.tls.names.clone();
-    for address in &settings.listen.addresses {
-        if let ListenAddress::Tcp { host, .. } = address {
-            names.push(host.clone());
-        }
-    }
-    let projects = settings.projects.values();
-    let urls = settings.listen.public_url.iter().chain(projects.clone().filter_map(|p| p.public_url.as_ref()));
-    names.extend(urls.filter_map(|url| host_of(url)));
-    names.extend(projects.flat_map(|project| project.hosts.clone()));
-    names.sort();
-    names.dedup();
-    names
-}
-
-fn host_of(url: &str) -> Option<String> {
-    let uri: axum::http::Uri = url.parse().ok()?;
-    Some(uri.host()?.trim_matches(['[', ']']).to_owned())
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::certificates::Certificates;
 use crate::auth::{Projects, sweep};
 use crate::data::sweep::Cursor;
 use crate::env::Env;
-use crate::net::LocalCa;
 
 /// How often every open project is swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
@@ -17,45 +17,49 @@ const SWEEP_EVERY: Duration = Duration::from_secs(600);
 const SWEEP_PAUSE: Duration = Duration::from_millis(20);
 /// After which time without a request a project's file is closed.
 const IDLE: Duration = Duration::from_secs(600);
-/// How often the certificate's age is looked at.
-const RENEW_EVERY: Duration = Duration::from_secs(6 * 3600);
+/// How often the certificate's age is looked at: not oftener than an ACME server may be asked after a failure.
+const RENEW_EVERY: Duration = Duration::from_secs(60);
 
 /// Runs until `stopped`.
 pub(super) async fn run(
     projects: Arc<Projects>,
-    ca: Option<Arc<LocalCa>>,
+    certificates: Certificates,
     env: Env,
     mut stopped: watch::Receiver<bool>,
 ) {
     tokio::select! {
         // The sender gone means the server is gone.
         _ = stopped.wait_for(|set| *set) => {}
-        () = go_on(&projects, ca.as_deref(), &env) => {}
+        () = go_on(&projects, &env) => {}
+        // An order may take minutes, and must not hold up the sweeping.
+        () = renew(&projects, &certificates, &env) => {}
     }
 }
 
-async fn go_on(projects: &Projects, ca: Option<&LocalCa>, env: &Env) {
-    let mut renew = interval(RENEW_EVERY);
+async fn renew(projects: &Projects, certificates: &Certificates, env: &Env) {
+    let mut look = interval(RENEW_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut known = projects.settings();
+    loop {
+        look.tick().await;
+        let settings = projects.settings();
+        if !Arc::ptr_eq(&known, &settings) {
+            certificates.forget_failures();
+        }
+        certificates.renew_if_due(&settings, env).await;
+        known = settings;
+    }
+}
+
+async fn go_on(projects: &Projects, env: &Env) {
     let mut tidy = interval(SWEEP_EVERY);
     tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first tick is at once; a start has better things to do.
     tidy.tick().await;
     loop {
-        tokio::select! {
-            _ = renew.tick() => renew_certificate(ca, env),
-            _ = tidy.tick() => {
-                sweep_all(projects, env).await;
-                projects.close_idle(IDLE).await;
-            }
-        }
-    }
-}
-
-fn renew_certificate(ca: Option<&LocalCa>, env: &Env) {
-    match ca.map(|ca| ca.renew_if_due(env)) {
-        Some(Ok(true)) => tracing::info!("the local certificate was renewed"),
-        Some(Err(error)) => tracing::error!(%error, "the local certificate could not be renewed"),
-        Some(Ok(false)) | None => {}
+        tidy.tick().await;
+        sweep_all(projects, env).await;
+        projects.close_idle(IDLE).await;
     }
 }
 

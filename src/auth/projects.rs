@@ -137,6 +137,11 @@ impl Projects {
         self.open.store(Arc::default());
     }
 
+    /// What links are built from where neither a project nor the configuration says.
+    pub fn default_url(&self) -> String {
+        self.default_url.load().to_string()
+    }
+
     /// Whether there is such a project.
     pub fn knows(&self, selector: Selector<'_>) -> bool {
         self.id_of(selector).is_some()

@@ -101,7 +101,7 @@ pub async fn refresh(ctx: &Ctx, token: &str) -> Result<Issued, Error> {
     };
     let outcome = ctx.project.store().write(move |w| job.run(w)).await?;
     match outcome {
-        Rotated::Done { session, user } => Ok(issue(ctx, &session, user, &successor)),
+        Rotated::Done { session, user } => Ok(issue(ctx, &session, *user, &successor)),
         Rotated::Unverified(unverified) => Err(Error::VerificationRequired(unverified)),
         Rotated::Reused { user } => {
             tracing::warn!(project = %ctx.project.record().slug, %user, client = %ctx.client.ip,
@@ -126,7 +126,7 @@ struct Rotation {
 enum Rotated {
     Done {
         session: Box<Session>,
-        user: User,
+        user: Box<User>,
     },
     Unverified(Box<Unverified>),
     /// Not an `Err`: ending the session must be kept.
@@ -164,7 +164,7 @@ impl Rotation {
             session.expires_at = now.plus(settings.tokens.refresh_ttl);
             sessions::put_refreshed(w, &session)?;
         }
-        Ok(Rotated::Done { session: Box::new(session), user })
+        Ok(Rotated::Done { session: Box::new(session), user: Box::new(user) })
     }
 }
 

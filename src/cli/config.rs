@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::place::Place;
 use super::{AlreadyTold, Surroundings};
-use crate::config::{EXAMPLE, Problem, Problems};
+use crate::config::{Problem, Problems, example};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -31,13 +31,13 @@ pub(super) fn run(args: &Args, around: &mut Surroundings) -> Result<()> {
     match args.what {
         What::Check => check(place, around),
         What::Show => {
-            let text = place.settings(around)?.to_toml();
+            let text = place.settings(around)?.to_annotated_toml();
             if place.json {
                 return Ok(around.console.json(&toml::from_str::<Value>(&text)?)?);
             }
             Ok(around.console.say(text.trim_end())?)
         }
-        What::Example => Ok(around.console.say(EXAMPLE.trim_end())?),
+        What::Example => Ok(around.console.say(example().trim_end())?),
     }
 }
 

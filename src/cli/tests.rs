@@ -282,7 +282,7 @@ fn configuration_is_tried_shown_and_explained() {
     assert_eq!(desk.script("config check --json", "").json(), json!({"ok": true, "problems": []}));
     assert!(desk.script("config show", "").ok().contains("memory_kib = 8"));
     assert_eq!(desk.script("config show --json", "").json()["hashing"]["iterations"], 1);
-    assert_eq!(desk.script("config example", "").ok().trim_end(), crate::config::EXAMPLE.trim_end());
+    assert_eq!(desk.script("config example", "").ok().trim_end(), crate::config::example().trim_end());
     desk.variables.insert("KEYSTEAD_HASHING__ITERATIONS".into(), "no number".into());
     desk.variables.insert("KEYSTEAD_TLS__MOOD".into(), "files".into());
     for command in ["config check", "config show", "user list", "serve"] {

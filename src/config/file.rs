@@ -1,10 +1,12 @@
 //! The raw form: TOML text as a tree of values, before anyone asks what they mean.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use figment::value::{Dict, Value};
+use toml::de::{DeTable, DeValue};
 
 /// A configuration is small; more is a mistake, and never read into memory.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -25,14 +27,37 @@ pub fn parse_toml(text: &str) -> Result<Dict, String> {
     Ok(dict(table))
 }
 
-/// A configuration file as a tree.
+/// The lines on which the keys of a file stand, by their paths.
+pub(super) type Lines = BTreeMap<String, usize>;
+
+/// A configuration file as a tree, and where its keys stand.
 ///
 /// # Errors
 /// What is wrong, when it cannot be read or is not TOML.
-pub(super) fn read_toml(path: &Path) -> Result<Dict, String> {
+pub(super) fn read_toml(path: &Path) -> Result<(Dict, Lines), String> {
     let bytes = read_bounded(path, MAX_BYTES)?;
     let text = String::from_utf8(bytes).map_err(|_| "not UTF-8 text".to_owned())?;
-    parse_toml(&text)
+    Ok((parse_toml(&text)?, lines(&text)))
+}
+
+fn lines(text: &str) -> Lines {
+    // Offsets of line ends, so that a line is found without counting anew for every key.
+    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
+    let mut lines = Lines::new();
+    if let Ok(table) = DeTable::parse(text) {
+        note_lines("", table.get_ref(), &ends, &mut lines);
+    }
+    lines
+}
+
+fn note_lines(at: &str, table: &DeTable<'_>, ends: &[usize], lines: &mut Lines) {
+    for (key, value) in table {
+        let path = if at.is_empty() { key.get_ref().to_string() } else { format!("{at}.{}", key.get_ref()) };
+        if let DeValue::Table(inner) = value.get_ref() {
+            note_lines(&path, inner, ends, lines);
+        }
+        lines.insert(path, 1 + ends.partition_point(|end| *end < key.span().start));
+    }
 }
 
 /// A whole file of at most `max` bytes.

@@ -124,6 +124,43 @@ pub fn public_url(text: &str) -> Parsed<String> {
     Ok(format!("{scheme}://{}{}", authority.as_str().to_ascii_lowercase(), uri.path().trim_end_matches('/')))
 }
 
+/// A public host name: no address, no wildcard (which HTTP-01 and TLS-ALPN-01 cannot prove), at least two labels.
+pub fn domain(text: &str) -> Parsed<String> {
+    let name = host(text)?;
+    match name.parse::<IpAddr>() {
+        Err(_) if name.contains('.') => Ok(name),
+        _ => Err(format!("{text:.80?} is not a public host name, like \"auth.example.com\"")),
+    }
+}
+
+/// An address to be written to.
+pub fn contact(text: &str) -> Parsed<String> {
+    let plain = text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b',' | b':' | b'?' | b'<' | b'>' | b'"'));
+    match text.split_once('@') {
+        Some((local, at)) if plain && !local.is_empty() && text.len() <= 254 && host(at).is_ok() => Ok(text.to_owned()),
+        _ => Err(format!("{text:.80?} is not an address: write \"ops@example.com\", without mailto:")),
+    }
+}
+
+/// An `https` URL of somebody else's.
+pub fn https_url(text: &str) -> Parsed<String> {
+    let wanted = || "write a URL that begins with https://".to_owned();
+    let uri: Uri = text.parse().map_err(|_| wanted())?;
+    match (uri.scheme_str(), uri.authority()) {
+        (Some("https"), Some(authority)) if !authority.as_str().contains('@') && text.len() <= 2048 => {
+            checked_authority(authority)?;
+            Ok(text.to_owned())
+        }
+        _ => Err(wanted()),
+    }
+}
+
+/// Bytes in base64url without padding.
+pub fn base64url(text: &str) -> Parsed<Vec<u8>> {
+    let decoded = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, text.trim_end_matches('='));
+    decoded.ok().filter(|bytes| !bytes.is_empty()).ok_or_else(|| "is not base64url".into())
+}
+
 /// `scheme://host[:port]` exactly as a browser's `Origin` header spells it, or `*`. A default port goes.
 pub fn origin(text: &str) -> Parsed<String> {
     let wanted =

@@ -4,16 +4,20 @@
 //! file, layers      TOML, variables and flags as layered trees (figment), nothing understood yet
 //! reader, secrets   one key at a time out of the layers, with its source; mistakes gathered
 //! forms             the text forms of values: durations, listeners, URLs ...
-//! resolve, project  every key: default, bounds, what must hold between keys
-//! settings, project_settings   the result: checked, immutable; `show` writes it back as TOML
+//! settings, project_settings   the result: checked, immutable; each key declared beside its field
+//! keys              how a key is declared once, to be read, shown and explained
+//! resolve, project  out of the layers into the settings; what must hold between projects
+//! show, example     settings written back as TOML, with sources; every key explained
 //! problem, suggest  all mistakes at once, with "did you mean"
 //! ```
 //!
 //! Only `--config` or `KEYSTEAD_CONFIG` names a file; none is read by itself. Relative paths, also those written in a
 //! file, are relative to the working directory.
 
+mod example;
 mod file;
 pub mod forms;
+mod keys;
 mod layers;
 mod problem;
 mod project;
@@ -27,6 +31,7 @@ mod stored;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,17 +40,17 @@ use std::path::{Path, PathBuf};
 use figment::Figment;
 use figment::value::{Dict, Value};
 
+pub use example::example;
 pub use file::parse_toml;
 pub use problem::{Problem, Problems};
 pub use project_settings::*;
 pub use settings::*;
+pub use show::{Shown, annotated};
 pub use stored::{check_together, stored_from, validate_stored};
 
+use file::Lines;
 use layers::{Layer, Origin};
 use reader::Reader;
-
-/// The whole example configuration: every key with its default and meaning, commented out.
-pub const EXAMPLE: &str = include_str!("../../packaging/keystead.toml");
 
 /// What the command line says.
 #[derive(Clone, Debug, Default)]
@@ -69,17 +74,25 @@ pub struct Overrides {
 /// Every mistake there is, at once.
 pub fn load(overrides: &Overrides, environment: &BTreeMap<String, String>) -> Result<Settings, Problems> {
     let (layer, mut problems) = layers::environment(environment);
-    let mut figment = Figment::new();
+    let (mut figment, mut lines) = (Figment::new(), Lines::new());
     if let Some(path) = config_path(overrides, environment) {
         match file::read_toml(&path) {
-            Ok(values) => figment = figment.merge(Layer { origin: Origin::File(path), values }),
+            Ok((values, found)) => {
+                figment = figment.merge(Layer { origin: Origin::File(path), values });
+                lines = found;
+            }
             Err(reason) => problems.push(Problem { source: path.display().to_string(), key: String::new(), reason }),
         }
     }
-    let figment = figment.merge(layer).merge(flags(overrides));
+    let layers = figment.merge(layer).merge(flags(overrides));
     let credentials = environment.get("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    let mut reader = Reader::new(figment.clone(), credentials.clone());
+    let declared = Declared { layers, credentials, lines };
+    let mut reader = Reader::new(declared.clone());
     let mut settings = resolve::settings(&mut reader);
+    if overrides.ephemeral && settings.tls.mode == TlsMode::Acme {
+        let reason = "\"acme\" keeps an account and certificates in the data directory, and --ephemeral has none";
+        reader.refuse("tls.mode", reason);
+    }
     problems.append(&mut reader.problems);
     if !problems.is_empty() {
         return Err(Problems(problems));
@@ -89,7 +102,7 @@ pub fn load(overrides: &Overrides, environment: &BTreeMap<String, String>) -> Re
         settings.data_dir.clone_from(dir);
     }
     settings.ephemeral = overrides.ephemeral;
-    settings.declared = Declared { layers: figment, credentials };
+    settings.declared = declared;
     Ok(settings)
 }
 
@@ -122,13 +135,27 @@ impl Settings {
     pub fn project(&self, slug: &str, stored: Option<&str>) -> Result<ProjectSettings, Problems> {
         stored::project(slug, stored, &self.declared)
     }
+
+    /// The same settings with these projects among them, by slug, each with the TOML text kept in its own file.
+    ///
+    /// # Errors
+    /// Every mistake there is, at once.
+    pub fn with_projects<'a>(
+        &self,
+        kept: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
+    ) -> Result<Self, Problems> {
+        stored::with_projects(self, kept)
+    }
 }
 
 /// What file, environment and flags said, kept for [`Settings::project`]. Shows nothing: there are secrets in it.
 #[derive(Clone, Default)]
 pub(crate) struct Declared {
     layers: Figment,
+    /// Where systemd put the unit's credentials.
     credentials: Option<PathBuf>,
+    /// Where the file's keys stand in it.
+    lines: Lines,
 }
 
 impl fmt::Debug for Declared {

@@ -2,31 +2,39 @@
 
 use std::time::Duration;
 
+use documented::DocumentedFields;
 use uuid::Uuid;
 
+use super::forms::{self, spell_duration};
+use super::keys::{Keys, Section};
+use super::project;
 use crate::crypto::Secret;
 pub use crate::token::TokenFormat;
 
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// `[project.SLUG]`: one tenant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, DocumentedFields)]
 pub struct ProjectSettings {
     /// `^[a-z0-9][a-z0-9-]{0,62}$`
     pub slug: String,
-    /// Its id when the configuration fixes it; else made with the project's file and kept there.
+    /// A UUID. Unset: made once and kept in the project's file.
     pub id: Option<Uuid>,
-    /// Off: every dialect answers that authentication is off.
+    /// false: every dialect answers that authentication is off.
     pub enabled: bool,
-    /// Host names that lead to it, lower case, without port.
+    /// Host names that lead to this project, without port. No two projects share one.
+    // Lower case.
     pub hosts: Vec<String>,
-    /// The URL its links are built from, without a trailing slash. `None`: `listen.public_url`.
+    /// As listen.public_url, for this project's links. Unset: listen.public_url.
     pub public_url: Option<String>,
-    /// What the integrator's own services authenticate with; at least 32 characters.
+    /// What your own services authenticate with, for instance to verify API keys: 32 to 1024 visible ASCII characters.
+    /// Give one of secret, secret_file, the credential "project.default.secret".
     pub secret: Option<Secret<String>>,
-    /// Answers reveal no account state, whatever the dialect's contract would say.
+    /// true: answers reveal no account state, whatever the API's contract would say.
     pub conceal: bool,
     /// Who may sign up.
     pub signup: Signup,
@@ -42,12 +50,36 @@ pub struct ProjectSettings {
     pub sessions: Sessions,
     /// Which pages' scripts may call.
     pub cors: Cors,
-    /// The NomaCMS dialect.
+    /// The NomaCMS API. The paths of two enabled APIs may not overlap.
     pub noma: Noma,
-    /// The Nora dialect.
+    /// The Nora API.
     pub nora: Nora,
-    /// The Nhost dialect.
+    /// The Nhost Auth API.
     pub nhost: Nhost,
+}
+
+impl Section for ProjectSettings {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.optional("id", &mut self.id, project::id, "0193a5e2-7c1e-7d3a-9b1f-3f6c2a7d9e10");
+        keys.flag("enabled", &mut self.enabled);
+        keys.list("hosts", &mut self.hosts, 256, forms::host);
+        keys.optional("public_url", &mut self.public_url, forms::public_url, "https://auth.example.com");
+        keys.secret("secret", &mut self.secret, project::secret);
+        keys.flag("conceal", &mut self.conceal);
+        keys.section("signup", &mut self.signup);
+        keys.section("verification", &mut self.verification);
+        keys.section("password", &mut self.password);
+        keys.section("lockout", &mut self.lockout);
+        keys.section("tokens", &mut self.tokens);
+        keys.section("sessions", &mut self.sessions);
+        keys.section("cors", &mut self.cors);
+        keys.section("noma", &mut self.noma);
+        keys.section("nora", &mut self.nora);
+        keys.section("nhost", &mut self.nhost);
+        for (key, reason) in project::overlaps(self) {
+            keys.refuse(key, reason);
+        }
+    }
 }
 
 impl ProjectSettings {
@@ -76,10 +108,16 @@ impl ProjectSettings {
 }
 
 /// `[project.SLUG.signup]`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct Signup {
     /// Whether a stranger may make an account.
     pub enabled: bool,
+}
+
+impl Section for Signup {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.flag("enabled", &mut self.enabled);
+    }
 }
 
 impl Default for Signup {
@@ -89,16 +127,31 @@ impl Default for Signup {
 }
 
 /// `[project.SLUG.verification]`: how an address is proved.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct Verification {
-    /// What an unproved address may do.
+    /// What an unproved address may do: everything ("off", where nothing asks for a proof, and "lenient") or nothing until
+    /// it is proved ("strict").
     pub mode: VerificationMode,
-    /// Who brings the token to the user.
+    /// Who brings the token to the user. "app": your app, which gets it in the answer.
     pub delivery: Delivery,
     /// How long a token is good.
     pub ttl: Duration,
     /// The pause between two tokens for one address; zero: none.
     pub cooldown: Duration,
+}
+
+impl Section for Verification {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        let modes = [
+            ("off", VerificationMode::Off),
+            ("lenient", VerificationMode::Lenient),
+            ("strict", VerificationMode::Strict),
+        ];
+        keys.choice("mode", &mut self.mode, &modes);
+        keys.choice("delivery", &mut self.delivery, &[("app", Delivery::App)]);
+        keys.duration("ttl", &mut self.ttl, SECOND..=YEARS);
+        keys.duration("cooldown", &mut self.cooldown, Duration::ZERO..=DAY);
+    }
 }
 
 impl Default for Verification {
@@ -126,10 +179,16 @@ pub enum Delivery {
 }
 
 /// `[project.SLUG.password]`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct PasswordSettings {
     /// Characters a new password must have.
     pub min_length: usize,
+}
+
+impl Section for PasswordSettings {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.number("min_length", &mut self.min_length, 1..=255, "characters");
+    }
 }
 
 impl Default for PasswordSettings {
@@ -139,16 +198,30 @@ impl Default for PasswordSettings {
 }
 
 /// `[project.SLUG.lockout]`: when guessing ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct Lockout {
     /// Wrong answers for one address from one client that lock.
     pub failures: u32,
-    /// Wrong answers for one address from anywhere that lock.
+    /// Wrong answers for one address from anywhere that lock; not below failures.
     pub account_failures: u32,
     /// How far back they count.
     pub window: Duration,
     /// How long the lock holds.
     pub duration: Duration,
+}
+
+impl Section for Lockout {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        // A hundred at most, whoever asks: guessing has to end (NIST SP 800-63B, 5.2.2).
+        keys.number("failures", &mut self.failures, 1..=100, "");
+        keys.number("account_failures", &mut self.account_failures, 1..=100, "");
+        keys.duration("window", &mut self.window, SECOND..=30 * DAY);
+        keys.duration("duration", &mut self.duration, SECOND..=30 * DAY);
+        if self.account_failures < self.failures {
+            let reason = format!("is below lockout.failures ({}), which would then never lock", self.failures);
+            keys.refuse("account_failures", reason);
+        }
+    }
 }
 
 impl Default for Lockout {
@@ -158,7 +231,7 @@ impl Default for Lockout {
 }
 
 /// `[project.SLUG.tokens]`: how long tokens and keys live.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct Tokens {
     /// An access token's life.
     pub access_ttl: Duration,
@@ -166,8 +239,22 @@ pub struct Tokens {
     pub refresh_ttl: Duration,
     /// How long the previous refresh token still yields the same successor; zero: not at all.
     pub refresh_grace: Duration,
-    /// How long a replaced signing key still verifies; never shorter than `access_ttl`.
+    /// How long a replaced signing key still verifies; never shorter than access_ttl.
     pub key_overlap: Duration,
+}
+
+impl Section for Tokens {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.duration("access_ttl", &mut self.access_ttl, SECOND..=30 * DAY);
+        keys.duration("refresh_ttl", &mut self.refresh_ttl, SECOND..=YEARS);
+        keys.duration("refresh_grace", &mut self.refresh_grace, Duration::ZERO..=60 * SECOND);
+        keys.duration("key_overlap", &mut self.key_overlap, SECOND..=365 * DAY);
+        if self.key_overlap < self.access_ttl {
+            let access = spell_duration(self.access_ttl);
+            let reason = format!("is shorter than tokens.access_ttl ({access}): tokens would die with their key");
+            keys.refuse("key_overlap", reason);
+        }
+    }
 }
 
 impl Default for Tokens {
@@ -182,28 +269,49 @@ impl Default for Tokens {
 }
 
 /// `[project.SLUG.sessions]`
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, DocumentedFields)]
 pub struct Sessions {
     /// Sessions of one user; beyond it the oldest ends. 0: no limit.
     pub max: u32,
 }
 
+impl Section for Sessions {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.number("max", &mut self.max, 0..=10_000, "sessions");
+    }
+}
+
 /// `[project.SLUG.cors]`
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, DocumentedFields)]
 pub struct Cors {
-    /// Origins as a browser sends them (`https://app.example.com`), or `*` for any.
+    /// Origins whose pages may call, as a browser sends them ("https://app.example.com"), or "*" for any.
     pub origins: Vec<String>,
 }
 
+impl Section for Cors {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.list("origins", &mut self.origins, 256, forms::origin);
+    }
+}
+
 /// `[project.SLUG.noma]`: the NomaCMS dialect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct Noma {
-    /// Off: 404.
+    /// false: 404.
     pub enabled: bool,
-    /// Where it is mounted: begins with `/`, does not end with one.
+    /// Where it is mounted: begins with "/", does not end with one.
     pub path: String,
-    /// How access tokens are written.
+    /// How access tokens are written: as v4.public or as EdDSA.
     pub token_format: TokenFormat,
+}
+
+impl Section for Noma {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.flag("enabled", &mut self.enabled);
+        keys.text("path", &mut self.path, forms::mount);
+        let formats = [("paseto", TokenFormat::Paseto), ("jwt", TokenFormat::Jwt)];
+        keys.choice("token_format", &mut self.token_format, &formats);
+    }
 }
 
 impl Default for Noma {
@@ -213,12 +321,19 @@ impl Default for Noma {
 }
 
 /// `[project.SLUG.nora]`: the Nora dialect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct Nora {
-    /// Off: 404.
+    /// false: 404.
     pub enabled: bool,
     /// Where it is mounted.
     pub path: String,
+}
+
+impl Section for Nora {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.flag("enabled", &mut self.enabled);
+        keys.text("path", &mut self.path, forms::mount);
+    }
 }
 
 impl Default for Nora {
@@ -228,12 +343,19 @@ impl Default for Nora {
 }
 
 /// `[project.SLUG.nhost]`: the Nhost dialect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct Nhost {
-    /// Off: 404.
+    /// false: 404.
     pub enabled: bool,
     /// Where it is mounted.
     pub path: String,
+}
+
+impl Section for Nhost {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.flag("enabled", &mut self.enabled);
+        keys.text("path", &mut self.path, forms::mount);
+    }
 }
 
 impl Default for Nhost {

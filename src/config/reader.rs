@@ -11,14 +11,15 @@ use std::time::Duration;
 use figment::Figment;
 use figment::value::{Dict, Value};
 
-use super::file::parse_toml;
+use super::Declared;
+use super::file::{Lines, parse_toml};
 use super::forms;
 use super::layers::Origin;
 use super::problem::Problem;
 use super::suggest;
 
 /// Keys the design has and this version does not, so that their reason is better than "unknown".
-const LATER: [&str; 6] = ["tls.acme", "mail.from", "mail.smtp", "mail.file", "mail.templates", "providers"];
+const LATER: [&str; 5] = ["mail.from", "mail.smtp", "mail.file", "mail.templates", "providers"];
 
 /// Why a key or value of [`LATER`] is refused.
 pub(super) const LATER_REASON: &str = "arrives in a later version of Keystead";
@@ -28,22 +29,38 @@ pub(super) struct Reader {
     figment: Figment,
     root: Value,
     known: BTreeSet<String>,
+    /// Sections that may be absent or empty.
+    maps: BTreeSet<String>,
     /// What was wrong so far.
     pub(super) problems: Vec<Problem>,
     /// Where systemd put the unit's credentials.
     pub(super) credentials: Option<PathBuf>,
+    lines: Lines,
 }
 
 impl Reader {
-    pub(super) fn new(figment: Figment, credentials: Option<PathBuf>) -> Self {
+    pub(super) fn new(declared: Declared) -> Self {
+        let Declared { layers: figment, credentials, lines } = declared;
         let root = figment.find_value("").unwrap_or_else(|_| Value::from(Dict::new()));
-        Self { figment, root, known: BTreeSet::new(), problems: Vec::new(), credentials }
+        Self { figment, root, known: BTreeSet::new(), maps: BTreeSet::new(), problems: Vec::new(), credentials, lines }
     }
 
     /// Refuses the value at `path`, wherever it came from.
     pub(super) fn refuse(&mut self, path: &str, reason: impl Into<String>) {
-        let source = self.origin(path).describe(path);
+        let source = self.source(path);
         self.problems.push(Problem { source, key: path.to_owned(), reason: reason.into() });
+    }
+
+    /// Where the value at `path` comes from, for people: a file with its line, a variable, a flag.
+    pub(super) fn source(&self, path: &str) -> String {
+        self.describe(&self.origin(path), path)
+    }
+
+    fn describe(&self, origin: &Origin, path: &str) -> String {
+        match (origin, self.lines.get(path)) {
+            (Origin::File(file), Some(line)) => format!("{}:{line}", file.display()),
+            _ => origin.describe(path),
+        }
     }
 
     /// Which layer the value at `path` comes from.
@@ -72,6 +89,16 @@ impl Reader {
     pub(super) fn refuse_known(&mut self, path: &str, reason: impl Into<String>) {
         self.known.insert(path.to_owned());
         self.refuse(path, reason);
+    }
+
+    /// Says that there may be a section at `path`, which may hold nothing.
+    pub(super) fn know_map(&mut self, path: &str) {
+        self.maps.insert(path.to_owned());
+    }
+
+    /// Whether anything was said at `path`.
+    pub(super) fn is_set(&self, path: &str) -> bool {
+        self.root.find_ref(path).is_some()
     }
 
     /// Says that the key at `path` exists, and takes its value.
@@ -131,14 +158,19 @@ impl Reader {
         self.text(path, parse).unwrap_or(default)
     }
 
-    /// One of a few words.
-    pub(super) fn choice<T: Copy>(&mut self, path: &str, default: T, words: &[(&str, T)], later: &[&str]) -> T {
-        let parse = |text: &str| match words.iter().find(|(word, _)| *word == text) {
-            Some((_, choice)) => Ok(*choice),
-            None if later.contains(&text) => Err(format!("\"{text}\" {LATER_REASON}; {}", one_of(words))),
-            None => Err(format!("{text:.40?} is none of the choices; {}", one_of(words))),
+    /// One of a few words; `true` and `false` may be among them.
+    pub(super) fn choice<T: Copy>(&mut self, path: &str, default: T, words: &[(&str, T)]) -> T {
+        let Some((value, _)) = self.take(path) else { return default };
+        let text = match &value {
+            Value::String(_, text) => Ok(text.clone()),
+            Value::Bool(_, flag) if words.iter().any(|(word, _)| *word == flag.to_string()) => Ok(flag.to_string()),
+            other => Err(format!("expects a text in quotes, found {}", kind(other))),
         };
-        self.text(path, parse).unwrap_or(default)
+        let chosen = text.and_then(|text| match words.iter().find(|(word, _)| *word == text) {
+            Some((_, choice)) => Ok(*choice),
+            None => Err(format!("{text:.40?} is none of the choices; {}", one_of(words))),
+        });
+        chosen.map_err(|reason| self.refuse(path, reason)).unwrap_or(default)
     }
 
     /// A text, parsed. `None`: absent or refused.
@@ -151,7 +183,7 @@ impl Reader {
         parsed.map_err(|reason| self.refuse(path, reason)).ok()
     }
 
-    /// A list of texts, each parsed; `None` when absent. Twice the same is a mistake, as are more than `max`.
+    /// A list of texts, each parsed; `None` when absent or refused. Twice the same is a mistake, as are more than `max`.
     pub(super) fn list<T: PartialEq>(
         &mut self,
         path: &str,
@@ -170,6 +202,7 @@ impl Reader {
                 return None;
             }
         };
+        let before = self.problems.len();
         let mut list = Vec::new();
         for (index, text) in texts.iter().enumerate() {
             match parse(text) {
@@ -180,7 +213,7 @@ impl Reader {
                 Err(reason) => self.refuse(path, format!("entry {}: {reason}", index + 1)),
             }
         }
-        Some(list)
+        (self.problems.len() == before).then_some(list)
     }
 
     /// Refuses every key that was never read, under `prefix` (empty: everywhere).
@@ -206,7 +239,7 @@ impl Reader {
             _ if is_section => format!("expects a section ([{path}]), found {}", kind(value)),
             _ => self.unknown(path, &origin),
         };
-        found.push(Problem { source: origin.describe(path), key: path.to_owned(), reason });
+        found.push(Problem { source: self.describe(&origin, path), key: path.to_owned(), reason });
     }
 
     fn walk_into(&self, path: &str, name: &str, inner: &Value, found: &mut Vec<Problem>) {
@@ -214,7 +247,7 @@ impl Reader {
         if name.is_empty() || name.contains('.') {
             // A quoted key with a dot would look like a path.
             let key = format!("{at}{name:?}");
-            let source = self.origin_of(inner).describe(&key);
+            let source = self.describe(&self.origin_of(inner), &key);
             found.push(Problem { source, key, reason: "unknown key".into() });
         } else {
             self.walk(&format!("{at}{name}"), inner, found);
@@ -223,7 +256,8 @@ impl Reader {
 
     fn is_section(&self, path: &str) -> bool {
         let inside = format!("{path}.");
-        path == "project" || self.known.range(inside.clone()..).next().is_some_and(|known| known.starts_with(&inside))
+        self.maps.contains(path)
+            || self.known.range(inside.clone()..).next().is_some_and(|known| known.starts_with(&inside))
     }
 
     fn unknown(&self, path: &str, origin: &Origin) -> String {
@@ -231,7 +265,8 @@ impl Reader {
             return LATER_REASON.into();
         }
         let what = if *origin == Origin::Environment { "unknown variable" } else { "unknown key" };
-        let known: Vec<&str> = self.known.iter().map(String::as_str).chain(["project"]).collect();
+        let known: Vec<&str> =
+            self.known.iter().map(String::as_str).chain(self.maps.iter().map(String::as_str)).collect();
         match suggest::nearest(path, &known) {
             Some(known) if *origin == Origin::Environment => {
                 format!("{what}; did you mean {}?", super::layers::variable(&known))

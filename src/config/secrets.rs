@@ -17,41 +17,86 @@ use super::settings::MasterKeySource;
 /// More is no secret but a wrong path.
 const MAX_BYTES: u64 = 64 * 1024;
 
+/// Where a secret is kept.
+enum Place {
+    Nowhere,
+    Inline,
+    InFile,
+    Credential(PathBuf),
+    /// Said twice at one rank, and whether one of them is inline.
+    Several {
+        inline: bool,
+    },
+}
+
 impl Reader {
+    /// Which of the places of the secret at `path` counts: the highest rank.
+    fn place(&self, path: &str) -> Place {
+        let said = |path: &str| self.is_set(path).then(|| self.origin(path));
+        let (inline, in_file) = (said(path), said(&format!("{path}_file")));
+        let credential = self.credential(path);
+        let all = [inline.clone(), in_file.clone(), credential.as_ref().map(|_| Origin::Environment)];
+        let Some(highest) = all.iter().flatten().max() else { return Place::Nowhere };
+        if all.iter().flatten().filter(|origin| *origin == highest).count() > 1 {
+            return Place::Several { inline: inline.as_ref() == Some(highest) };
+        }
+        match credential {
+            _ if inline.as_ref() == Some(highest) => Place::Inline,
+            _ if in_file.as_ref() == Some(highest) => Place::InFile,
+            Some(file) => Place::Credential(file),
+            None => Place::Nowhere,
+        }
+    }
+
+    /// Where the secret at `path` comes from, for people.
+    pub(super) fn secret_source(&self, path: &str) -> String {
+        let file_path = format!("{path}_file");
+        match self.place(path) {
+            Place::Inline | Place::Several { inline: true } => self.source(path),
+            Place::InFile | Place::Several { inline: false } => format!("a file ({})", self.source(&file_path)),
+            Place::Credential(_) => format!("the systemd credential {path}"),
+            Place::Nowhere => self.source(path),
+        }
+    }
+
     /// The secret at `path`, wherever it is kept. `check` says what is wrong with it, without quoting it.
     pub(super) fn secret(&mut self, path: &str, check: impl Fn(&str) -> Result<(), String>) -> Option<Secret<String>> {
         let file_path = format!("{path}_file");
-        let inline = self.take(path).map(|(_, origin)| origin);
-        let in_file = self.take(&file_path).map(|(_, origin)| origin);
-        let credential = self.credential(path);
-        let said = [inline.clone(), in_file.clone(), credential.as_ref().map(|_| Origin::Environment)];
-        let highest = said.iter().flatten().max()?.clone();
-        if said.iter().flatten().filter(|origin| **origin == highest).count() > 1 {
-            let key = if inline.as_ref() == Some(&highest) { path } else { &file_path };
-            self.refuse(
-                key,
-                format!("said twice: give only one of `{path}`, `{file_path}` and the credential `{path}`"),
-            );
-            return None;
-        }
-        let (key, text) = if inline.as_ref() == Some(&highest) {
-            (path, self.text(path, |text| Ok(Zeroizing::new(text.to_owned())))?)
-        } else if in_file.as_ref() == Some(&highest) {
-            let file = self.text(&file_path, forms::path)?;
-            let text = read_text(&file);
-            (file_path.as_str(), text.map_err(|reason| self.refuse(&file_path, reason)).ok()?)
-        } else {
-            let text = read_text(&credential?);
-            (path, text.map_err(|reason| self.refuse_credential(path, reason)).ok()?)
+        // Both are known, whichever is read.
+        let _ = (self.take(path), self.take(&file_path));
+        let (key, text) = match self.place(path) {
+            Place::Nowhere => return None,
+            Place::Several { inline } => {
+                let key = if inline { path } else { &file_path };
+                let places = format!("`{path}`, `{file_path}` and the credential `{path}`");
+                self.refuse(key, format!("said twice: give only one of {places}"));
+                return None;
+            }
+            // Its place is the configuration or a file: the store holds none in clear.
+            Place::Inline if matches!(self.origin(path), Origin::Stored(_)) => {
+                let reason = "a secret is not kept with the project: give ";
+                self.refuse(path, format!("{reason}`{file_path}`, or set it in the configuration"));
+                return None;
+            }
+            Place::Inline => (Some(path), self.text(path, |text| Ok(Zeroizing::new(text.to_owned())))?),
+            Place::InFile => {
+                let file = self.text(&file_path, forms::path)?;
+                let text = read_text(&file);
+                (Some(file_path.as_str()), text.map_err(|reason| self.refuse(&file_path, reason)).ok()?)
+            }
+            Place::Credential(file) => {
+                let text = read_text(&file);
+                (None, text.map_err(|reason| self.refuse_credential(path, reason)).ok()?)
+            }
         };
-        match check(&text) {
-            Ok(()) => Some(Secret::new(text.as_str().to_owned())),
-            Err(reason) if key == path && inline.as_ref() != Some(&highest) => {
-                self.refuse_credential(path, reason);
+        match (check(&text), key) {
+            (Ok(()), _) => Some(Secret::new(text.as_str().to_owned())),
+            (Err(reason), Some(key)) => {
+                self.refuse(key, reason);
                 None
             }
-            Err(reason) => {
-                self.refuse(key, reason);
+            (Err(reason), None) => {
+                self.refuse_credential(path, reason);
                 None
             }
         }

@@ -4,38 +4,85 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use documented::DocumentedFields;
 use ipnet::IpNet;
 
+use super::forms;
+use super::keys::{Keys, Section};
+use super::tls::WrittenTls;
+pub use super::tls::{Acme, ExternalAccount, Tls, TlsMode};
 use crate::config::{Declared, ProjectSettings};
 use crate::crypto::Secret;
 pub use crate::net::ListenAddress;
 
+/// 4 GiB in KiB.
+const MAX_MEMORY_KIB: u64 = 4 * 1024 * 1024;
+
 /// Everything an operator can decide, checked. Made by [`crate::config::load`]; `Settings::default()` is what a server
 /// without file, environment and flags gets.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, DocumentedFields)]
 pub struct Settings {
-    /// Where project files, keys and the control socket live; relative to the working directory.
+    /// Where projects, keys and the control socket live; made with mode 0700. Flag: --data-dir.
     pub data_dir: PathBuf,
     /// Everything in memory, gone at the end (`--ephemeral`, a flag only).
     pub ephemeral: bool,
     /// Where connections come from.
     pub listen: Listen,
-    /// What protects them.
+    /// What protects connections.
     pub tls: Tls,
-    /// What a password costs.
+    /// What a password costs (Argon2id, RFC 9106). Hashes of another cost are replaced at the next sign-in.
     pub hashing: Hashing,
     /// The store's memory.
     pub store: StoreSettings,
-    /// The master key when it is not `data_dir/master.key`.
+    /// The master key, which seals signing keys at rest, from elsewhere than data_dir/master.key. Or the systemd
+    /// credential "master_key". 32 bytes, raw or as 64 hexadecimal digits; never inline.
     pub master_key: Option<MasterKeySource>,
-    /// Whom the server may call.
+    /// Mail to users.
+    pub mail: Mail,
+    /// Whom the server may call: webhooks, bot checks, mail over HTTP.
     pub outbound: Outbound,
     /// What is said on stderr.
     pub log: Log,
-    /// The projects declared in the file or the environment, by slug. Empty when none is: the app then makes `default`
-    /// in an empty data directory. Projects made by the command line are not here: see [`Settings::project`].
+    /// A project, by its slug: 1 to 63 of a-z, 0-9 and "-". A section here declares it: it is made when it does not
+    /// exist. Without any, an empty data directory gets the project "default".
+    // By slug. Projects made by the command line are not here: see [`Settings::project`].
     pub projects: BTreeMap<String, ProjectSettings>,
+    /// Where all that comes from.
     pub(super) declared: Declared,
+}
+
+impl Section for Settings {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.text("data_dir", &mut self.data_dir, forms::path);
+        keys.master_key(&mut self.master_key);
+        keys.section("listen", &mut self.listen);
+        let mut tls = WrittenTls::of(&self.tls);
+        keys.section("tls", &mut tls);
+        self.tls = tls.understood();
+        if self.tls.mode == TlsMode::Off
+            && !self.listen.behind_proxy
+            && let Some(exposed) = self.listen.addresses.iter().find(|address| !address.is_local())
+        {
+            let reason = format!(
+                "\"off\" would send passwords in clear over {exposed}: listen only on loopback or unix sockets, or say \
+                 by `listen.behind_proxy = true` that a proxy in front ends TLS"
+            );
+            keys.refuse("tls.mode", reason);
+        }
+        if self.tls.mode == TlsMode::Off && self.listen.redirect.is_some() {
+            keys.refuse("listen.redirect", "there is no https to send clients to: tls.mode is \"off\"");
+        }
+        keys.section("hashing", &mut self.hashing);
+        keys.section("store", &mut self.store);
+        keys.section("mail", &mut self.mail);
+        keys.section("outbound", &mut self.outbound);
+        keys.section("log", &mut self.log);
+        let slug = |name: &str| forms::slug(name).map(drop);
+        keys.map("project", "projects", &mut self.projects, ProjectSettings::named, slug, "default");
+        for (key, reason) in super::project::conflicts(self.projects.values()) {
+            keys.refuse(&key, reason);
+        }
+    }
 }
 
 impl Default for Settings {
@@ -48,6 +95,7 @@ impl Default for Settings {
             hashing: Hashing::default(),
             store: StoreSettings::default(),
             master_key: None,
+            mail: Mail::default(),
             outbound: Outbound::default(),
             log: Log::default(),
             projects: BTreeMap::new(),
@@ -57,24 +105,45 @@ impl Default for Settings {
 }
 
 /// `[listen]`: where connections come from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, DocumentedFields)]
 pub struct Listen {
-    /// At least one.
+    /// "host:port", "[::1]:port" or "unix:/path"; port 0: any free one. Flag: --listen, repeated.
+    // At least one.
     pub addresses: Vec<ListenAddress>,
-    /// The URL clients use, without a trailing slash. `None`: the first listener's.
+    /// A plain listener, as a rule port 80, that only sends clients to https and answers ACME challenges.
+    pub redirect: Option<ListenAddress>,
+    /// The URL clients use; links are built from it, never from a request's headers. https, or http on loopback. Unset:
+    /// the first listener's.
+    // Without a trailing slash.
     pub public_url: Option<String>,
-    /// Whose forwarded headers are believed.
+    /// Networks or addresses of proxies whose forwarded headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Connections served at once; further ones wait in the kernel's backlog.
     pub max_connections: usize,
-    /// A proxy in front ends TLS, which makes `tls.mode = "off"` legal on any listener.
+    /// A proxy in front ends TLS: allows tls.mode = "off" on listeners other machines can reach. Name it in
+    /// trusted_proxies.
     pub behind_proxy: bool,
+}
+
+impl Section for Listen {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.list("addresses", &mut self.addresses, 64, forms::listener);
+        if self.addresses.is_empty() {
+            keys.refuse("addresses", "is empty: a server needs at least one listener");
+        }
+        keys.optional("redirect", &mut self.redirect, forms::listener, "0.0.0.0:80");
+        keys.optional("public_url", &mut self.public_url, forms::public_url, "https://auth.example.com");
+        keys.list("trusted_proxies", &mut self.trusted_proxies, 256, forms::network);
+        keys.number("max_connections", &mut self.max_connections, 1..=1_000_000, "connections");
+        keys.flag("behind_proxy", &mut self.behind_proxy);
+    }
 }
 
 impl Default for Listen {
     fn default() -> Self {
         Self {
             addresses: vec![ListenAddress::Tcp { host: "127.0.0.1".into(), port: 8443 }],
+            redirect: None,
             public_url: None,
             trusted_proxies: Vec::new(),
             max_connections: 1024,
@@ -88,36 +157,11 @@ pub(super) fn is_loopback_host(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// `[tls]`: what protects connections.
-#[derive(Clone, Debug, Default)]
-pub struct Tls {
-    /// Where the certificate comes from.
-    pub mode: TlsMode,
-    /// Further names and addresses in the self-signed certificate, beside the listeners' and projects' own.
-    pub names: Vec<String>,
-}
-
-/// Where the certificate comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum TlsMode {
-    /// A local CA, made once and kept in the data directory.
-    #[default]
-    SelfSigned,
-    /// PEM files of the operator.
-    Files {
-        /// The certificate chain, leaf first.
-        cert: PathBuf,
-        /// The private key.
-        key: PathBuf,
-    },
-    /// Plain HTTP: only on local listeners or behind a declared proxy.
-    Off,
-}
-
 /// `[hashing]`: what a password costs (Argon2id, RFC 9106).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct Hashing {
-    /// Memory of one hash, KiB.
+    /// Memory of one hash, and at least 8 for each lane.
+    // KiB.
     pub memory_kib: u32,
     /// Passes over it.
     pub iterations: u32,
@@ -125,8 +169,23 @@ pub struct Hashing {
     pub parallelism: u32,
     /// Threads that hash; 0: one per core.
     pub threads: usize,
-    /// Hashes that may wait; more are answered 503.
+    /// Hashes that may wait; more are answered 503 with Retry-After.
     pub queue: usize,
+}
+
+impl Section for Hashing {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.number("memory_kib", &mut self.memory_kib, 8..=MAX_MEMORY_KIB, "KiB");
+        keys.number("iterations", &mut self.iterations, 1..=64, "");
+        keys.number("parallelism", &mut self.parallelism, 1..=64, "");
+        keys.number("threads", &mut self.threads, 0..=1024, "threads");
+        keys.number("queue", &mut self.queue, 1..=65_536, "hashes");
+        if u64::from(self.memory_kib) < 8 * u64::from(self.parallelism) {
+            let least = 8 * self.parallelism;
+            let reason = format!("is below 8 KiB a lane: at least {least} (RFC 9106, section 3.1)");
+            keys.refuse("memory_kib", reason);
+        }
+    }
 }
 
 impl Default for Hashing {
@@ -136,10 +195,17 @@ impl Default for Hashing {
 }
 
 /// `[store]`: the store's memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct StoreSettings {
-    /// Page cache of one open project file, MiB.
+    /// Page cache of one open project file.
+    // MiB.
     pub cache_mib: usize,
+}
+
+impl Section for StoreSettings {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.number("cache_mib", &mut self.cache_mib, 1..=65_536, "MiB");
+    }
 }
 
 impl Default for StoreSettings {
@@ -157,8 +223,29 @@ pub enum MasterKeySource {
     Bytes(Secret<[u8; 32]>),
 }
 
+/// `[mail]`: mail to users.
+#[derive(Clone, Debug, Default, PartialEq, Eq, DocumentedFields)]
+pub struct Mail {
+    /// Only "none" in this version.
+    pub transport: MailTransport,
+}
+
+impl Section for Mail {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.choice("transport", &mut self.transport, &[("none", MailTransport::None)]);
+    }
+}
+
+/// How mail leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MailTransport {
+    /// Not at all.
+    #[default]
+    None,
+}
+
 /// `[outbound]`: whom the server may call, for webhooks, bot checks and mail over HTTP.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, DocumentedFields)]
 pub struct Outbound {
     /// Networks or addresses of your own services. Without this only public addresses are called, and only over https;
     /// to these also plain http may go. A name counts by the addresses it is resolved to at each connection.
@@ -167,13 +254,28 @@ pub struct Outbound {
     pub ca_file: Option<PathBuf>,
 }
 
+impl Section for Outbound {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.list("allow", &mut self.allow, 256, forms::network);
+        keys.optional("ca_file", &mut self.ca_file, forms::path, "/etc/keystead/outbound-ca.pem");
+    }
+}
+
 /// `[log]`: what is said on stderr.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, DocumentedFields)]
 pub struct Log {
     /// How a line is written.
     pub format: LogFormat,
-    /// The least severe level said.
+    /// The least severe level that is said. The variable KEYSTEAD_LOG is finer: "info,keystead::auth=debug".
     pub level: LogLevel,
+}
+
+impl Section for Log {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.choice("format", &mut self.format, &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
+        let levels = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
+        keys.choice("level", &mut self.level, &levels.map(|level| (level.as_str(), level)));
+    }
 }
 
 /// How a log line is written.

@@ -10,28 +10,48 @@ use super::layers::{Layer, Origin};
 use super::problem::{Problem, Problems};
 use super::project_settings::ProjectSettings;
 use super::reader::Reader;
-use super::{Declared, forms, project};
+use super::settings::Settings;
+use super::{Declared, forms, project, resolve};
 
 /// Stored settings below what is declared; see [`super::Settings::project`].
 pub(super) fn project(slug: &str, stored: Option<&str>, declared: &Declared) -> Result<ProjectSettings, Problems> {
-    let origin = Origin::Stored(slug.to_owned());
-    let source = || origin.describe("");
-    forms::slug(slug).map_err(|reason| Problems::one(source(), "slug", reason))?;
-    let values = parse_toml(stored.unwrap_or_default()).map_err(|reason| Problems::one(source(), "", reason))?;
-    // A secret's place is the configuration or a file: the store holds none in clear.
-    if values.contains_key("secret") {
-        let reason = "a secret is not kept with the project: give `secret_file`, or set it in the configuration";
-        return Err(Problems::one(source(), "secret", reason));
-    }
-    let layer = Layer { origin: origin.clone(), values: nested(slug, values) };
-    let figment = Figment::new().merge(layer).merge(&declared.layers);
-    let mut reader = Reader::new(figment, declared.credentials.clone());
-    let settings = project::project(&mut reader, slug);
-    reader.refuse_unknown(&format!("project.{slug}"));
+    let mut reader = Reader::new(below(slug, stored, declared)?);
+    let settings = resolve::project(&mut reader, slug);
     match reader.problems.is_empty() {
         true => Ok(settings),
         false => Err(Problems(reader.problems)),
     }
+}
+
+/// See [`Settings::with_projects`].
+pub(super) fn with_projects<'a>(
+    settings: &Settings,
+    kept: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
+) -> Result<Settings, Problems> {
+    let mut settings = settings.clone();
+    let mut problems = Vec::new();
+    for (slug, stored) in kept {
+        let added = below(slug, stored, &settings.declared)
+            .and_then(|declared| Ok((project(slug, stored, &settings.declared)?, declared)));
+        match added {
+            Ok((project, declared)) => {
+                settings.projects.insert(slug.to_owned(), project);
+                settings.declared = declared;
+            }
+            Err(Problems(more)) => problems.extend(more),
+        }
+    }
+    if problems.is_empty() { Ok(settings) } else { Err(Problems(problems)) }
+}
+
+/// What is declared, with what is stored beneath it.
+fn below(slug: &str, stored: Option<&str>, declared: &Declared) -> Result<Declared, Problems> {
+    let origin = Origin::Stored(slug.to_owned());
+    let source = || origin.describe("");
+    forms::slug(slug).map_err(|reason| Problems::one(source(), "slug", reason))?;
+    let values = parse_toml(stored.unwrap_or_default()).map_err(|reason| Problems::one(source(), "", reason))?;
+    let layer = Layer { origin: origin.clone(), values: nested(slug, values) };
+    Ok(Declared { layers: Figment::new().merge(layer).merge(&declared.layers), ..declared.clone() })
 }
 
 fn nested(slug: &str, values: Dict) -> Dict {

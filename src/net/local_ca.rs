@@ -20,7 +20,7 @@ use rcgen::{
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::extensions::ParsedExtension;
 
 use super::certificate_files::load_certificate;
 use super::private_file;
@@ -139,7 +139,7 @@ fn keep_or_make(dir: &Path, names: &BTreeSet<String>, env: &Env) -> Result<(Stri
     let authority = Authority::keep_or_make(dir, env)?;
     let (cert, key) = (dir.join("server.pem"), dir.join("server.key"));
     if let Ok(identity) = load_certificate(&cert, &key, now)
-        && !is_due(identity.not_before(), identity.expires_at(), now)
+        && !identity.is_due(now)
         && authority.signed(&identity, names)
     {
         return Ok((authority.pem, identity));
@@ -245,20 +245,11 @@ impl Authority {
     fn signed(&self, identity: &Identity, names: &BTreeSet<String>) -> bool {
         let Ok((_, leaf)) = x509_parser::parse_x509_certificate(identity.leaf()) else { return false };
         let ours = CertificateParams::default().key_identifier(&self.key);
-        let mut signed_by_us = false;
-        let mut found = BTreeSet::new();
-        for extension in leaf.extensions() {
-            match extension.parsed_extension() {
-                ParsedExtension::AuthorityKeyIdentifier(id) => {
-                    signed_by_us = id.key_identifier.as_ref().is_some_and(|id| id.0 == ours);
-                }
-                ParsedExtension::SubjectAlternativeName(san) => {
-                    found.extend(san.general_names.iter().filter_map(name_of));
-                }
-                _ => {}
-            }
-        }
-        signed_by_us && found == *names
+        let signed_by_us = leaf.extensions().iter().any(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(id) => id.key_identifier.as_ref().is_some_and(|id| id.0 == ours),
+            _ => false,
+        });
+        signed_by_us && identity.names() == *names
     }
 }
 
@@ -324,17 +315,6 @@ fn san(name: &str) -> Result<SanType, LocalCaError> {
         Ok(ip) => SanType::IpAddress(ip),
         Err(_) => SanType::DnsName(name.try_into()?),
     })
-}
-
-fn name_of(name: &GeneralName<'_>) -> Option<String> {
-    match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(bytes) => match bytes.len() {
-            4 => <[u8; 4]>::try_from(*bytes).ok().map(|b| IpAddr::from(b).to_string()),
-            _ => <[u8; 16]>::try_from(*bytes).ok().map(|b| IpAddr::from(b).to_string()),
-        },
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Makes `dir` (and what is missing above it) with mode 0700, whatever the umask; tightens it when it is wider.
-pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
+pub fn create_dir(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     if fs::metadata(dir)?.permissions().mode() & 0o777 != 0o700 {
         fs::set_permissions(dir, Permissions::from_mode(0o700))?;
@@ -15,7 +15,7 @@ pub(crate) fn create_dir(dir: &Path) -> io::Result<()> {
 }
 
 /// Replaces `path` with a file of mode 0600. After a crash at any point there is the old file or the new one.
-pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     // Left by a crash. A file that exists would keep its own mode.
     match fs::remove_file(&new) {

@@ -26,7 +26,7 @@ use super::client_address::PeerAddress;
 use super::limits::{Guest, Guests, Limits};
 use super::listen::Bound;
 use super::pulse::{OpenRequest, Pulse, Verdict, Watched};
-use super::tls::Tls;
+use super::tls::{ACME_TLS, Tls};
 use super::wire::Wire;
 
 /// How long to wait when the system has no descriptor or memory for another connection.
@@ -176,10 +176,14 @@ async fn connection<S>(
     let conversation = match tls {
         None => Some(converse(watched, false, door, house)),
         Some(tls) => match Box::pin(timeout(house.limits.handshake, tls.acceptor().accept(watched))).await {
-            Ok(Ok(stream)) => {
-                let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                Some(converse(stream, http2, door, house))
-            }
+            Ok(Ok(stream)) => match stream.get_ref().1.alpn_protocol() {
+                // The handshake was the answer (RFC 8737, section 3).
+                Some(ACME_TLS) => None,
+                protocol => {
+                    let http2 = protocol == Some(b"h2");
+                    Some(converse(stream, http2, door, house))
+                }
+            },
             Ok(Err(error)) => {
                 tracing::debug!(?peer, %error, "handshake failed");
                 None

@@ -1,10 +1,13 @@
 //! The TLS configuration, whose certificate can be swapped while connections live.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rcgen::{CertificateParams, CustomExtension, KeyPair};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -14,6 +17,7 @@ use rustls::time_provider::TimeProvider;
 use rustls::version::{TLS12, TLS13};
 use rustls::{InconsistentKeys, ServerConfig};
 use tokio_rustls::TlsAcceptor;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 
 use crate::env::{Env, Timestamp};
 
@@ -29,6 +33,9 @@ pub enum TlsError {
     /// The first certificate is not X.509.
     #[error("the certificate cannot be read")]
     MalformedCertificate,
+    /// The certificate that answers a challenge could not be made.
+    #[error("the answer to a challenge could not be made: {0}")]
+    Challenge(#[from] rcgen::Error),
     /// The library refused the configuration.
     #[error("TLS cannot be set up: {0}")]
     Setup(#[from] rustls::Error),
@@ -69,9 +76,42 @@ impl Identity {
         self.expires_at
     }
 
+    /// Whether less than a third of its life is left at `now`, or it has not begun (a clock was wrong when it was made).
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        now < self.not_before || self.expires_at.since(now) < self.expires_at.since(self.not_before) / 3
+    }
+
+    /// The host names and addresses it is for.
+    pub fn names(&self) -> BTreeSet<String> {
+        let Ok((_, leaf)) = x509_parser::parse_x509_certificate(self.leaf()) else { return BTreeSet::new() };
+        let mut names = BTreeSet::new();
+        for extension in leaf.extensions() {
+            if let ParsedExtension::SubjectAlternativeName(san) = extension.parsed_extension() {
+                names.extend(san.general_names.iter().filter_map(name_of));
+            }
+        }
+        names
+    }
+
+    /// Whether it is the same certificate.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.leaf() == other.leaf()
+    }
+
     /// The server's own certificate.
     pub(super) fn leaf(&self) -> &CertificateDer<'static> {
         self.certified.cert.first().expect("checked when it was made: a chain is never empty")
+    }
+}
+
+fn name_of(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => match bytes.len() {
+            4 => <[u8; 4]>::try_from(*bytes).ok().map(|b| IpAddr::from(b).to_string()),
+            _ => <[u8; 16]>::try_from(*bytes).ok().map(|b| IpAddr::from(b).to_string()),
+        },
+        _ => None,
     }
 }
 
@@ -91,13 +131,14 @@ pub struct Tls {
 impl Tls {
     /// Serves `identity` until it is replaced. The clock of `env` decides how old a session ticket is.
     pub fn new(identity: Identity, env: &Env) -> Result<Self, TlsError> {
-        let current = Arc::new(Current(ArcSwap::from_pointee(identity)));
+        let current = Arc::new(Current { identity: ArcSwap::from_pointee(identity), challenges: ArcSwap::default() });
         let provider: Arc<CryptoProvider> = Arc::new(default_provider());
         let mut config = ServerConfig::builder_with_details(provider, Arc::new(EnvTime(env.clone())))
             .with_protocol_versions(&[&TLS13, &TLS12])?
             .with_no_client_auth()
             .with_cert_resolver(current.clone());
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // Only an ACME server offers the last, and offers no other (RFC 8737, section 3).
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec(), ACME_TLS.to_vec()];
         // Sessions live in tickets only, under keys the library rotates: nothing is kept per client.
         config.ticketer = Ticketer::new()?;
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -108,12 +149,29 @@ impl Tls {
 
     /// New handshakes get `identity`; connections that exist go on.
     pub fn replace(&self, identity: Identity) {
-        self.current.0.store(Arc::new(identity));
+        self.current.identity.store(Arc::new(identity));
     }
 
     /// What new handshakes get now.
     pub fn identity(&self) -> Identity {
-        self.current.0.load().as_ref().clone()
+        self.current.identity.load().as_ref().clone()
+    }
+
+    /// Answers TLS-ALPN-01 challenges for `name` (RFC 8737) as long as what it returns is held. `digest` is the SHA-256
+    /// of the key authorization.
+    ///
+    /// # Errors
+    /// When the name cannot stand in a certificate.
+    pub fn answer_challenge(&self, name: &str, digest: &[u8]) -> Result<Answering, TlsError> {
+        let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
+        let key = KeyPair::generate()?;
+        let chain = vec![params.self_signed(&key)?.der().clone()];
+        let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(|_| TlsError::MalformedCertificate)?;
+        let certified = Arc::new(CertifiedKey::from_der(chain, key, &default_provider())?);
+        let name = name.to_ascii_lowercase();
+        self.current.change_challenges(|all| _ = all.insert(name.clone(), Arc::clone(&certified)));
+        Ok(Answering { current: Arc::clone(&self.current), name })
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {
@@ -123,16 +181,50 @@ impl Tls {
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("identity", &self.current.0.load()).finish_non_exhaustive()
+        f.debug_struct("Tls").field("identity", &self.current.identity.load()).finish_non_exhaustive()
+    }
+}
+
+/// The protocol of a handshake that is nothing but an ACME challenge.
+pub(super) const ACME_TLS: &[u8] = b"acme-tls/1";
+
+/// A challenge being answered, until dropped.
+pub struct Answering {
+    current: Arc<Current>,
+    name: String,
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.current.change_challenges(|all| _ = all.remove(&self.name));
     }
 }
 
 #[derive(Debug)]
-struct Current(ArcSwap<Identity>);
+struct Current {
+    identity: ArcSwap<Identity>,
+    /// What answers challenges, by name in lower case; nearly always empty.
+    challenges: ArcSwap<HashMap<String, Arc<CertifiedKey>>>,
+}
+
+impl Current {
+    fn change_challenges(&self, change: impl Fn(&mut HashMap<String, Arc<CertifiedKey>>)) {
+        self.challenges.rcu(|all| {
+            let mut all = HashMap::clone(all);
+            change(&mut all);
+            all
+        });
+    }
+}
 
 impl ResolvesServerCert for Current {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load().certified.clone())
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let is_challenge = hello.alpn().is_some_and(|mut all| all.next() == Some(ACME_TLS) && all.next().is_none());
+        if is_challenge {
+            let name = hello.server_name()?.to_ascii_lowercase();
+            return self.challenges.load().get(&name).cloned();
+        }
+        Some(self.identity.load().certified.clone())
     }
 }
 

@@ -68,8 +68,8 @@ pub struct Policy {
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// `outbound.ca_file` cannot be used.
-    #[error("outbound.ca_file: {}: {reason}", path.display())]
+    /// The file of further authorities cannot be used.
+    #[error("{}: {reason}", path.display())]
     CaFile {
         /// The file.
         path: PathBuf,
@@ -312,7 +312,12 @@ fn client(tls: ClientConfig, resolver: GuardedResolver) -> Result<reqwest::Clien
         .build()
 }
 
-fn tls(env: &Env, ca_file: Option<&Path>) -> Result<ClientConfig, SetupError> {
+/// Whom calls to others believe: the Mozilla roots, which are built in (a container may have none of its own), and the
+/// authorities in the PEM file `ca_file`.
+///
+/// # Errors
+/// When the file cannot be read or holds no certificate.
+pub fn tls(env: &Env, ca_file: Option<&Path>) -> Result<ClientConfig, SetupError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(path) = ca_file {
         let refused = |reason: String| SetupError::CaFile { path: path.to_owned(), reason };

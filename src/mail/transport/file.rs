@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::written::Written;
 use crate::env::Timestamp;
 use crate::mail::{Message, SendError};
-use crate::net::private_file;
+use crate::net::{create_private_dir, write_private_file};
 
 /// The way out into a directory.
 #[derive(Clone, Debug)]
@@ -33,9 +33,9 @@ impl Files {
         let dir = self.dir.clone();
         let written = tokio::task::spawn_blocking(move || {
             if !dir.is_dir() {
-                private_file::create_dir(&dir)?;
+                create_private_dir(&dir)?;
             }
-            private_file::write(&path, &mail.content)
+            write_private_file(&path, &mail.content)
         });
         let written = written.await.unwrap_or_else(|_| Err(io::Error::other("writing it panicked")));
         written.map_err(|error| SendError::Later(format!("mail.file.dir {}: {error}", self.dir.display())))
