@@ -46,7 +46,8 @@ impl Written {
         let builder = builder
             .envelope(envelope)
             .date(date)
-            .header(From::from(Mailboxes::new().with(from.clone())))
+            // lettre reads the sender back, which it cannot for an address literal: it gets the real one below.
+            .from(Mailbox::new(None, Address::new_dangerous("nobody", "localhost")))
             .header(To::from(Mailboxes::new().with(Mailbox::new(None, to.clone()))))
             .subject(one_line(&message.subject))
             .message_id(Some(format!("<{}@{}>", message.id, from.email.domain())))
@@ -59,8 +60,9 @@ impl Written {
             let both = MultiPart::alternative().boundary(boundary(message.id));
             builder.multipart(both.singlepart(text).singlepart(SinglePart::html(message.html.clone())))
         };
-        let mut content =
-            written.map_err(|error| SendError::Never(format!("the mail cannot be written: {error}")))?.formatted();
+        let mut written = written.map_err(|error| SendError::Never(format!("the mail cannot be written: {error}")))?;
+        written.headers_mut().set(From::from(Mailboxes::new().with(from.clone())));
+        let mut content = written.formatted();
         // The end of the last line is the business of whoever sends the end of the mail.
         content.truncate(content.trim_ascii_end().len());
         content.extend_from_slice(b"\r\n");
