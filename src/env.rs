@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,7 +57,24 @@ impl fmt::Debug for Env {
 pub trait Clock: Send + Sync {
     /// The present moment.
     fn now(&self) -> Timestamp;
+
+    /// Ends when this clock says `moment` or later. A clock that does not go by real time must say it itself.
+    fn reached(&self, moment: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            loop {
+                let left = moment.since(self.now());
+                if left.is_zero() {
+                    return;
+                }
+                // In pieces: the clock may be set meanwhile.
+                tokio::time::sleep(left.min(LONGEST_NAP)).await;
+            }
+        })
+    }
 }
+
+/// How long a set clock may go unnoticed by who waits for a moment.
+const LONGEST_NAP: Duration = Duration::from_secs(30);
 
 /// A cryptographically secure random source.
 pub trait Entropy: Send + Sync {

@@ -14,13 +14,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("crypto", &["env"]),
     ("mail", &["crypto", "env", "net", "outbound"]),
     ("net", &["env"]),
-    ("outbound", &["env"]),
+    ("outbound", &["crypto", "env"]),
     ("token", &["crypto", "env"]),
     ("data", &["crypto", "env", "store"]),
     // Settings are made of the values that the parts below take.
     ("config", &["crypto", "mail", "net", "outbound", "token"]),
     // `config::ProjectSettings` is the policy of a project as plain values; `auth` reads it, and nothing else of config.
-    ("auth", &["config", "crypto", "data", "env", "outbound", "store", "token"]),
+    ("auth", &["config", "crypto", "data", "env", "mail", "outbound", "store", "token"]),
     // `http` finds the dialect of a request, a dialect reads bodies and tokens with `http`: one layer, two folders.
     ("http", &["auth", "dialect", "env", "net"]),
     ("dialect", &["auth", "crypto", "env", "http"]),
@@ -28,9 +28,12 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("admin", &["auth", "config", "crypto", "data", "env", "http", "net"]),
     (
         "app",
-        &["admin", "auth", "config", "crypto", "data", "dialect", "env", "http", "net", "outbound", "store", "token"],
+        &[
+            "admin", "auth", "config", "crypto", "data", "dialect", "env", "http", "mail", "net", "outbound", "store",
+            "token",
+        ],
     ),
-    ("testing", &["app", "auth", "config", "crypto", "data", "env"]),
+    ("testing", &["app", "auth", "config", "crypto", "data", "env", "mail"]),
     ("cli", &["admin", "app", "auth", "config", "crypto", "env", "http", "net", "testing"]),
 ];
 
@@ -47,6 +50,7 @@ const CRATES_OF: &[(&str, &[&str])] = &[
     ("instant_acme", &["app"]),
     ("reqwest", &["app", "outbound"]),
     ("http_body_util", &["net", "http", "dialect", "admin", "app", "cli"]),
+    ("listenfd", &["net"]),
     ("rustls", &["net", "outbound"]),
 ];
 

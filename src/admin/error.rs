@@ -73,6 +73,7 @@ fn verb(error: &Error) -> Response {
     let (status, code, retry_after) = match error {
         Error::ProjectDisabled => (StatusCode::FORBIDDEN, "project_disabled", None),
         Error::SignupDisabled => (StatusCode::FORBIDDEN, "signup_disabled", None),
+        Error::BotCheckFailed(_) => (StatusCode::FORBIDDEN, "bot_check_failed", None),
         Error::EmailTaken => (StatusCode::CONFLICT, "email_taken", None),
         Error::InvalidCredentials => (StatusCode::FORBIDDEN, "invalid_credentials", None),
         Error::AccountDisabled => (StatusCode::FORBIDDEN, "account_disabled", None),
@@ -90,6 +91,8 @@ fn verb(error: &Error) -> Response {
         Error::UnknownSession => (StatusCode::NOT_FOUND, "unknown_session", None),
         Error::UnknownProject => (StatusCode::NOT_FOUND, "unknown_project", None),
         Error::ProjectExists => (StatusCode::CONFLICT, "project_exists", None),
+        Error::UnknownItem => (StatusCode::NOT_FOUND, "unknown_item", None),
+        Error::ItemExpired => (StatusCode::CONFLICT, "item_expired", None),
         Error::Busy { retry_after } => (StatusCode::SERVICE_UNAVAILABLE, "busy", Some(*retry_after)),
         Error::Unwritable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unwritable", Some(Duration::from_secs(1))),
         Error::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "store_failed", None),

@@ -17,6 +17,12 @@
 //! | `DELETE /projects/P/sessions/ID` | | `{"revoked": 1}` |
 //! | `GET /projects/P/keys` | | `{"keys": [Key]}` |
 //! | `POST /projects/P/keys/rotate` | `{"overlap"?: "24h"}` | 201 `Key`, the one that signs now |
+//! | `GET /projects/P/outbox` | `?state=waiting\|dead&after=ID&limit=N` | `{"items": [Item], "next": ID or null, "waiting": N, "dead": N}` |
+//! | `POST /projects/P/outbox/resend` | | `{"resent": N}`: every dead letter that still can work is tried anew |
+//! | `GET /projects/P/outbox/ID` | | `Item`, without what it says |
+//! | `GET /projects/P/outbox/ID/mail` | | what a mail says, the link and the code in it too |
+//! | `POST /projects/P/outbox/ID/resend` | | `Item`: tried now |
+//! | `DELETE /projects/P/outbox/ID` | | `{"dropped": 1}` |
 //!
 //! `P` is a slug or an id, `WHO` an address or an id. Every error is `{"error": {"code", "message"}}`, every moment
 //! RFC 3339 in UTC. Lists go by id, oldest first; `next` is the `after` of the next page.
@@ -27,6 +33,7 @@
 mod error;
 mod input;
 mod keys;
+mod outbox;
 mod projects;
 mod sessions;
 #[cfg(test)]
@@ -63,7 +70,12 @@ pub fn routes(projects: Arc<Projects>) -> Router {
         .route("/sessions", get(sessions::list))
         .route("/sessions/{session}", delete(sessions::revoke))
         .route("/keys", get(keys::list))
-        .route("/keys/rotate", post(keys::rotate));
+        .route("/keys/rotate", post(keys::rotate))
+        .route("/outbox", get(outbox::list))
+        .route("/outbox/resend", post(outbox::resend_all))
+        .route("/outbox/{item}", get(outbox::show).delete(outbox::remove))
+        .route("/outbox/{item}/mail", get(outbox::words))
+        .route("/outbox/{item}/resend", post(outbox::resend));
     Router::new()
         .route("/v1/projects", get(projects::list).post(projects::create))
         .nest("/v1/projects/{project}", one_project)

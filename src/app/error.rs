@@ -1,6 +1,7 @@
 //! Why a server does not start, in words for the operator.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::auth;
@@ -36,6 +37,12 @@ pub enum StartError {
     /// A listener cannot be had.
     #[error("{0}; choose another address with --listen or listen.addresses")]
     Listen(#[from] BindError),
+    /// A socket that was handed over would send passwords in clear.
+    #[error(
+        "the inherited socket on {0} would send passwords in clear with tls.mode = \"off\": switch TLS on, or say by \
+         `listen.behind_proxy = true` that a proxy in front ends it"
+    )]
+    Exposed(SocketAddr),
     /// The operator's certificate cannot be used.
     #[error("tls: {0}")]
     Certificate(#[from] CertificateFileError),

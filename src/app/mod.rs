@@ -3,10 +3,13 @@
 mod acme;
 mod certificates;
 mod data_dir;
+mod delivery;
 mod error;
 mod ready;
 mod redirect;
 mod serve;
+mod supervisor;
+mod transport;
 mod upkeep;
 
 use std::sync::Arc;
@@ -16,12 +19,15 @@ use crate::auth::project::Shared;
 use crate::config::{MasterKeySource, Settings};
 use crate::crypto::{HashCost, HashPool, MasterKey, PoolSettings};
 use crate::env::Env;
-use crate::outbound::{Outbound, Policy};
+use crate::mail::Mailbox;
+use crate::outbound::Outbound;
 use crate::store::{Fleet, FleetOptions, StoreOptions};
 use data_dir::DataDir;
 pub use error::StartError;
 pub use ready::{Ready, ReadyProject};
-pub use serve::{Running, serve, start};
+pub use serve::{Process, Running, serve, start, start_in};
+pub use supervisor::Supervisor;
+pub use transport::configured as configured_transport;
 
 /// Everything but listeners: the data directory held, the master key, the hashing pool, the projects.
 ///
@@ -29,6 +35,8 @@ pub use serve::{Running, serve, start};
 #[derive(Debug)]
 pub struct App {
     projects: Arc<Projects>,
+    /// Where a server in memory puts its mails.
+    mailbox: Arc<Mailbox>,
     /// Held as long as the files are used; `None` in memory.
     data_dir: Option<DataDir>,
 }
@@ -76,19 +84,25 @@ impl App {
         let shared = Shared {
             pool: HashPool::start(pool, Arc::clone(&env.entropy)),
             master: Arc::new(master),
-            outbound: Outbound::new(&env, &outbound_policy(&settings))?,
+            wakes: Arc::default(),
+            outbound: Outbound::new(&env, &settings.outbound.policy())?,
             env: env.clone(),
         };
         let settings = Arc::new(settings);
         let url = ready::configured_url(&settings);
         let catalog = data_dir.as_ref().map(DataDir::catalog);
         let projects = Projects::start(fleet, shared, settings, url, catalog, env.now()).await?;
-        Ok(Self { projects: Arc::new(projects), data_dir })
+        Ok(Self { projects: Arc::new(projects), mailbox: Arc::default(), data_dir })
     }
 
     /// The projects.
     pub fn projects(&self) -> &Arc<Projects> {
         &self.projects
+    }
+
+    /// Where mails go when no transport is configured and everything is in memory.
+    pub fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
     }
 
     /// The settings in force now.
@@ -101,11 +115,6 @@ impl App {
         self.projects.close().await;
         drop(self.data_dir);
     }
-}
-
-/// Whom the settings let the server call.
-fn outbound_policy(settings: &Settings) -> Policy {
-    Policy { allow: settings.outbound.allow.clone(), ca_file: settings.outbound.ca_file.clone() }
 }
 
 fn fleet_options(settings: &Settings) -> FleetOptions {

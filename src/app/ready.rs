@@ -43,10 +43,19 @@ impl Ready {
         serde_json::to_string(self).expect("the ready line holds nothing JSON cannot say")
     }
 
+    /// One line for a supervisor that shows how its services do.
+    pub fn status(&self) -> String {
+        format!("{} on {}", count(self.projects.len(), "project"), self.urls.join(", "))
+    }
+
     /// The screen for the person who started it.
     pub fn guidance(&self) -> &str {
         &self.guidance
     }
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The URLs of bound listeners.
@@ -122,11 +131,13 @@ fn warnings(settings: &Settings) -> Vec<String> {
         TlsMode::Files { .. } | TlsMode::Acme => {}
     }
     let mut unproved = Vec::new();
-    let mut handed_out = Vec::new();
+    let (mut handed_out, mut stuck) = (Vec::new(), Vec::new());
     for project in settings.projects.values().filter(|project| project.enabled) {
         match (project.verification.mode, project.verification.delivery) {
             (VerificationMode::Off, _) => unproved.push(project.slug.as_str()),
             (_, Delivery::App) => handed_out.push(project.slug.as_str()),
+            (_, Delivery::Mail) if !settings.sends_mail() => stuck.push(project.slug.as_str()),
+            (_, Delivery::Mail) => {}
         }
     }
     if settings.projects.is_empty() {
@@ -141,6 +152,19 @@ fn warnings(settings: &Settings) -> Vec<String> {
         warnings.push(format!(
             "{names}: verification tokens are handed to whoever signs up; safe only behind your own server"
         ));
+    }
+    if !stuck.is_empty() {
+        let names = stuck.join(", ");
+        warnings.push(format!(
+            "{names}: nobody can prove an address: verification.delivery is \"mail\", and no mail is sent \
+             (mail.transport); mails wait in the outbox until they expire"
+        ));
+    } else if !settings.sends_mail() {
+        warnings.push(
+            "no mail is sent (mail.transport): owners are not told of lockouts, changed passwords and new devices; \
+             such mails wait in the outbox until they expire"
+                .to_owned(),
+        );
     }
     warnings
 }

@@ -11,15 +11,25 @@ use tower::ServiceExt;
 use super::acme::Answers;
 use super::certificates::{self, Certificates, Places};
 use super::ready::{self, Ready, ReadyProject};
-use super::{App, StartError, redirect, upkeep};
+use super::supervisor::{self, Supervisor};
+use super::{App, StartError, delivery, redirect, upkeep};
 use crate::admin;
 use crate::config::Settings;
 use crate::env::Env;
 use crate::http::Entry;
-use crate::net::{self, Bound, Limits, Trust};
+use crate::net::{self, Bound, BoundAddress, Inherited, Limits, Trust};
 
 /// Connections of the plain listener at a time: none of them does any work.
 const REDIRECT_CONNECTIONS: usize = 256;
+
+/// What a server has from the process it runs in, beside settings and environment; by default nothing, as in a test.
+#[derive(Debug, Default)]
+pub struct Process {
+    /// Listening sockets that were handed over.
+    pub inherited: Inherited,
+    /// Who wants to know how it goes.
+    pub supervisor: Supervisor,
+}
 
 /// A server that is running.
 #[derive(Debug)]
@@ -38,12 +48,16 @@ pub struct Running {
 pub async fn serve(
     settings: Settings,
     env: Env,
+    process: Process,
     ready: impl FnOnce(&Ready),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
-    let running = start(settings, env).await?;
+    let supervisor = process.supervisor.clone();
+    let running = start_in(settings, env, process).await?;
     ready(running.ready());
+    supervisor.ready(&running.ready().status());
     shutdown.await;
+    supervisor.stopping();
     running.stop().await;
     Ok(())
 }
@@ -53,6 +67,15 @@ pub async fn serve(
 /// # Errors
 /// [`StartError`] when it cannot start.
 pub async fn start(settings: Settings, env: Env) -> Result<Running, StartError> {
+    start_in(settings, env, Process::default()).await
+}
+
+/// As [`start`], in a process that others have prepared.
+///
+/// # Errors
+/// [`StartError`] when it cannot start.
+pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<Running, StartError> {
+    let Process { mut inherited, supervisor } = process;
     let fresh = !settings.ephemeral && !settings.data_dir.exists();
     // Projects need to know the URL, which needs the port, which needs the socket: the directory is taken first all
     // the same, so that a second process is refused before it touches anything.
@@ -61,18 +84,23 @@ pub async fn start(settings: Settings, env: Env) -> Result<Running, StartError> 
     let certificates = {
         let (settings, env) = (settings.clone(), env.clone());
         let places = data_dir.as_ref().map(Places::of);
+        let mut settings = settings;
+        settings.tls.names.extend(inherited.ips().map(|ip| ip.to_string()));
         tokio::task::spawn_blocking(move || Certificates::open(&settings, places.as_ref(), &env))
     };
     let app = App::open_in(data_dir, settings.clone(), env.clone()).await?;
     let certificates = certificates.await.map_err(|_| StartError::Panicked)??;
-    let mut listeners = Vec::new();
-    for address in &settings.listen.addresses {
-        listeners.extend(net::bind(address, certificates.tls.as_ref()).await?);
-    }
     let plain = match &settings.listen.redirect {
-        Some(address) => net::bind(address, None).await?,
+        Some(address) => net::bind_or_inherit(address, None, &mut inherited).await?,
         None => Vec::new(),
     };
+    let listeners = net::bind_all(&settings.listen.addresses, certificates.tls.as_ref(), inherited).await?;
+    // The configuration was checked for the addresses it names; the supervisor may have added others.
+    if !settings.listen.behind_proxy
+        && let Some(BoundAddress::Tcp(address)) = listeners.iter().find(|b| b.is_exposed()).map(Bound::address)
+    {
+        return Err(StartError::Exposed(*address));
+    }
     let urls = ready::urls(&listeners);
     if settings.listen.public_url.is_none()
         && let Some(url) = urls.iter().find(|url| url.starts_with("http"))
@@ -101,7 +129,9 @@ pub async fn start(settings: Settings, env: Env) -> Result<Running, StartError> 
     let (stop, stopped) = watch::channel(false);
     let mut tasks = vec![
         tokio::spawn(public(&app, listeners, stopped.clone())),
-        tokio::spawn(upkeep::run(Arc::clone(app.projects()), certificates.clone(), env, stopped.clone())),
+        tokio::spawn(upkeep::run(Arc::clone(app.projects()), certificates.clone(), env.clone(), stopped.clone())),
+        tokio::spawn(delivery::run(Arc::clone(app.projects()), Arc::clone(app.mailbox()), env, stopped.clone())),
+        tokio::spawn(supervisor::beat(supervisor, Arc::clone(app.projects()), stopped.clone())),
     ];
     if !plain.is_empty() {
         tasks.push(tokio::spawn(redirect(&app, plain, certificates.answers.clone(), stopped.clone())));

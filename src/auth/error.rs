@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::bot::BotCheck;
 use crate::crypto::{Busy, Secret};
 use crate::data::users::User;
 use crate::store::StoreError;
@@ -16,6 +17,9 @@ pub enum Error {
     /// The project takes no sign-ups.
     #[error("sign-up is switched off")]
     SignupDisabled,
+    /// The sign-up does not count as one of a person.
+    #[error("the bot check failed: {0:?}")]
+    BotCheckFailed(BotCheck),
     /// The address has an account.
     #[error("the address is taken")]
     EmailTaken,
@@ -70,6 +74,12 @@ pub enum Error {
     /// A project of that name or id exists.
     #[error("the project exists")]
     ProjectExists,
+    /// No such item in the outbox.
+    #[error("unknown outbox item")]
+    UnknownItem,
+    /// What the outbox item carries does not work any more.
+    #[error("the item has expired: what it carries does not work any more")]
+    ItemExpired,
     /// The server has too much to do; nothing was checked or changed.
     #[error("busy")]
     Busy {

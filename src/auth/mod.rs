@@ -7,10 +7,13 @@
 pub mod accounts;
 pub mod api_keys;
 pub mod attempts;
+pub mod bot;
 pub mod catalog;
 mod error;
 pub mod events;
 pub mod keys;
+mod mail;
+pub mod outbox;
 pub mod password;
 pub mod project;
 pub mod projects;

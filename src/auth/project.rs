@@ -10,6 +10,7 @@ use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use super::attempts::Attempts;
+use super::outbox::Wakes;
 use super::session::Living;
 use super::{Error, ProjectSettings};
 use crate::crypto::{HashPool, MasterKey, Secret};
@@ -48,6 +49,8 @@ pub struct Shared {
     pub pool: Arc<HashPool>,
     /// What seals their keys.
     pub master: Arc<MasterKey>,
+    /// Whose outbox should be looked at.
+    pub wakes: Arc<Wakes>,
 }
 
 impl Project {
@@ -130,6 +133,20 @@ impl Project {
     /// The store's.
     pub fn readable(&self) -> Result<(), Error> {
         self.store.read(|r| Ok::<_, Error>(rows::get(r)?)).map(drop)
+    }
+
+    /// Says that something may wait in the outbox. From within a job or after it: whoever looks waits for the commit.
+    pub fn wake_outbox(&self) {
+        self.shared.wakes.wake(self.id());
+    }
+
+    /// Waits until the writer of its store has answered, with whatever: that it lives is all that is asked. Nothing is
+    /// written.
+    pub async fn writer_answers(&self) {
+        // A queue that takes nothing more says nothing about who should work it off.
+        while let Err(Error::Unwritable(StoreError::Busy)) = self.store.write(|_| Ok::<_, Error>(())).await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Notes that a request came in.

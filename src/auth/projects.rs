@@ -213,12 +213,26 @@ impl Projects {
     pub async fn close_idle(&self, idle: Duration) {
         let _changing = self.changing.lock().await;
         if self.count() > 1 {
-            let in_use = |project: &Arc<Project>| project.used_within(idle, self.shared.env.now());
+            let now = self.shared.env.now();
+            // A file that cannot be read is not what waits to be sent.
+            let sends = |project: &Project| super::outbox::counts(project).is_ok_and(|(waiting, _)| waiting > 0);
+            let in_use = |project: &Arc<Project>| project.used_within(idle, now) || sends(project);
             let keep: HashMap<_, _> =
                 self.open.load().iter().filter(|(_, p)| in_use(p)).map(|(id, p)| (*id, Arc::clone(p))).collect();
             self.open.store(Arc::new(keep));
         }
         self.fleet.close_idle(idle).await;
+    }
+
+    /// When the first item in a project's outbox is due, without opening the project; `None`: nothing waits.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub async fn next_due(&self, id: Uuid) -> Result<Option<Timestamp>, Error> {
+        match self.fleet.get(id).await? {
+            Some(store) => Ok(store.read(|r| crate::data::outbox::next_due(r))?),
+            None => Ok(None),
+        }
     }
 
     /// Every project that is open now.
@@ -271,6 +285,8 @@ impl Projects {
         let mut open = HashMap::clone(&self.open.load());
         open.insert(id, Arc::clone(&project));
         self.open.store(Arc::new(open));
+        // What was left in it by an earlier process.
+        project.wake_outbox();
         Ok(Some(project))
     }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::events::{By, Event, EventKind};
 use super::session::{Draft, Issued};
 use super::verify::{self, Candidate};
-use super::{Ctx, Email, Error, Unverified};
+use super::{Ctx, Email, Error, Unverified, bot};
 use crate::config::VerificationMode;
 use crate::crypto::{Secret, StoredHash};
 use crate::data::project::{self, Sequence};
@@ -23,6 +23,9 @@ pub struct SignUp {
     pub password: Secret<String>,
     /// The name to go by.
     pub display_name: Option<String>,
+    /// What the browser got for a solved challenge. [`sign_up`] has it checked where the project wants one, so no
+    /// dialect does: a token is good for one check.
+    pub bot_token: Option<String>,
 }
 
 /// What becomes of a stranger.
@@ -37,7 +40,7 @@ pub enum SignedUp {
 /// Makes an account, and in the same transaction its first session or its verification secret.
 ///
 /// # Errors
-/// `SignupDisabled`, `EmailTaken` (not where `conceal` is on and the address must be proved: then the answer is that
+/// `SignupDisabled`, `BotCheckFailed`, `EmailTaken` (not where `conceal` is on and the address must be proved: then the answer is that
 /// of a new account, after the same work), `Busy`, and the store's.
 pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
     if !ctx.settings.signup.enabled {
@@ -45,7 +48,8 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
     }
     let strict = ctx.settings.verification.mode == VerificationMode::Strict;
     let conceal = ctx.settings.conceal && strict;
-    let SignUp { email, password, display_name } = new;
+    let SignUp { email, password, display_name, bot_token } = new;
+    bot::check(ctx, bot_token.as_deref()).await?;
     // Saves a hash where the answer reveals the account anyway; the transaction below decides.
     if !conceal && ctx.project.store().read(|r| users::id_by_email(r, &email))?.is_some() {
         return Err(Error::EmailTaken);

@@ -12,9 +12,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::outlet::Outlet;
 use super::{FAILED, Surroundings};
-use crate::app;
+use crate::app::{self, Process, Supervisor};
 use crate::config::{Log, LogFormat, Overrides, Problem, Problems, Settings, load};
-use crate::net::raise_descriptor_limit;
+use crate::net::{Inherited, raise_descriptor_limit};
 
 /// How long the last log lines may take to be written.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -38,20 +38,24 @@ pub(super) fn run(args: Args, around: &mut Surroundings) -> Result<()> {
     let overrides =
         Overrides { config: args.config, data_dir: args.data_dir, listen: args.listen, ..Overrides::default() };
     let settings = load(&overrides, environment)?;
+    // Before there are threads: taking them over changes the environment.
+    let inherited = Inherited::take().context("socket activation")?;
+    let supervisor = Supervisor::of(environment).context("NOTIFY_SOCKET")?;
     let filter = filter(environment.get("KEYSTEAD_LOG").map(String::as_str), &settings.log)?;
     let (out, err) = (Outlet::to(io::stdout())?, Outlet::to(io::stderr())?);
     log_to(&err, filter, settings.log.format);
     raise_descriptor_limit();
     let threads = available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-    let served = runtime.block_on(serve(settings, around, out.clone(), err.clone()));
+    let process = Process { inherited, supervisor };
+    let served = runtime.block_on(serve(settings, around, process, out.clone(), err.clone()));
     runtime.shutdown_timeout(LAST_WORDS);
     out.flush(LAST_WORDS);
     err.flush(LAST_WORDS);
     served
 }
 
-async fn serve(settings: Settings, around: &Surroundings, out: Outlet, err: Outlet) -> Result<()> {
+async fn serve(settings: Settings, around: &Surroundings, process: Process, out: Outlet, err: Outlet) -> Result<()> {
     let guide = settings.log.format == LogFormat::Text;
     let (stop, stopped) = oneshot::channel();
     tokio::spawn(watch_signals(Signals::take()?, stop, err.clone()));
@@ -66,7 +70,7 @@ async fn serve(settings: Settings, around: &Surroundings, out: Outlet, err: Outl
         // The sender gone means that nobody watches for signals any more.
         let _ = stopped.await;
     };
-    Ok(app::serve(settings, around.env.clone(), ready, shutdown).await?)
+    Ok(app::serve(settings, around.env.clone(), process, ready, shutdown).await?)
 }
 
 /// SIGTERM and SIGINT, from before the start on.

@@ -484,6 +484,12 @@ impl Spell for ipnet::IpNet {
     }
 }
 
+impl Spell for crate::outbound::Target {
+    fn spell(&self) -> String {
+        self.as_str().to_owned()
+    }
+}
+
 impl Spell for super::settings::ListenAddress {
     fn spell(&self) -> String {
         self.to_string()

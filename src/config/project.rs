@@ -47,9 +47,14 @@ pub(super) fn secret(text: &str) -> Result<(), String> {
         ));
     }
     // It travels in a header.
-    match text.bytes().all(|b| b.is_ascii_graphic()) {
+    visible(text)
+}
+
+/// Visible ASCII characters, and not too many; not quoted back, it may be a secret.
+pub(super) fn visible(text: &str) -> Result<(), String> {
+    match (1..=MAX_SECRET).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
         true => Ok(()),
-        false => Err("a project secret is of visible ASCII characters, without spaces".into()),
+        false => Err(format!("is not of 1 to {MAX_SECRET} visible ASCII characters, without spaces")),
     }
 }
 

@@ -9,6 +9,7 @@ use super::forms::{self, spell_duration};
 use super::keys::{Keys, Section};
 use super::project;
 use crate::crypto::Secret;
+use crate::outbound::Target;
 pub use crate::token::TokenFormat;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -38,6 +39,8 @@ pub struct ProjectSettings {
     pub conceal: bool,
     /// Who may sign up.
     pub signup: Signup,
+    /// How sign-up is kept from bots.
+    pub bot: Bot,
     /// How addresses are proved.
     pub verification: Verification,
     /// What a password must be.
@@ -50,6 +53,10 @@ pub struct ProjectSettings {
     pub sessions: Sessions,
     /// Which pages' scripts may call.
     pub cors: Cors,
+    /// What this project's mails look like.
+    pub mail: ProjectMail,
+    /// What owners of accounts are told by mail, where mails are sent.
+    pub notify: Notify,
     /// The NomaCMS API. The paths of two enabled APIs may not overlap.
     pub noma: Noma,
     /// The Nora API.
@@ -67,12 +74,15 @@ impl Section for ProjectSettings {
         keys.secret("secret", &mut self.secret, project::secret);
         keys.flag("conceal", &mut self.conceal);
         keys.section("signup", &mut self.signup);
+        keys.section("bot", &mut self.bot);
         keys.section("verification", &mut self.verification);
         keys.section("password", &mut self.password);
         keys.section("lockout", &mut self.lockout);
         keys.section("tokens", &mut self.tokens);
         keys.section("sessions", &mut self.sessions);
         keys.section("cors", &mut self.cors);
+        keys.section("mail", &mut self.mail);
+        keys.section("notify", &mut self.notify);
         keys.section("noma", &mut self.noma);
         keys.section("nora", &mut self.nora);
         keys.section("nhost", &mut self.nhost);
@@ -94,16 +104,70 @@ impl ProjectSettings {
             secret: None,
             conceal: false,
             signup: Signup::default(),
+            bot: Bot::default(),
             verification: Verification::default(),
             password: PasswordSettings::default(),
             lockout: Lockout::default(),
             tokens: Tokens::default(),
             sessions: Sessions::default(),
             cors: Cors::default(),
+            mail: ProjectMail::default(),
+            notify: Notify::default(),
             noma: Noma::default(),
             nora: Nora::default(),
             nhost: Nhost::default(),
         }
+    }
+}
+
+impl ProjectSettings {
+    /// The name that mails and pages call it by.
+    pub fn app_name(&self) -> &str {
+        self.mail.app_name.as_deref().unwrap_or(&self.slug)
+    }
+}
+
+/// `[project.SLUG.mail]`: what its mails look like.
+#[derive(Clone, Debug, Default, PartialEq, Eq, DocumentedFields)]
+pub struct ProjectMail {
+    /// The sender. Unset: mail.from.
+    pub from: Option<String>,
+    /// The language of mails to who prefers none. Unset: mail.locale.
+    pub locale: Option<String>,
+    /// The name mails and pages call your app by. Unset: the slug.
+    pub app_name: Option<String>,
+}
+
+impl Section for ProjectMail {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.optional("from", &mut self.from, forms::mailbox, "Example App <auth@example.com>");
+        keys.optional("locale", &mut self.locale, forms::locale, "fr");
+        keys.optional("app_name", &mut self.app_name, forms::app_name, "Example App");
+    }
+}
+
+/// `[project.SLUG.notify]`: what owners of accounts are told by mail.
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
+pub struct Notify {
+    /// Wrong passwords locked the account; at most one mail a day.
+    pub lockout: bool,
+    /// The password was changed.
+    pub password_change: bool,
+    /// Somebody signed in from a device not seen before.
+    pub new_device: bool,
+}
+
+impl Section for Notify {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.flag("lockout", &mut self.lockout);
+        keys.flag("password_change", &mut self.password_change);
+        keys.flag("new_device", &mut self.new_device);
+    }
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Self { lockout: true, password_change: true, new_device: true }
     }
 }
 
@@ -126,14 +190,99 @@ impl Default for Signup {
     }
 }
 
+/// `[project.SLUG.bot]`: how sign-up is kept from bots. Checked as a whole: with a provider, secret and site key are there.
+#[derive(Clone, Debug, Default, DocumentedFields)]
+pub struct Bot {
+    /// Whose challenge a browser must have solved to sign up, through every API: nobody's ("none"), Cloudflare's
+    /// ("turnstile") or Google's ("recaptcha").
+    pub provider: BotProvider,
+    /// What the provider gave you to ask it with. Give one of secret, secret_file, the credential.
+    pub secret: Option<Secret<String>>,
+    /// What the provider gave you for your pages; public.
+    pub site_key: Option<String>,
+    /// Where the provider is asked. Unset: its own URL.
+    pub verify_url: Option<Target>,
+}
+
+impl Section for Bot {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        let words = [BotProvider::None, BotProvider::Turnstile, BotProvider::Recaptcha].map(|p| (p.name(), p));
+        let visible = |text: &str| project::visible(text).map(|()| text.to_owned());
+        keys.choice("provider", &mut self.provider, &words);
+        keys.secret("secret", &mut self.secret, project::visible);
+        keys.optional("site_key", &mut self.site_key, visible, "0x4AAAAAAA");
+        let elsewhere = "https://www.recaptcha.net/recaptcha/api/siteverify";
+        keys.optional("verify_url", &mut self.verify_url, Target::parse, elsewhere);
+        for (name, given) in [("secret", self.secret.is_some()), ("site_key", self.site_key.is_some())] {
+            if ["provider", name, "secret_file"].into_iter().any(|name| keys.refused(name)) {
+                continue;
+            }
+            match self.provider {
+                // Whoever brought a secret means to be protected.
+                BotProvider::None if given => {
+                    keys.refuse("provider", format!("is \"none\", but `bot.{name}` is there: name its provider"));
+                }
+                BotProvider::Turnstile | BotProvider::Recaptcha if !given => {
+                    keys.refuse("provider", format!("\"{}\" needs `bot.{name}`", self.provider.name()));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Bot {
+    /// Where a token is checked; `None`: it is not.
+    pub fn verify_url(&self) -> Option<Target> {
+        self.verify_url.clone().or_else(|| self.provider.url()).filter(|_| self.provider != BotProvider::None)
+    }
+}
+
+/// Whose challenge is to be solved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BotProvider {
+    /// Nobody's.
+    #[default]
+    None,
+    /// Cloudflare Turnstile.
+    Turnstile,
+    /// Google reCAPTCHA.
+    Recaptcha,
+}
+
+impl BotProvider {
+    /// The provider's own URL for checks.
+    fn url(self) -> Option<Target> {
+        let text = match self {
+            Self::None => return None,
+            Self::Turnstile => "https://challenges.cloudflare.com/turnstile/v0/siteverify",
+            Self::Recaptcha => "https://www.google.com/recaptcha/api/siteverify",
+        };
+        Some(Target::parse(text).expect("a constant that is a URL"))
+    }
+
+    /// Its name in the configuration and in APIs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Turnstile => "turnstile",
+            Self::Recaptcha => "recaptcha",
+        }
+    }
+}
+
 /// `[project.SLUG.verification]`: how an address is proved.
 #[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct Verification {
     /// What an unproved address may do: everything ("off", where nothing asks for a proof, and "lenient") or nothing until
     /// it is proved ("strict").
     pub mode: VerificationMode,
-    /// Who brings the token to the user. "app": your app, which gets it in the answer.
+    /// Who brings the token to the user. "app": your app, which gets it in the answer; the address then counts as
+    /// asserted only. "mail": we do, as a link and a code; needs mail.transport.
     pub delivery: Delivery,
+    /// The page of your app that the mail leads to, with {token} where the token goes. Unset: a page of ours, at
+    /// /verify-email below the public URL.
+    pub link: Option<String>,
     /// How long a token is good.
     pub ttl: Duration,
     /// The pause between two tokens for one address; zero: none.
@@ -149,6 +298,7 @@ impl Section for Verification {
         ];
         keys.choice("mode", &mut self.mode, &modes);
         keys.choice("delivery", &mut self.delivery, &[("app", Delivery::App)]);
+        keys.optional("link", &mut self.link, forms::link, "https://app.example.com/verify?token={token}");
         keys.duration("ttl", &mut self.ttl, SECOND..=YEARS);
         keys.duration("cooldown", &mut self.cooldown, Duration::ZERO..=DAY);
     }
@@ -156,7 +306,7 @@ impl Section for Verification {
 
 impl Default for Verification {
     fn default() -> Self {
-        Self { mode: VerificationMode::Off, delivery: Delivery::App, ttl: DAY, cooldown: MINUTE }
+        Self { mode: VerificationMode::Off, delivery: Delivery::App, link: None, ttl: DAY, cooldown: MINUTE }
     }
 }
 
@@ -176,6 +326,8 @@ pub enum VerificationMode {
 pub enum Delivery {
     /// The integrator's app, which gets it in the answer. Addresses proved so are *asserted* only.
     App,
+    /// We, by mail to the address: whoever brings it back can read its mail.
+    Mail,
 }
 
 /// `[project.SLUG.password]`

@@ -3,17 +3,25 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use documented::DocumentedFields;
 use ipnet::IpNet;
 
 use super::forms;
 use super::keys::{Keys, Section};
+pub use super::mail::{MailFile, MailSmtp, MailWebhook};
 use super::tls::WrittenTls;
 pub use super::tls::{Acme, ExternalAccount, Tls, TlsMode};
 use crate::config::{Declared, ProjectSettings};
 use crate::crypto::Secret;
+use crate::mail::Templates;
 pub use crate::net::ListenAddress;
+use crate::outbound::Policy;
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// 4 GiB in KiB.
 const MAX_MEMORY_KIB: u64 = 4 * 1024 * 1024;
@@ -37,7 +45,7 @@ pub struct Settings {
     /// The master key, which seals signing keys at rest, from elsewhere than data_dir/master.key. Or the systemd
     /// credential "master_key". 32 bytes, raw or as 64 hexadecimal digits; never inline.
     pub master_key: Option<MasterKeySource>,
-    /// Mail to users.
+    /// How mails are made and sent.
     pub mail: Mail,
     /// Whom the server may call: webhooks, bot checks, mail over HTTP.
     pub outbound: Outbound,
@@ -223,16 +231,83 @@ pub enum MasterKeySource {
     Bytes(Secret<[u8; 32]>),
 }
 
-/// `[mail]`: mail to users.
-#[derive(Clone, Debug, Default, PartialEq, Eq, DocumentedFields)]
+/// `[mail]`: how mails are made and sent.
+#[derive(Clone, Debug, DocumentedFields)]
 pub struct Mail {
-    /// Only "none" in this version.
+    /// How mails leave. "none": not at all; they wait until they expire. "smtp": to a mail server. "file": into files.
+    /// "log": a line in the log, and `keystead mail show ID` shows the mail. "webhook": to a program of yours, over HTTP.
+    // Where everything is in memory, "none" is its mailbox.
     pub transport: MailTransport,
+    /// The sender: "app@example.com" or "App <app@example.com>". Unset: no-reply@ and the host of the public URL.
+    pub from: Option<String>,
+    /// Where answers go. Unset: to the sender.
+    pub reply_to: Option<String>,
+    /// A directory of templates that replace the built-in ones, file by file: LOCALE/NAME.subject, .txt and .html, like
+    /// "fr/verify-email.txt". They are tried at start and at reload.
+    pub templates: Option<PathBuf>,
+    /// The language of mails where neither the user nor the project says one: en, es, fr, de, bg, cs, or one of yours.
+    pub locale: String,
+    /// Mails sent at once, over all projects.
+    pub concurrency: usize,
+    /// How long a mail that cannot be sent is tried again before it becomes a dead letter.
+    pub retry_for: Duration,
+    /// The mail server, for transport "smtp".
+    pub smtp: MailSmtp,
+    /// A directory of mails, for transport "file".
+    pub file: MailFile,
+    /// A program that takes mails over HTTP, for transport "webhook".
+    pub webhook: MailWebhook,
+    /// The templates, compiled and tried: those of `templates` over the built-in ones.
+    pub compiled: Arc<Templates>,
 }
 
 impl Section for Mail {
     fn keys(&mut self, keys: &mut Keys<'_>) {
-        keys.choice("transport", &mut self.transport, &[("none", MailTransport::None)]);
+        keys.choice("transport", &mut self.transport, &MailTransport::WORDS);
+        keys.optional("from", &mut self.from, forms::mailbox, "Example App <auth@example.com>");
+        keys.optional("reply_to", &mut self.reply_to, forms::mailbox, "help@example.com");
+        keys.optional("templates", &mut self.templates, forms::path, "/etc/keystead/mail");
+        keys.text("locale", &mut self.locale, forms::locale);
+        keys.number("concurrency", &mut self.concurrency, 1..=256, "mails");
+        keys.duration("retry_for", &mut self.retry_for, 60 * SECOND..=30 * DAY);
+        keys.section("smtp", &mut self.smtp);
+        keys.section("file", &mut self.file);
+        keys.section("webhook", &mut self.webhook);
+        super::mail::check_together(self, keys);
+        match self.templates.as_deref().map(|dir| Templates::load(Some(dir))) {
+            Some(Ok(templates)) => self.compiled = Arc::new(templates),
+            Some(Err(problems)) => {
+                for problem in problems {
+                    keys.refuse("templates", problem.to_string());
+                }
+            }
+            None => {}
+        }
+    }
+}
+
+impl Default for Mail {
+    fn default() -> Self {
+        Self {
+            transport: MailTransport::None,
+            from: None,
+            reply_to: None,
+            templates: None,
+            locale: "en".into(),
+            concurrency: 8,
+            retry_for: Duration::from_secs(48 * 3600),
+            smtp: MailSmtp::default(),
+            file: MailFile::default(),
+            webhook: MailWebhook::default(),
+            compiled: Arc::new(Templates::embedded()),
+        }
+    }
+}
+
+impl Settings {
+    /// Whether mails go anywhere.
+    pub fn sends_mail(&self) -> bool {
+        self.ephemeral || self.mail.transport != MailTransport::None
     }
 }
 
@@ -242,6 +317,14 @@ pub enum MailTransport {
     /// Not at all.
     #[default]
     None,
+    /// To a mail server.
+    Smtp,
+    /// Into files.
+    File,
+    /// Into the log, which says that there is one.
+    Log,
+    /// To a program, over HTTP.
+    Webhook,
 }
 
 /// `[outbound]`: whom the server may call, for webhooks, bot checks and mail over HTTP.
@@ -252,6 +335,13 @@ pub struct Outbound {
     pub allow: Vec<IpNet>,
     /// Further certificate authorities to trust for such calls, as PEM, beside those of the public web.
     pub ca_file: Option<PathBuf>,
+}
+
+impl Outbound {
+    /// The same for the client.
+    pub fn policy(&self) -> Policy {
+        Policy { allow: self.allow.clone(), ca_file: self.ca_file.clone() }
+    }
 }
 
 impl Section for Outbound {

@@ -8,6 +8,7 @@ pub mod email;
 pub mod events;
 pub mod lockouts;
 pub mod one_time;
+pub mod outbox;
 pub mod project;
 pub mod sessions;
 pub mod sweep;

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{Record, Table, decode, decode_row, end_of, key, lockouts, one_time, sessions};
+use super::{Record, Table, decode, decode_row, end_of, key, lockouts, one_time, outbox, sessions};
 use crate::data::events::Event;
 use crate::data::one_time::OneTime;
 use crate::env::Timestamp;
@@ -30,7 +30,7 @@ pub struct Step {
     pub round_done: bool,
 }
 
-const TABLES: [Table; 7] = [
+const TABLES: [Table; 8] = [
     // Before the sessions in their places: what is put back there is no longer hidden by a newer row.
     Table::SessionRefreshed,
     Table::Session,
@@ -39,6 +39,7 @@ const TABLES: [Table; 7] = [
     Table::LockoutByAccount,
     Table::Cooldown,
     Table::Event,
+    Table::DeadLetter,
 ];
 
 /// Looks at up to `limit` rows from `cursor` on. Reads only: a step that finds nothing costs no write.
@@ -94,6 +95,7 @@ pub fn remove(w: &mut (impl Write + ?Sized), expired: &[Vec<u8>], now: Timestamp
                 w.delete(key)?;
                 one_time::forget_slot(w, key, secret.user)?;
             }
+            Table::DeadLetter => outbox::remove_dead(w, super::id_of_key(key)?)?,
             _ => w.delete(key)?,
         }
         removed += 1;
@@ -116,6 +118,7 @@ fn is_expired(table: Table, value: &[u8], now: Timestamp) -> Result<bool, StoreE
         Table::LockoutByClient => row::<lockouts::ByClient>(value)?.keep_until <= now,
         Table::LockoutByAccount => row::<lockouts::ByAccount>(value)?.keep_until <= now,
         Table::Cooldown => row::<one_time::Cooldown>(value)?.until <= now,
+        Table::DeadLetter => row::<outbox::DeadLetter>(value)?.keep_until() <= now,
         Table::Event => row::<Event>(value)?.at.plus(KEEP_EVENTS) <= now,
         _ => false,
     })

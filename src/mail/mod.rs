@@ -1,8 +1,17 @@
 //! Mail on its way out: a message, and what came of sending it. Templates make messages, transports send them.
 
-pub mod transport;
+mod embedded;
+mod letter;
+mod mailbox;
+mod templates;
+mod transport;
 
 use std::fmt;
+
+pub use letter::{Letter, Template};
+pub use mailbox::{Mailbox, Sent};
+pub use templates::{Envelope, LOCALES, TemplateProblem, Templates};
+pub use transport::{Files, Limits, Login, Smtp, SmtpSettings, SmtpTls, Taken, Transport, Webhook, WebhookSettings};
 
 /// A mail, ready to send.
 #[derive(Clone, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket, UnixStream, lookup_host};
 
+use super::inherited::{self, Found, Inherited};
 use super::tls::Tls;
 use super::wire::Wire;
 
@@ -92,7 +93,7 @@ pub enum BoundAddress {
     Unix(PathBuf),
 }
 
-/// A listening socket. A unix socket's file is removed with it.
+/// A listening socket. The file of a unix socket that was bound here is removed with it.
 #[derive(Debug)]
 pub struct Bound {
     socket: Socket,
@@ -103,7 +104,11 @@ pub struct Bound {
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
-    Unix { listener: UnixListener, _file: SocketFile },
+    Unix {
+        listener: UnixListener,
+        /// `None`: somebody else made it and removes it.
+        _file: Option<SocketFile>,
+    },
 }
 
 impl Bound {
@@ -115,6 +120,29 @@ impl Bound {
     /// Whether it speaks TLS.
     pub fn is_tls(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// Whether passwords would cross a network in clear on it.
+    pub fn is_exposed(&self) -> bool {
+        match &self.address {
+            BoundAddress::Tcp(address) => self.tls.is_none() && !address.ip().is_loopback(),
+            BoundAddress::Unix(_) => false,
+        }
+    }
+
+    fn inherited(socket: inherited::Socket, tls: Option<&Tls>) -> io::Result<Self> {
+        Ok(match socket {
+            inherited::Socket::Tcp(listener, address) => Self {
+                socket: Socket::Tcp(TcpListener::from_std(listener)?),
+                address: BoundAddress::Tcp(address),
+                tls: tls.cloned(),
+            },
+            inherited::Socket::Unix(listener, path) => Self {
+                socket: Socket::Unix { listener: UnixListener::from_std(listener)?, _file: None },
+                address: BoundAddress::Unix(path.unwrap_or_default()),
+                tls: None,
+            },
+        })
     }
 
     pub(super) fn tls(&self) -> Option<&Tls> {
@@ -134,15 +162,72 @@ impl Bound {
 ///
 /// Needs a tokio runtime.
 pub async fn bind(address: &ListenAddress, tls: Option<&Tls>) -> Result<Vec<Bound>, BindError> {
+    bind_or_inherit(address, tls, &mut Inherited::default()).await
+}
+
+/// Listens on all `addresses`, where a socket that is bound to one already was inherited, on that one; and on every
+/// inherited socket besides.
+///
+/// # Errors
+/// When one of them cannot be had.
+pub async fn bind_all(
+    addresses: &[ListenAddress],
+    tls: Option<&Tls>,
+    mut inherited: Inherited,
+) -> Result<Vec<Bound>, BindError> {
+    let mut all = Vec::new();
+    for address in addresses {
+        all.extend(bind_or_inherit(address, tls, &mut inherited).await?);
+    }
+    for socket in inherited.rest() {
+        let named = match &socket {
+            inherited::Socket::Tcp(_, at) => ListenAddress::Tcp { host: at.ip().to_string(), port: at.port() },
+            inherited::Socket::Unix(_, path) => ListenAddress::Unix(path.clone().unwrap_or_default()),
+        };
+        all.push(Bound::inherited(socket, tls).map_err(|error| BindError { address: named, error })?);
+    }
+    Ok(all)
+}
+
+/// As [`bind`], on sockets that were inherited for that address where there are any.
+///
+/// # Errors
+/// When it cannot be had.
+pub async fn bind_or_inherit(
+    address: &ListenAddress,
+    tls: Option<&Tls>,
+    inherited: &mut Inherited,
+) -> Result<Vec<Bound>, BindError> {
     let fail = |error| BindError { address: address.clone(), error };
     match address {
-        ListenAddress::Unix(path) => bind_unix(path, 0o660).await.map(|bound| vec![bound]),
+        ListenAddress::Unix(path) => match inherited.for_unix(path) {
+            Found::Socket(socket) => Ok(vec![Bound::inherited(socket, tls).map_err(fail)?]),
+            Found::Served => Ok(Vec::new()),
+            Found::Nothing => bind_unix(path, 0o660).await.map(|bound| vec![bound]),
+        },
         ListenAddress::Tcp { host, port } => {
             let found = match host.parse::<IpAddr>() {
                 Ok(ip) => vec![SocketAddr::new(ip, *port)],
                 Err(_) => lookup_host((host.as_str(), *port)).await.map_err(fail)?.collect(),
             };
-            bind_tcp(&found, tls).map_err(fail)
+            let (mut all, mut to_bind) = (Vec::new(), Vec::new());
+            for address in found {
+                match inherited.for_tcp(address) {
+                    Found::Socket(socket) => all.push(Bound::inherited(socket, tls).map_err(fail)?),
+                    Found::Served => {}
+                    Found::Nothing => to_bind.push(address),
+                }
+            }
+            // Where the supervisor made a socket for one of a name's addresses, the others may well not exist.
+            if !to_bind.is_empty() || all.is_empty() {
+                match bind_tcp(&to_bind, tls) {
+                    Ok(bound) => all.extend(bound),
+                    Err(error) if all.is_empty() => return Err(fail(error)),
+                    Err(error) if is_absent(&error) => {}
+                    Err(error) => return Err(fail(error)),
+                }
+            }
+            Ok(all)
         }
     }
 }
@@ -164,7 +249,7 @@ pub async fn bind_unix(path: &Path, mode: u32) -> Result<Bound, BindError> {
     };
     let (listener, file) = listen().map_err(fail)?;
     Ok(Bound {
-        socket: Socket::Unix { listener, _file: file },
+        socket: Socket::Unix { listener, _file: Some(file) },
         address: BoundAddress::Unix(path.to_owned()),
         tls: None,
     })
@@ -186,9 +271,7 @@ fn bind_tcp(addresses: &[SocketAddr], tls: Option<&Tls>) -> io::Result<Vec<Bound
                 });
             }
             // The name has an address this machine does not: common for `localhost` without IPv6.
-            Err(error) if matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported) => {
-                passed_over = Some(error);
-            }
+            Err(error) if is_absent(&error) => passed_over = Some(error),
             Err(error) => return Err(error),
         }
     }
@@ -197,6 +280,10 @@ fn bind_tcp(addresses: &[SocketAddr], tls: Option<&Tls>) -> io::Result<Vec<Bound
         Some(error) => Err(error),
         None => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
     }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
 }
 
 fn listen_tcp(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {

@@ -3,6 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `listen` | addresses and the sockets bound to them: IPv4, IPv6, unix |
+//! | `inherited` | sockets the process was started with, by systemd's socket activation |
 //! | `tls` | the TLS configuration, whose certificate can be swapped while connections live |
 //! | `client_tls` | TLS as a client: whom we trust when we call others |
 //! | `certificate_files` | a certificate and its key from the operator's files |
@@ -23,6 +24,7 @@ mod certificate_files;
 mod client_address;
 mod client_tls;
 mod descriptors;
+mod inherited;
 mod limits;
 mod listen;
 mod local_ca;
@@ -40,8 +42,11 @@ pub use certificate_files::{CertificateFileError, load_certificate};
 pub use client_address::{ClientAddress, PeerAddress, Trust};
 pub use client_tls::{CaFile, ClientStream, ClientTls, HandshakeError, tls_version};
 pub use descriptors::{affordable_connections, raise_descriptor_limit};
+pub use inherited::Inherited;
 pub use limits::Limits;
-pub use listen::{BindError, Bound, BoundAddress, InvalidListenAddress, ListenAddress, bind, bind_unix};
+pub use listen::{
+    BindError, Bound, BoundAddress, InvalidListenAddress, ListenAddress, bind, bind_all, bind_or_inherit, bind_unix,
+};
 pub use local_ca::{LocalCa, LocalCaError};
 pub use private_file::{create_dir as create_private_dir, write as write_private_file};
 pub use serve::{Drained, Peer, PeerUid, serve};

@@ -123,6 +123,8 @@ impl Server {
 
     fn client(&self, http2: bool) -> reqwest::Client {
         let ca = reqwest::Certificate::from_pem(self.ca.ca_pem().as_bytes()).unwrap();
+        // The library comes without a provider of its own; whoever is second finds it installed.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let builder = reqwest::Client::builder().tls_certs_only([ca]).no_proxy();
         if http2 { builder } else { builder.http1_only() }.build().unwrap()
     }

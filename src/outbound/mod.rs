@@ -3,6 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `target` | a URL that may be called, parsed |
+//! | `signature` | signatures by which a receiver knows a call for ours |
 //! | `guard` | which addresses may be connected to, decided after the name was resolved (against SSRF) |
 //! | `error` | why a call failed, and whether it may work later |
 //!
@@ -13,6 +14,7 @@
 
 mod error;
 mod guard;
+mod signature;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::env::Env;
 pub use error::CallError;
 use guard::{GuardedResolver, Reach};
+pub use signature::SigningKey;
 pub use target::Target;
 
 /// Calls in flight; further ones wait, within their own time limit.
@@ -93,6 +96,9 @@ struct Inner {
     /// Calls in flight by host; a host without any is not in it.
     by_host: Mutex<HashMap<String, usize>>,
 }
+
+/// A policy about to be put in force.
+pub struct Prepared(Clients);
 
 /// What one policy makes: the two differ in which addresses they may connect to.
 struct Clients {
@@ -158,14 +164,17 @@ impl Outbound {
         })))
     }
 
-    /// Takes another policy for the calls that begin from now on; none of the connections made before is used again.
+    /// Makes ready for another policy, which [`Outbound::adopt`] puts in force.
     ///
     /// # Errors
-    /// As [`Outbound::new`]; then the former policy stays.
-    pub fn set_policy(&self, policy: &Policy) -> Result<(), SetupError> {
-        let clients = Clients::new(&self.0.env, policy, &self.0.lookups)?;
-        self.0.clients.store(Arc::new(clients));
-        Ok(())
+    /// As [`Outbound::new`].
+    pub fn prepare(&self, policy: &Policy) -> Result<Prepared, SetupError> {
+        Clients::new(&self.0.env, policy, &self.0.lookups).map(Prepared)
+    }
+
+    /// Puts a policy in force for the calls that begin from now on; no connection made before is used again.
+    pub fn adopt(&self, prepared: Prepared) {
+        self.0.clients.store(Arc::new(prepared.0));
     }
 
     /// Makes the call. Every status is an answer, a redirect too.

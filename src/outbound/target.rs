@@ -47,6 +47,11 @@ impl Target {
         self.0.origin().ascii_serialization()
     }
 
+    /// The whole URL, for the configuration it came from.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
     pub(super) fn url(&self) -> &Url {
         &self.0
     }

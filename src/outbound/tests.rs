@@ -187,7 +187,7 @@ async fn own_addresses_are_refused_in_the_url_and_behind_a_name() {
     assert!(matches!(error, CallError::Misled(_)) && error.may_work_later(), "{error:?}");
     assert_eq!(remote.seen.load(Ordering::SeqCst), 0);
     // A policy given later holds for the next call.
-    outbound.set_policy(&remote.policy()).unwrap();
+    outbound.adopt(outbound.prepare(&remote.policy()).unwrap());
     assert!(outbound.post(call(&named, LONG)).await.unwrap().is_success());
     let unknown = Target::parse("https://nobody.example/").unwrap();
     assert_eq!(outbound.post(call(&unknown, LONG)).await, Err(CallError::Unresolved));
@@ -201,7 +201,7 @@ async fn a_name_that_changes_its_mind_is_judged_by_what_it_says_now() {
     let url = |path: &str| Target::parse(&format!("https://remote.example:{}{path}", remote.address.port())).unwrap();
     assert!(outbound.post(call(&url("/echo"), LONG)).await.unwrap().is_success());
     // Fresh connections; the former would be used again.
-    outbound.set_policy(&remote.policy()).unwrap();
+    outbound.adopt(outbound.prepare(&remote.policy()).unwrap());
     let error = outbound.post(call(&url("/echo"), LONG)).await.unwrap_err();
     assert!(matches!(error, CallError::Misled(_)), "{error:?}");
     assert_eq!(remote.seen.load(Ordering::SeqCst), 1);

@@ -16,6 +16,7 @@
 //! There is no global state; hundreds run side by side.
 
 mod clock;
+mod mailbox;
 mod seed;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use crate::auth::Projects;
 use crate::config::{self, Overrides, Settings};
 use crate::env::Env;
 pub use clock::TestClock;
+pub use mailbox::Mailbox;
 pub use seed::{Seeded, seed};
 
 /// A running server. Dropped without [`Server::stop`], it ends with the runtime.
@@ -35,6 +37,7 @@ pub use seed::{Seeded, seed};
 pub struct Server {
     running: Running,
     clock: Arc<TestClock>,
+    mailbox: Mailbox,
 }
 
 impl Server {
@@ -77,7 +80,7 @@ impl Server {
         let clock = Arc::new(TestClock::default());
         let env = Env { clock: Arc::clone(&clock) as _, ..Env::system() };
         match app::start(settings, env).await {
-            Ok(running) => Self { running, clock },
+            Ok(running) => Self { mailbox: Mailbox::new(running.app().mailbox()), running, clock },
             Err(error) => panic_with(&error.to_string()),
         }
     }
@@ -100,6 +103,11 @@ impl Server {
     /// The clock it goes by.
     pub fn clock(&self) -> &TestClock {
         &self.clock
+    }
+
+    /// The mails it sent. Filled when the server is in memory and `mail.transport` is not set.
+    pub fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
     }
 
     /// What an operator works on: the same projects that it serves.

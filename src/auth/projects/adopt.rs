@@ -9,6 +9,7 @@ use super::{Entry, Projects};
 use crate::auth::{Error, ProjectSettings};
 use crate::config::{Problems, Settings, check_together};
 use crate::env::Timestamp;
+use crate::outbound::SetupError;
 
 /// What came of new settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,9 @@ pub enum NotAdopted {
     /// They do not fit the projects there are.
     #[error("{0}")]
     Settings(Problems),
+    /// The client for calls to others cannot be set up as they want it.
+    #[error("{0}")]
+    Outbound(#[from] SetupError),
     /// A project they declare cannot be made.
     #[error("{0}")]
     Project(#[from] Error),
@@ -56,12 +60,14 @@ impl Projects {
             made: new.iter().map(|(_, entry)| entry.slug.clone()).collect(),
             undeclared: before.projects.keys().filter(|slug| !settings.projects.contains_key(*slug)).cloned().collect(),
         };
+        let outbound = self.shared.outbound.prepare(&settings.outbound.policy())?;
         let catalog = self.catalog_of(&settings, entries)?;
         self.make_files(&new).await?;
         if let Err(error) = self.publish(catalog) {
             self.remove_files(&new).await;
             return Err(error.into());
         }
+        self.shared.outbound.adopt(outbound);
         self.settings.store(Arc::new(settings));
         for (id, settings) in resolved {
             if let Some(project) = self.opened(id) {

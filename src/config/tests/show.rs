@@ -20,11 +20,18 @@ fn what_is_shown_reads_back_as_the_same_settings() {
         [outbound]
         allow = ["127.0.0.1", "10.0.0.0/8"]
         ca_file = "o"
+        [mail]
+        from = "A <a@a.example>"
+        reply_to = "b@a.example"
+        locale = "fr"
         [project.shop]
+        mail = { from = "shop@a.example", locale = "pt-BR", app_name = "The Shop" }
+        verification.link = "https://a.example/verify?t={token}"
         hosts = ["a.example"]
         secret = "SECRET"
         id = "0193a5e2-7c1e-7d3a-9b1f-3f6c2a7d9e10"
         tokens.access_ttl = "90s"
+        bot = { provider = "turnstile", secret = "SECRET", site_key = "site", verify_url = "https://bot.example/check" }
     "#;
     let toml = toml.replace("SECRET", SECRET);
     let settings = load_with(&toml, &[]).unwrap();
@@ -37,7 +44,12 @@ fn what_is_shown_reads_back_as_the_same_settings() {
     leaves("", &parse_toml(&shown).unwrap(), &mut in_shown);
     let mut reader = reader_of(parse_toml(&toml).unwrap());
     resolve::settings(&mut reader);
-    let unset = ["project.shop.public_url", "project.shop.secret_file", "tls.acme.eab_hmac_key_file"];
+    let unset = [
+        "project.shop.public_url",
+        "project.shop.secret_file",
+        "project.shop.bot.secret_file",
+        "tls.acme.eab_hmac_key_file",
+    ];
     let missing = reader.known().iter().filter(|key| !in_shown.contains(key) && !unset.contains(&key.as_str()));
     assert_eq!(missing.count(), 0);
 }

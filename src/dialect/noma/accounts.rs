@@ -15,9 +15,10 @@ pub(super) async fn sign_up(Here(ctx): Here, mut fields: Fields) -> Result<Respo
     let email = fields.email("email");
     let password = fields.new_password("password", ctx.settings.password.min_length);
     let display_name = fields.optional_text("display_name");
+    let bot_token = fields.optional_token("bot_protection_token");
     fields.check()?;
     let (Some(email), Some(password)) = (email, password) else { return Err(unreachable_field()) };
-    let new = SignUp { email, password, display_name };
+    let new = SignUp { email, password, display_name, bot_token };
     match sign_up::sign_up(&ctx, new).await.map_err(|error| Refusal::from(error).noted(&ctx))? {
         SignedUp::In(issued) => Ok((StatusCode::CREATED, Json(TokenPayload::of(&issued))).into_response()),
         SignedUp::MustVerify(unverified) => {

@@ -56,6 +56,9 @@ fn spell(error: Error) -> Response {
         Error::SignupDisabled => {
             coded(StatusCode::FORBIDDEN, "Sign-up is disabled for this project.", "signup_disabled")
         }
+        Error::BotCheckFailed(_) => {
+            coded(StatusCode::FORBIDDEN, "Complete the verification challenge and try again.", "bot_protection_failed")
+        }
         Error::EmailTaken => field("email", "The email has already been taken."),
         Error::InvalidCredentials | Error::AccountDisabled => plain(StatusCode::UNAUTHORIZED, "Invalid credentials."),
         Error::Locked { retry_after } => {
@@ -81,6 +84,7 @@ fn spell(error: Error) -> Response {
         Error::UnknownSession => plain(StatusCode::NOT_FOUND, "Session not found."),
         Error::UnknownProject => trouble(&Trouble::UnknownProject),
         Error::ProjectExists => plain(StatusCode::CONFLICT, "The project exists."),
+        Error::UnknownItem | Error::ItemExpired => plain(StatusCode::NOT_FOUND, "Not found."),
         Error::Busy { retry_after } => trouble(&Trouble::Unavailable { retry_after }),
         Error::Unwritable(_) => trouble(&Trouble::Unavailable { retry_after: UNWRITABLE_RETRY }),
         Error::Store(_) | Error::Internal(_) => trouble(&Trouble::Internal),

@@ -20,6 +20,8 @@ use crate::http::{bearer, moment};
 const MAX_CHARS: usize = 255;
 /// Most characters in a token: longer ones are none of ours.
 const MAX_TOKEN_CHARS: usize = 4096;
+/// Most characters in a token of another service.
+const MAX_FOREIGN_TOKEN_CHARS: usize = 8192;
 
 /// The context of the request, put there by `http`.
 pub(super) struct Here(pub(super) Ctx);
@@ -129,16 +131,17 @@ impl Fields {
     /// A required token of at least `min` characters.
     pub(super) fn token(&mut self, name: &str, min: usize) -> Option<String> {
         let text = self.required(name, Trim::No)?;
-        let chars = text.chars().count();
-        if chars < min {
+        if text.chars().count() < min {
             self.refuse(name, &format!("The {} field must be at least {min} characters.", spoken(name)));
             return None;
         }
-        if chars > MAX_TOKEN_CHARS {
-            self.too_long(name, MAX_TOKEN_CHARS);
-            return None;
-        }
-        Some(text)
+        self.no_longer_than(name, text, MAX_TOKEN_CHARS)
+    }
+
+    /// An optional token of another service.
+    pub(super) fn optional_token(&mut self, name: &str) -> Option<String> {
+        let text = self.string(name, Trim::Yes)?;
+        self.no_longer_than(name, text, MAX_FOREIGN_TOKEN_CHARS)
     }
 
     /// A required text of at most 255 characters.
@@ -193,6 +196,14 @@ impl Fields {
                 None
             }
         }
+    }
+
+    fn no_longer_than(&mut self, name: &str, text: String, max: usize) -> Option<String> {
+        if text.chars().count() > max {
+            self.too_long(name, max);
+            return None;
+        }
+        Some(text)
     }
 
     fn short(&mut self, name: &str, text: String) -> Option<String> {

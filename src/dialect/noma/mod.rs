@@ -4,8 +4,9 @@
 //! a body that is not JSON by its `Content-Type` is 415; a repeated key in an object is 400; a top level that is not an
 //! object is 400; a disabled account is answered like a wrong password; `refresh` honours the grace of
 //! `tokens.refresh_grace` (10 s, the contract's upper bound; set it to `0s` for the contract's default); a locked
-//! `change-password` is 429 like a locked login. Extension: `POST api-keys/verify`, authenticated with the project's
-//! `secret`, for the integrator's own services.
+//! `change-password` is 429 like a locked login. Extensions: `POST api-keys/verify`, authenticated with the project's
+//! `secret`, for the integrator's own services; `bot_protection_token` in the body of `signup` where the project has bot
+//! protection, without which it answers 403 `bot_protection_failed`.
 
 mod accounts;
 mod api_keys;

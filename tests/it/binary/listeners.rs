@@ -26,7 +26,7 @@ async fn ipv4_ipv6_and_unix_listeners_serve_side_by_side() {
     assert_eq!(ada.get("/me").await.status, 200);
     let by_ipv6 = Persona::at(server.client().build().expect("a client"), urls[1], server.project());
     assert_eq!(by_ipv6.sign_in("ada@example.com", "correct horse").await.status, 200);
-    let client = reqwest::Client::builder().no_proxy().unix_socket(socket.clone()).build().expect("a client");
+    let client = crate::persona::http().unix_socket(socket.clone()).build().expect("a client");
     let by_socket = Persona::at(client, "http://localhost", server.project());
     assert_eq!(by_socket.sign_in("ada@example.com", "correct horse").await.status, 200);
     let mode = std::fs::metadata(&socket).expect("the socket").permissions().mode();
@@ -63,7 +63,7 @@ async fn the_operators_own_certificate_is_served() {
     assert!(server.ready["ca"].is_null(), "{}", server.line);
     assert!(!place.data().join("tls").exists(), "no CA of our own is made");
     let theirs = Certificate::from_pem(made.cert.pem().as_bytes()).expect("a certificate");
-    let client = reqwest::Client::builder().tls_certs_only([theirs]).no_proxy();
+    let client = crate::persona::http().tls_certs_only([theirs]);
     anon_by(&server, client).sign_up("ada@example.com", "correct horse").await;
     let line = server.process.err.so_far();
     assert!(!line.contains("--cacert"), "{line}");
@@ -92,7 +92,7 @@ fn a_certificate_that_cannot_be_used_is_told_before_anything_listens() {
 async fn plain_http_is_spoken_on_loopback_when_asked_for() {
     let server = Place::new().set("TLS__MODE", "off").start();
     assert!(server.url().starts_with("http://127.0.0.1:") && server.ready["ca"].is_null(), "{}", server.line);
-    let client = reqwest::Client::builder().no_proxy();
+    let client = crate::persona::http();
     let (ada, _) = anon_by(&server, client).sign_up("ada@example.com", "correct horse").await;
     assert_eq!(ada.get("/me").await.status, 200);
     assert!(server.process.err.so_far().contains("TLS is off"));

@@ -16,3 +16,4 @@ mod listeners;
 mod logs;
 mod process;
 mod secrets;
+mod supervision;

@@ -334,7 +334,7 @@ impl Binary {
     /// A client that trusts its CA.
     pub fn client(&self) -> ClientBuilder {
         let ca = Certificate::from_pem(self.ca_pem().as_bytes()).expect("the server's CA");
-        reqwest::Client::builder().tls_certs_only([ca]).no_proxy().timeout(PATIENCE)
+        crate::persona::http().tls_certs_only([ca]).timeout(PATIENCE)
     }
 
     /// Such a client, whose connections come from `address`.

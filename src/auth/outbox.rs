@@ -1,0 +1,409 @@
+//! The outbox as the engine uses it: what is written into it, which items are tried when, what becomes of them.
+//!
+//! At most one duplicate: the beginning of an attempt is made durable before the first byte goes out. An item that is
+//! found begun, and that nobody in this process is sending, was cut off by a crash; the receiver may have it. It is tried
+//! once more, and when that is cut off too, given up.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+pub use super::mail::message;
+use super::{Error, Project};
+use crate::crypto::Secret;
+use crate::data::outbox::{self as rows, DeadLetter, Item, Kind, Lane, Payload};
+use crate::env::Timestamp;
+use crate::store::{StoreError, Write};
+
+/// The pause after the first failure; doubled with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+/// The longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+/// Items looked at in one step where a lane cannot be sent: for those that have expired.
+const LOOKED_AT: usize = 256;
+/// When a lane that cannot be sent is looked at again, at the latest.
+const LOOK_AGAIN: Duration = Duration::from_secs(600);
+/// Dead letters given another chance in one transaction.
+const REVIVED_AT_ONCE: usize = 256;
+
+/// Stands where a reason would at an item that was told of and not sent.
+const ONLY_TOLD: &str = "only logged: mail.transport was \"log\"";
+
+/// The projects whose outbox should be looked at, and the one who does.
+#[derive(Debug, Default)]
+pub struct Wakes {
+    projects: Mutex<BTreeSet<Uuid>>,
+    any: Notify,
+}
+
+impl Wakes {
+    /// Asks for a look at this project's outbox. Also from within a job: whoever looks waits for the job's commit.
+    pub fn wake(&self, project: Uuid) {
+        if self.lock().insert(project) {
+            self.any.notify_one();
+        }
+    }
+
+    /// Waits until there is something to look at, and takes it.
+    pub async fn woken(&self) -> BTreeSet<Uuid> {
+        loop {
+            let taken = std::mem::take(&mut *self.lock());
+            if !taken.is_empty() {
+                return taken;
+            }
+            self.any.notified().await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<Uuid>> {
+        self.projects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What may be sent, how much of it, and for how long it is tried.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// When this is.
+    pub now: Timestamp,
+    /// How long a failing item is tried.
+    pub retry_for: Duration,
+    /// Whether mails can be sent at all.
+    pub mail: bool,
+    /// Whether webhooks can be sent at all.
+    pub webhooks: bool,
+    /// How many attempts may begin.
+    pub most: usize,
+    /// What is being sent by this process.
+    pub in_flight: HashSet<Uuid>,
+}
+
+impl Terms {
+    fn sends(&self, lane: Lane) -> bool {
+        match lane {
+            Lane::Mail => self.mail,
+            Lane::Webhook => self.webhooks,
+        }
+    }
+
+    /// When an item is given up.
+    fn until(&self, item: &Item) -> Timestamp {
+        item.since.plus(self.retry_for).min(item.expires_at)
+    }
+}
+
+/// What is to be sent now, and when to look again.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    /// Items whose attempt has durably begun.
+    pub items: Vec<Item>,
+    /// When the next is due, of those that are not in flight; `None`: nothing else waits.
+    pub next: Option<Timestamp>,
+    /// Items that were given up.
+    pub buried: usize,
+}
+
+/// Begins attempts on what is due: one write for all of them. What has expired, or was cut off twice, is given up.
+///
+/// # Errors
+/// Only the store's; nothing has begun then.
+pub async fn claim(project: &Project, terms: Terms) -> Result<Claimed, Error> {
+    // A write even when there is nothing to do: it comes after the commit of whoever woke us.
+    project.store().write(move |w| Ok::<_, Error>(claim_in(w, &terms)?)).await
+}
+
+fn claim_in(w: &mut dyn Write, terms: &Terms) -> Result<Claimed, StoreError> {
+    let mut claimed = Claimed::default();
+    for lane in Lane::ALL {
+        let sends = terms.sends(lane);
+        let limit = if sends { terms.most + terms.in_flight.len() + LOOKED_AT } else { LOOKED_AT };
+        let due = rows::due(w, lane, limit)?;
+        let mut more = due.len() == limit;
+        for (at, id) in due {
+            if terms.in_flight.contains(&id) {
+                continue;
+            }
+            let no_room = sends && claimed.items.len() >= terms.most;
+            if (sends && at > terms.now) || no_room {
+                claimed.look_at(at.max(terms.now));
+                more = false;
+                break;
+            }
+            let item = rows::get(w, id)?
+                .ok_or_else(|| StoreError::Corrupt("an outbox row that leads to no item".to_owned()))?;
+            claimed.take(w, item, terms, sends)?;
+        }
+        if more {
+            claimed.look_at(if sends { terms.now } else { terms.now.plus(LOOK_AGAIN) });
+        }
+    }
+    Ok(claimed)
+}
+
+impl Claimed {
+    fn look_at(&mut self, at: Timestamp) {
+        self.next = self.next.into_iter().chain([at]).min();
+    }
+
+    fn take(&mut self, w: &mut dyn Write, mut item: Item, terms: &Terms, sends: bool) -> Result<(), StoreError> {
+        if item.kind == Kind::Decoy {
+            return rows::remove(w, &item);
+        }
+        if item.expires_at <= terms.now && item.last_error.as_deref() == Some(ONLY_TOLD) {
+            return rows::remove(w, &item);
+        }
+        if terms.until(&item) <= terms.now {
+            self.buried += 1;
+            let why = match &item.last_error {
+                Some(last) => format!("gave up after {} attempts: {last}", item.attempts),
+                None if item.attempts > 0 => "it expired after a crash during the attempt".to_owned(),
+                None => "it expired before it could be sent".to_owned(),
+            };
+            return rows::bury(w, item, terms.now, &why);
+        }
+        if !sends {
+            self.look_at(terms.until(&item).min(terms.now.plus(LOOK_AGAIN)));
+            return Ok(());
+        }
+        if item.begun && item.interrupted {
+            self.buried += 1;
+            return rows::bury(w, item, terms.now, "cut off twice by a crash; the receiver may have it");
+        }
+        item.interrupted |= item.begun;
+        item.begun = true;
+        item.attempts = item.attempts.saturating_add(1);
+        rows::put(w, &item)?;
+        self.items.push(item);
+        Ok(())
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The receiver has it.
+    Sent,
+    /// It was only told of, and is to be read here until it expires.
+    Told,
+    /// It may work later.
+    Later {
+        /// Why not now; no secret.
+        error: String,
+        /// When to try again.
+        next_at: Timestamp,
+    },
+    /// It will never work.
+    Never {
+        /// Why; no secret.
+        error: String,
+    },
+}
+
+/// Ends attempts: one write for all of them. How many items were given up.
+///
+/// # Errors
+/// Only the store's; the attempts then count as cut off.
+pub async fn settle(
+    project: &Project,
+    now: Timestamp,
+    retry_for: Duration,
+    ended: Vec<(Uuid, Outcome)>,
+) -> Result<usize, Error> {
+    project
+        .store()
+        .write(move |w| {
+            let mut buried = 0;
+            for (id, outcome) in &ended {
+                // An operator may have dropped it meanwhile.
+                let Some(item) = rows::get(w, *id)? else { continue };
+                match outcome {
+                    Outcome::Sent => rows::remove(w, &item)?,
+                    Outcome::Told => {
+                        let until = item.expires_at;
+                        rows::postpone(w, item, until, ONLY_TOLD)?;
+                    }
+                    Outcome::Later { error, next_at } => {
+                        if item.since.plus(retry_for).min(item.expires_at) <= *next_at {
+                            buried += 1;
+                            let why = format!("gave up after {} attempts: {error}", item.attempts);
+                            rows::bury(w, item, now, &why)?;
+                        } else {
+                            rows::postpone(w, item, *next_at, error)?;
+                        }
+                    }
+                    Outcome::Never { error } => {
+                        buried += 1;
+                        rows::bury(w, item, now, error)?;
+                    }
+                }
+            }
+            Ok::<_, Error>(buried)
+        })
+        .await
+}
+
+/// The pause after an attempt that failed: doubling, with up to a quarter more by chance (`jitter`), so that what failed
+/// together does not come back together.
+pub fn pause_after(attempts: u32, jitter: u32) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(LONGEST_PAUSE);
+    doubled + doubled.mul_f64(f64::from(jitter) / f64::from(u32::MAX) / 4.0)
+}
+
+/// What an item says, opened.
+///
+/// # Errors
+/// `Internal` when it does not open: sealed under another master key, or damaged.
+pub fn open(project: &Project, item: &Item) -> Result<Secret<Vec<u8>>, Error> {
+    match &item.payload {
+        Payload::Plain(bytes) => Ok(Secret::new(bytes.clone())),
+        Payload::Sealed(bytes) => project
+            .shared()
+            .master
+            .open(&context(project.id(), item.id), bytes)
+            .map_err(|error| Error::Internal(format!("an item of the outbox: {error}"))),
+    }
+}
+
+/// Seals what an item is to say, before the transaction that writes it.
+pub(crate) fn seal(project: &Project, item: Uuid, plain: &[u8]) -> Payload {
+    let shared = project.shared();
+    Payload::Sealed(shared.master.seal(&shared.env, &context(project.id(), item), plain))
+}
+
+fn context(project: Uuid, item: Uuid) -> String {
+    format!("keystead/outbox/{project}/{item}")
+}
+
+/// At most `limit` items that wait, oldest first, after the one with the id `after`.
+///
+/// # Errors
+/// Only the store's.
+pub fn waiting(project: &Project, after: Option<Uuid>, limit: usize) -> Result<Vec<Item>, Error> {
+    project.store().read(|r| Ok(rows::waiting(r, after, limit)?))
+}
+
+/// At most `limit` dead letters, oldest first, after the one with the id `after`.
+///
+/// # Errors
+/// Only the store's.
+pub fn dead_letters(project: &Project, after: Option<Uuid>, limit: usize) -> Result<Vec<DeadLetter>, Error> {
+    project.store().read(|r| Ok(rows::dead_letters(r, after, limit)?))
+}
+
+/// An item, waiting or dead.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// It waits.
+    Waiting(Item),
+    /// It was given up.
+    Dead(DeadLetter),
+}
+
+impl Found {
+    /// It, either way.
+    pub fn item(&self) -> &Item {
+        match self {
+            Self::Waiting(item) => item,
+            Self::Dead(letter) => &letter.item,
+        }
+    }
+}
+
+/// The item with this id.
+///
+/// # Errors
+/// `UnknownItem`, and the store's.
+pub fn show(project: &Project, id: Uuid) -> Result<Found, Error> {
+    project.store().read(|r| {
+        let waiting = rows::get(r, id)?.filter(|item| item.kind != Kind::Decoy).map(Found::Waiting);
+        match waiting {
+            Some(found) => Ok(found),
+            None => rows::dead(r, id)?.map(Found::Dead).ok_or(Error::UnknownItem),
+        }
+    })
+}
+
+/// How many items wait (decoys among them), and how many dead letters there are.
+///
+/// # Errors
+/// Only the store's.
+pub fn counts(project: &Project) -> Result<(u64, u64), Error> {
+    project.store().read(|r| Ok(rows::counts(r)?))
+}
+
+/// Tries an item now: one that waits at once, a dead letter anew.
+///
+/// # Errors
+/// `UnknownItem`; `ItemExpired` where what is in it does not work any more; the store's.
+pub async fn resend(project: &Project, now: Timestamp, id: Uuid) -> Result<Item, Error> {
+    let item = project
+        .store()
+        .write(move |w| {
+            if let Some(letter) = rows::dead(w, id)? {
+                if letter.item.expires_at <= now {
+                    return Err(Error::ItemExpired);
+                }
+                rows::revive(w, letter, now)?;
+            } else {
+                let item = rows::get(w, id)?.filter(|item| item.kind != Kind::Decoy).ok_or(Error::UnknownItem)?;
+                // One that is being sent is tried already.
+                if !item.begun {
+                    rows::hasten(w, item, now)?;
+                }
+            }
+            rows::get(w, id)?.ok_or(Error::UnknownItem)
+        })
+        .await?;
+    project.wake_outbox();
+    Ok(item)
+}
+
+/// Tries every dead letter anew that still can work; how many.
+///
+/// # Errors
+/// Only the store's.
+pub async fn resend_all(project: &Project, now: Timestamp) -> Result<usize, Error> {
+    let (mut revived, mut after) = (0, None);
+    loop {
+        let from = after;
+        let (count, last) = project
+            .store()
+            .write(move |w| {
+                let letters = rows::dead_letters(w, from, REVIVED_AT_ONCE)?;
+                let last = letters.last().map(|letter| letter.item.id);
+                let mut count = 0;
+                for letter in letters.into_iter().filter(|letter| now < letter.item.expires_at) {
+                    rows::revive(w, letter, now)?;
+                    count += 1;
+                }
+                Ok::<_, Error>((count, last))
+            })
+            .await?;
+        revived += count;
+        match last {
+            Some(last) => after = Some(last),
+            None => break,
+        }
+    }
+    project.wake_outbox();
+    Ok(revived)
+}
+
+/// Removes an item, waiting or dead. One that is being sent may still arrive.
+///
+/// # Errors
+/// `UnknownItem`, and the store's.
+pub async fn remove(project: &Project, id: Uuid) -> Result<(), Error> {
+    project
+        .store()
+        .write(move |w| {
+            if rows::dead(w, id)?.is_some() {
+                return Ok(rows::remove_dead(w, id)?);
+            }
+            let item = rows::get(w, id)?.filter(|item| item.kind != Kind::Decoy).ok_or(Error::UnknownItem)?;
+            Ok(rows::remove(w, &item)?)
+        })
+        .await
+}
