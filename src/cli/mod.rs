@@ -11,6 +11,7 @@ mod completions;
 mod config;
 mod console;
 mod key;
+mod mail;
 mod outlet;
 mod output;
 mod password;
@@ -107,6 +108,8 @@ enum Command {
     Session(session::Args),
     /// List and rotate signing keys
     Key(key::Args),
+    /// Try the mail transport, preview templates; list, show, resend and drop mails
+    Mail(mail::Args),
     /// Try, show or explain the configuration
     Config(config::Args),
     /// Write a completion script for a shell
@@ -123,6 +126,7 @@ impl Command {
             Self::User(args) => args.run(around),
             Self::Session(args) => args.run(around),
             Self::Key(args) => args.run(around),
+            Self::Mail(args) => args.run(around),
             Self::Config(args) => config::run(&args, around),
             Self::Completions(args) => completions::run(&args, around),
             Self::Version(args) => version::run(&args, around),
