@@ -34,7 +34,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("testing", &["app", "auth", "config", "crypto", "data", "env", "mail"]),
-    ("cli", &["admin", "app", "auth", "config", "crypto", "env", "http", "mail", "net", "outbound", "testing"]),
+    (
+        "cli",
+        &["admin", "app", "auth", "config", "crypto", "dialect", "env", "http", "mail", "net", "outbound", "testing"],
+    ),
 ];
 
 /// Crates that only these modules may name.

@@ -7,6 +7,7 @@ mod delivery;
 mod error;
 mod ready;
 mod redirect;
+mod reload;
 mod serve;
 mod supervisor;
 mod transport;
@@ -14,17 +15,22 @@ mod upkeep;
 
 use std::sync::Arc;
 
+use axum::Router;
+
+use crate::admin;
+use crate::admin::{NotReloaded, Reloaded};
 use crate::auth::Projects;
 use crate::auth::project::Shared;
 use crate::config::{MasterKeySource, Settings};
-use crate::crypto::{HashCost, HashPool, MasterKey, PoolSettings};
+use crate::crypto::{HashPool, MasterKey, PoolSettings};
 use crate::env::Env;
 use crate::mail::Mailbox;
 use crate::outbound::Outbound;
 use crate::store::{Fleet, FleetOptions, StoreOptions};
 use data_dir::DataDir;
 pub use error::StartError;
-pub use ready::{Ready, ReadyProject};
+pub use ready::{Ready, ReadyProject, configured_url};
+pub use reload::Source;
 pub use serve::{Process, Running, serve, start, start_in};
 pub use supervisor::Supervisor;
 pub use transport::configured as configured_transport;
@@ -73,12 +79,7 @@ impl App {
             Some(dir) => Fleet::open(&dir.projects(), fleet_options(&settings)).map_err(crate::auth::Error::from)?,
             None => Fleet::memory(),
         };
-        let hashing = &settings.hashing;
-        let cost = HashCost {
-            memory_kib: hashing.memory_kib,
-            iterations: hashing.iterations,
-            parallelism: hashing.parallelism,
-        };
+        let (hashing, cost) = (&settings.hashing, settings.hashing.cost());
         cost.check().map_err(|error| StartError::Hashing(error.to_string()))?;
         let pool = PoolSettings { cost, threads: hashing.threads, queue: hashing.queue };
         let shared = Shared {
@@ -110,10 +111,24 @@ impl App {
         self.projects.settings()
     }
 
+    /// The operator's API over it, for a process that is no server.
+    pub fn admin(&self) -> Router {
+        admin::routes(Arc::clone(&self.projects), Arc::new(Stopped))
+    }
+
     /// Closes every file and lets the data directory go.
     pub async fn close(self) {
         self.projects.close().await;
         drop(self.data_dir);
+    }
+}
+
+/// The process of a command, for its operator.
+struct Stopped;
+
+impl admin::Host for Stopped {
+    fn reload(&self) -> admin::Work<'_, Result<Reloaded, NotReloaded>> {
+        Box::pin(std::future::ready(Err(NotReloaded::Stopped)))
     }
 }
 

@@ -71,7 +71,7 @@ pub(super) fn urls(listeners: &[Bound]) -> Vec<String> {
 }
 
 /// The URL links are built from before anything is bound.
-pub(super) fn configured_url(settings: &Settings) -> String {
+pub fn configured_url(settings: &Settings) -> String {
     let scheme = if settings.tls.mode == TlsMode::Off { "http" } else { "https" };
     let first = settings.listen.addresses.iter().find(|address| matches!(address, ListenAddress::Tcp { .. }));
     match (&settings.listen.public_url, first) {

@@ -76,8 +76,13 @@ impl Api {
     }
 
     fn direct(app: App) -> Self {
-        let router = admin::routes(app.projects().clone());
+        let router = app.admin();
         Self(Way::Direct(Box::new(app), router))
+    }
+
+    /// Whether a server runs, which goes on while a command asks.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.0, Way::Socket(_))
     }
 
     pub(super) async fn get(&self, path: &str) -> Result<Value> {

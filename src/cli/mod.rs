@@ -7,11 +7,13 @@
 //! directory themselves and ask the same API in process.
 
 mod api;
+mod audit;
 mod completions;
 mod config;
 mod console;
 mod key;
 mod mail;
+mod openapi;
 mod outlet;
 mod output;
 mod password;
@@ -110,8 +112,12 @@ enum Command {
     Key(key::Args),
     /// Try the mail transport, preview templates; list, show, resend and drop mails
     Mail(mail::Args),
+    /// Show, verify and export the audit trail
+    Audit(audit::Args),
     /// Try, show or explain the configuration
     Config(config::Args),
+    /// Print what an API looks like, as an OpenAPI document
+    Openapi(openapi::Args),
     /// Write a completion script for a shell
     Completions(completions::Args),
     /// Say which version this is
@@ -127,7 +133,9 @@ impl Command {
             Self::Session(args) => args.run(around),
             Self::Key(args) => args.run(around),
             Self::Mail(args) => args.run(around),
+            Self::Audit(args) => args.run(around),
             Self::Config(args) => config::run(&args, around),
+            Self::Openapi(args) => openapi::run(&args, around),
             Self::Completions(args) => completions::run(&args, around),
             Self::Version(args) => version::run(&args, around),
         }

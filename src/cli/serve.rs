@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tracing_subscriber::EnvFilter;
 
 use super::outlet::Outlet;
 use super::{FAILED, Surroundings};
-use crate::app::{self, Process, Supervisor};
+use crate::app::{self, Process, Source, Supervisor};
 use crate::config::{Log, LogFormat, Overrides, Problem, Problems, Settings, load};
 use crate::net::{Inherited, raise_descriptor_limit};
 
@@ -41,13 +41,18 @@ pub(super) fn run(args: Args, around: &mut Surroundings) -> Result<()> {
     // Before there are threads: taking them over changes the environment.
     let inherited = Inherited::take().context("socket activation")?;
     let supervisor = Supervisor::of(environment).context("NOTIFY_SOCKET")?;
-    let filter = filter(environment.get("KEYSTEAD_LOG").map(String::as_str), &settings.log)?;
+    let variable = environment.get("KEYSTEAD_LOG").cloned();
     let (out, err) = (Outlet::to(io::stdout())?, Outlet::to(io::stderr())?);
-    log_to(&err, filter, settings.log.format);
+    let filter = log_to(&err, filter(variable.as_deref(), &settings.log)?, settings.log.format);
+    let environment = environment.clone();
+    let source = Source {
+        read: Box::new(move || load(&overrides, &environment)),
+        adopted: Box::new(move |settings| filter.follow(variable.as_deref(), &settings.log)),
+    };
     raise_descriptor_limit();
     let threads = available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-    let process = Process { inherited, supervisor };
+    let process = Process { inherited, supervisor, source: Some(source) };
     let served = runtime.block_on(serve(settings, around, process, out.clone(), err.clone()));
     runtime.shutdown_timeout(LAST_WORDS);
     out.flush(LAST_WORDS);
@@ -58,7 +63,9 @@ pub(super) fn run(args: Args, around: &mut Surroundings) -> Result<()> {
 async fn serve(settings: Settings, around: &Surroundings, process: Process, out: Outlet, err: Outlet) -> Result<()> {
     let guide = settings.log.format == LogFormat::Text;
     let (stop, stopped) = oneshot::channel();
-    tokio::spawn(watch_signals(Signals::take()?, stop, err.clone()));
+    // One that waits is enough: it reads what is there when its turn comes.
+    let (again, reload) = mpsc::channel(1);
+    tokio::spawn(watch_signals(Signals::take()?, stop, again, err.clone()));
     let ready = |ready: &app::Ready| {
         out.line(&ready.line());
         // Where logs are for machines, prose among them would only break them.
@@ -70,36 +77,46 @@ async fn serve(settings: Settings, around: &Surroundings, process: Process, out:
         // The sender gone means that nobody watches for signals any more.
         let _ = stopped.await;
     };
-    Ok(app::serve(settings, around.env.clone(), process, ready, shutdown).await?)
+    Ok(app::serve(settings, around.env.clone(), process, ready, reload, shutdown).await?)
 }
 
-/// SIGTERM and SIGINT, from before the start on.
+/// SIGTERM, SIGINT and SIGHUP, from before the start on.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
     fn take() -> Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
     }
 
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    /// Waits for one that asks to stop; those that ask to take the configuration anew go to `again`.
+    async fn stop(&mut self, again: &mpsc::Sender<()>) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                // Full: one waits already.
+                _ = self.hang_up.recv() => drop(again.try_send(())),
+            }
         }
     }
 }
 
 /// The first signal asks the server to finish; the second does not ask.
-async fn watch_signals(mut signals: Signals, stop: oneshot::Sender<()>, err: Outlet) {
-    signals.next().await;
+async fn watch_signals(mut signals: Signals, stop: oneshot::Sender<()>, again: mpsc::Sender<()>, err: Outlet) {
+    signals.stop(&again).await;
     tracing::info!("stopping: what was accepted is finished; a second signal ends at once");
     // The receiver gone means the server has ended by itself.
     let _ = stop.send(());
-    signals.next().await;
+    signals.stop(&again).await;
     tracing::warn!("stopped at once");
     err.flush(LAST_WORDS);
     std::process::exit(i32::from(FAILED));
@@ -116,21 +133,41 @@ fn filter(variable: Option<&str>, log: &Log) -> Result<EnvFilter, Problems> {
     }
 }
 
-/// Sends log lines, panics among them, through `err`.
-fn log_to(err: &Outlet, filter: EnvFilter, format: LogFormat) {
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(err.clone());
-    let set = match format {
-        LogFormat::Text => {
-            tracing::subscriber::set_global_default(lines.with_ansi(io::stderr().is_terminal()).finish())
+/// What is said, changed while lines are written.
+struct LiveFilter(Box<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl LiveFilter {
+    fn follow(&self, variable: Option<&str>, log: &Log) {
+        match filter(variable, log) {
+            Ok(filter) => (self.0)(filter),
+            Err(problems) => tracing::error!(%problems, "the log goes on as it was"),
         }
-        LogFormat::Json => tracing::subscriber::set_global_default(lines.json().finish()),
+    }
+}
+
+/// Sends log lines, panics among them, through `err`.
+fn log_to(err: &Outlet, filter: EnvFilter, format: LogFormat) -> LiveFilter {
+    let lines = tracing_subscriber::fmt().with_writer(err.clone());
+    // Failing, another subscriber was there first: this process serves for the second time, and its lines have a way.
+    let live = match format {
+        LogFormat::Text => {
+            let lines = lines.with_ansi(io::stderr().is_terminal()).with_env_filter(filter).with_filter_reloading();
+            let handle = lines.reload_handle();
+            drop(tracing::subscriber::set_global_default(lines.finish()));
+            LiveFilter(Box::new(move |filter| drop(handle.reload(filter))))
+        }
+        LogFormat::Json => {
+            let lines = lines.json().with_env_filter(filter).with_filter_reloading();
+            let handle = lines.reload_handle();
+            drop(tracing::subscriber::set_global_default(lines.finish()));
+            LiveFilter(Box::new(move |filter| drop(handle.reload(filter))))
+        }
     };
-    // Set already: this process serves for the second time, and its log lines have a way.
-    drop(set);
     std::panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("");
         tracing::error!(location = panic.location().map(ToString::to_string), message, "a panic");
     }));
+    live
 }
 
 #[cfg(test)]

@@ -137,6 +137,11 @@ impl Settings {
         stored::project(slug, stored, &self.declared)
     }
 
+    /// Says of the value at `key`, which reads well, what is wrong with it all the same.
+    pub fn problem(&self, key: &str, reason: String) -> Problem {
+        Problem { source: Reader::new(self.declared.clone()).source(key), key: key.to_owned(), reason }
+    }
+
     /// The same settings with these projects among them, by slug, each with the TOML text kept in its own file.
     ///
     /// # Errors

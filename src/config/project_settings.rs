@@ -51,6 +51,8 @@ pub struct ProjectSettings {
     pub tokens: Tokens,
     /// How many sessions a user may hold.
     pub sessions: Sessions,
+    /// How long the audit trail is kept.
+    pub audit: Audit,
     /// Which pages' scripts may call.
     pub cors: Cors,
     /// What this project's mails look like.
@@ -80,6 +82,7 @@ impl Section for ProjectSettings {
         keys.section("lockout", &mut self.lockout);
         keys.section("tokens", &mut self.tokens);
         keys.section("sessions", &mut self.sessions);
+        keys.section("audit", &mut self.audit);
         keys.section("cors", &mut self.cors);
         keys.section("mail", &mut self.mail);
         keys.section("notify", &mut self.notify);
@@ -110,6 +113,7 @@ impl ProjectSettings {
             lockout: Lockout::default(),
             tokens: Tokens::default(),
             sessions: Sessions::default(),
+            audit: Audit::default(),
             cors: Cors::default(),
             mail: ProjectMail::default(),
             notify: Notify::default(),
@@ -430,6 +434,28 @@ pub struct Sessions {
 impl Section for Sessions {
     fn keys(&mut self, keys: &mut Keys<'_>) {
         keys.number("max", &mut self.max, 0..=10_000, "sessions");
+    }
+}
+
+/// `[project.SLUG.audit]`: how long the audit trail is kept.
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
+pub struct Audit {
+    /// How long an entry is kept.
+    pub keep: Duration,
+    /// How many entries are kept, of about 150 bytes each; beyond it the oldest go. Failed sign-ins are entries, too.
+    pub max_entries: u64,
+}
+
+impl Section for Audit {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.duration("keep", &mut self.keep, HOUR..=YEARS);
+        keys.number("max_entries", &mut self.max_entries, 100..=100_000_000, "entries");
+    }
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { keep: 90 * DAY, max_entries: 1_000_000 }
     }
 }
 

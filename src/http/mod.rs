@@ -3,6 +3,7 @@
 pub mod body;
 mod cors;
 mod entry;
+pub mod openapi;
 mod panics;
 mod published;
 

@@ -43,7 +43,7 @@ pub use client_address::{ClientAddress, PeerAddress, Trust};
 pub use client_tls::{CaFile, ClientStream, ClientTls, HandshakeError, tls_version};
 pub use descriptors::{affordable_connections, raise_descriptor_limit};
 pub use inherited::Inherited;
-pub use limits::Limits;
+pub use limits::{Limits, LiveLimits};
 pub use listen::{
     BindError, Bound, BoundAddress, InvalidListenAddress, ListenAddress, bind, bind_all, bind_or_inherit, bind_unix,
 };

@@ -4,6 +4,7 @@ mod binary;
 mod bot;
 mod mail;
 mod noma;
+mod openapi;
 mod persona;
 mod receiver;
 mod smoke;

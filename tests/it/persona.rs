@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use keystead::auth::accounts::UserRef;
 use keystead::auth::projects::Selector;
-use keystead::auth::{Email, Project};
+use keystead::auth::{Email, Operator, Project};
+use keystead::dialect::Dialect;
 use keystead::env::{Clock, Timestamp};
 use keystead::testing::Server;
 use reqwest::{Certificate, Method, StatusCode};
 use serde_json::{Value, json};
+
+use crate::openapi;
 
 /// A server and somebody who talks to it.
 #[derive(Clone)]
@@ -124,7 +127,11 @@ impl Persona {
         if let Some((kind, bytes)) = body {
             request = request.header("content-type", kind).body(bytes);
         }
-        Reply::read(&method, request.send().await.expect("a reply")).await
+        let reply = Reply::read(&method, request.send().await.expect("a reply")).await;
+        if method != Method::HEAD && !self.mount.is_empty() {
+            openapi::check(Dialect::Noma, &method, path, reply.status.as_u16(), &reply.headers, &reply.body);
+        }
+        reply
     }
 
     /// Signs up and becomes that user.
@@ -274,4 +281,9 @@ pub async fn all_at_once<T: Send + 'static>(
 /// What the server's clock says.
 pub fn now(server: &Server) -> Timestamp {
     server.clock().now()
+}
+
+/// An operator at work now, through no socket.
+pub fn operator(server: &Server) -> Operator {
+    Operator { now: now(server), uid: None }
 }

@@ -107,6 +107,6 @@ fn settings_differ_where_a_key_does_secrets_too() {
     let one = with(SECRET, "");
     assert_eq!(one.differences(&with(SECRET, "lockout.failures = 5\n")), Vec::<String>::new());
     let other = with("fedcba9876543210fedcba9876543210", "lockout.failures = 4\npublic_url = \"https://a.example\"\n");
-    let expected = ["project.a.secret", "project.a.lockout.failures", "project.a.public_url"];
+    let expected = ["project.a.lockout.failures", "project.a.public_url", "project.a.secret"];
     assert_eq!(one.differences(&other), expected);
 }
