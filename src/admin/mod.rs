@@ -18,6 +18,7 @@
 //! | `GET /projects/P/keys` | | `{"keys": [Key]}` |
 //! | `POST /reload` | | `{"changed": [KEY], "needs_restart": [KEY], "made": [SLUG], "undeclared": [SLUG], "new_certificate"}` |
 //! | `GET /config` | | `{"settings": [{"key", "value", "source"}]}` |
+//! | `GET /findings` | | `{"findings": [{"severity", "what", "why", "remedy"}]}` |
 //! | `POST /projects/P/keys/rotate` | `{"overlap"?: "24h"}` | 201 `Key`, the one that signs now |
 //! | `GET /projects/P/audit` | `?after=SEQ&limit=N&last=N&since=MOMENT&address=EMAIL` | `{"entries": [Entry], "next": SEQ or null, "end": SEQ}` |
 //! | `GET /projects/P/audit/verify` | `?expect=SEQ:HASH` | `{"ok", "entries", "first", "head": {"seq", "hash"}, "broken_at", "reason"}` |
@@ -60,7 +61,7 @@ use crate::auth::{Error, Project, Projects};
 use crate::env::Timestamp;
 use crate::net::PeerUid;
 use error::Refusal;
-pub use host::{Host, NotReloaded, Reloaded, Work};
+pub use host::{Finding, Host, NotReloaded, Reloaded, Severity, Work};
 use input::ProjectName;
 
 /// The API over these projects and the process that holds them. Every request must carry the extension [`PeerUid`].
@@ -90,6 +91,7 @@ pub fn routes(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
         .nest("/v1/projects/{project}", one_project)
         .route("/v1/reload", post(host::reload))
         .route("/v1/config", get(host::settings))
+        .route("/v1/findings", get(host::findings))
         .fallback(async || Refusal::UnknownRoute)
         .method_not_allowed_fallback(async || Refusal::WrongMethod)
         .with_state(Admin { projects, host })

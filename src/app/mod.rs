@@ -4,6 +4,7 @@ mod acme;
 mod certificates;
 mod data_dir;
 mod delivery;
+mod doctor;
 mod error;
 mod ready;
 mod redirect;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use axum::Router;
 
 use crate::admin;
-use crate::admin::{NotReloaded, Reloaded};
+use crate::admin::{Finding, NotReloaded, Reloaded};
 use crate::auth::Projects;
 use crate::auth::project::Shared;
 use crate::config::{MasterKeySource, Settings};
@@ -86,6 +87,7 @@ impl App {
             pool: HashPool::start(pool, Arc::clone(&env.entropy)),
             master: Arc::new(master),
             wakes: Arc::default(),
+            webhook_wakes: Arc::default(),
             outbound: Outbound::new(&env, &settings.outbound.policy())?,
             env: env.clone(),
         };
@@ -113,7 +115,7 @@ impl App {
 
     /// The operator's API over it, for a process that is no server.
     pub fn admin(&self) -> Router {
-        admin::routes(Arc::clone(&self.projects), Arc::new(Stopped))
+        admin::routes(Arc::clone(&self.projects), Arc::new(Stopped(Arc::clone(&self.projects))))
     }
 
     /// Closes every file and lets the data directory go.
@@ -124,11 +126,15 @@ impl App {
 }
 
 /// The process of a command, for its operator.
-struct Stopped;
+struct Stopped(Arc<Projects>);
 
 impl admin::Host for Stopped {
     fn reload(&self) -> admin::Work<'_, Result<Reloaded, NotReloaded>> {
         Box::pin(std::future::ready(Err(NotReloaded::Stopped)))
+    }
+
+    fn examine(&self) -> admin::Work<'_, Vec<Finding>> {
+        Box::pin(doctor::examine(&self.0, None, false))
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use super::certificates::Certificates;
 use super::serve;
 use super::supervisor::Supervisor;
-use crate::admin::{NotReloaded, Reloaded};
+use crate::admin::{Finding, NotReloaded, Reloaded, Severity};
 use crate::auth::Projects;
 use crate::auth::projects::NotAdopted;
 use crate::config::{Problem, Problems, Settings};
@@ -70,20 +70,45 @@ impl Reloader {
     /// Everything that is wrong; nothing has changed then.
     pub(super) async fn reload(self: &Arc<Self>) -> Result<Reloaded, NotReloaded> {
         self.supervisor.reloading();
+        let outcome = match self.read().await {
+            Ok(settings) => self.put_in_force(settings).await,
+            Err(refused) => Err(refused),
+        };
+        tell(&outcome);
+        self.supervisor.ready(&self.status);
+        outcome
+    }
+
+    async fn read(self: &Arc<Self>) -> Result<Settings, NotReloaded> {
         let reader = Arc::clone(self);
         let read = tokio::task::spawn_blocking(move || match &reader.source {
             Some(source) => (source.read)(),
             None => Ok(Settings::clone(&reader.projects.settings())),
         });
-        let read = read.await;
-        let outcome = match read {
-            Ok(Ok(settings)) => self.put_in_force(settings).await,
-            Ok(Err(problems)) => Err(NotReloaded::Settings(problems)),
-            Err(_) => Err(NotReloaded::Failed("reading the configuration ended in a panic".into())),
+        let read = read.await.map_err(|_| NotReloaded::Failed("reading the configuration ended in a panic".into()))?;
+        read.map_err(NotReloaded::Settings)
+    }
+
+    /// What a reload or a restart would find in the configuration as it stands in its files now.
+    pub(super) async fn pending(self: &Arc<Self>) -> Vec<Finding> {
+        let mut written = match self.read().await {
+            Ok(written) => written,
+            Err(refused) => {
+                let (why, remedy) = ("the next start would fail", "`keystead config check`");
+                return vec![Finding::new(Severity::Error, refused.to_string(), why, remedy)];
+            }
         };
-        tell(&outcome);
-        self.supervisor.ready(&self.status);
-        outcome
+        let before = self.projects.settings();
+        let mut findings = Vec::new();
+        let mut say = |keys: Vec<String>, why: &str, remedy: &str| {
+            if !keys.is_empty() {
+                let what = format!("the configuration has other values than are in force: {}", keys.join(", "));
+                findings.push(Finding::new(Severity::Hint, what, why, remedy));
+            }
+        };
+        say(keep_fixed(&mut written, &before), "they change only with a restart", "restart the server");
+        say(before.differences(&written), "they change with a reload", "`keystead reload`");
+        findings
     }
 
     /// Puts `settings` in force, but for what needs a restart.

@@ -14,9 +14,9 @@ use super::certificates::{self, Certificates, Places};
 use super::ready::{self, Ready, ReadyProject};
 use super::reload::{Reloader, Source};
 use super::supervisor::{self, Supervisor};
-use super::{App, StartError, delivery, redirect, upkeep};
+use super::{App, StartError, delivery, doctor, redirect, upkeep};
 use crate::admin;
-use crate::admin::{NotReloaded, Reloaded};
+use crate::admin::{Finding, NotReloaded, Reloaded};
 use crate::config::Settings;
 use crate::env::Env;
 use crate::http::Entry;
@@ -281,6 +281,16 @@ struct RunningHost(Arc<Reloader>);
 impl admin::Host for RunningHost {
     fn reload(&self) -> admin::Work<'_, Result<Reloaded, NotReloaded>> {
         Box::pin(self.0.reload())
+    }
+
+    fn examine(&self) -> admin::Work<'_, Vec<Finding>> {
+        Box::pin(async {
+            let identity = self.0.certificates.tls.as_ref().map(|tls| tls.identity());
+            let mut findings = doctor::examine(&self.0.projects, identity, true).await;
+            findings.extend(self.0.pending().await);
+            findings.sort_by_key(|finding| finding.severity);
+            findings
+        })
     }
 }
 

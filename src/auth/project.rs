@@ -65,6 +65,16 @@ pub struct Shared {
     pub master: Arc<MasterKey>,
     /// Whose outbox should be looked at.
     pub wakes: Arc<Wakes>,
+    /// The same, of those who are to be told by a webhook.
+    pub webhook_wakes: Arc<Wakes>,
+}
+
+impl Shared {
+    /// Asks for a look at all that waits in a project's outbox.
+    pub(crate) fn wake_outbox(&self, project: Uuid) {
+        self.wakes.wake(project);
+        self.webhook_wakes.wake(project);
+    }
 }
 
 impl Project {
@@ -172,7 +182,7 @@ impl Project {
 
     /// Says that something may wait in the outbox. From within a job or after it: whoever looks waits for the commit.
     pub fn wake_outbox(&self) {
-        self.shared.wakes.wake(self.id());
+        self.shared.wake_outbox(self.id());
     }
 
     /// Waits until the writer of its store has answered, with whatever: that it lives is all that is asked. Nothing is

@@ -229,15 +229,17 @@ impl Projects {
         self.fleet.close_idle(idle).await;
     }
 
-    /// When the first item in a project's outbox is due, without opening the project; `None`: nothing waits.
+    /// Wakes whoever sends for a project in whose outbox something waits, without opening the project.
     ///
     /// # Errors
     /// When its file cannot be read.
-    pub async fn next_due(&self, id: Uuid) -> Result<Option<Timestamp>, Error> {
-        match self.fleet.get(id).await? {
-            Some(store) => Ok(store.read(|r| crate::data::outbox::next_due(r))?),
-            None => Ok(None),
+    pub async fn wake_if_waiting(&self, id: Uuid) -> Result<(), Error> {
+        if let Some(store) = self.fleet.get(id).await?
+            && store.read(|r| crate::data::outbox::any(r))?
+        {
+            self.shared.wake_outbox(id);
         }
+        Ok(())
     }
 
     /// Every project that is open now.

@@ -2,7 +2,7 @@
 
 mod binary;
 mod bot;
-mod mail;
+mod mail_server;
 mod noma;
 mod openapi;
 mod persona;

@@ -140,13 +140,13 @@ fn a_mail_that_was_only_logged_is_read_in_the_outbox_until_it_expires() {
         let terms = Terms {
             now: ends,
             retry_for: Duration::from_secs(60),
-            mail: true,
-            webhooks: true,
+            lane: rows::Lane::Mail,
+            sends: true,
             most: 9,
             in_flight: std::collections::HashSet::new(),
         };
-        let claimed = outbox::claim(&project, terms).await.unwrap();
-        assert_eq!((claimed.items.len(), claimed.buried), (0, 0));
+        let claimed = outbox::claim(&project, vec![terms]).await.unwrap();
+        assert_eq!((claimed[0].items.len(), claimed[0].buried), (0, 0));
         assert!(outbox::show(&project, waiting).is_err(), "nothing is left of it");
         server.stop().await;
     });

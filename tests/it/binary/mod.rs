@@ -14,6 +14,7 @@ mod ledger;
 mod lifecycle;
 mod listeners;
 mod logs;
+mod mail;
 mod process;
 mod secrets;
 mod supervision;
