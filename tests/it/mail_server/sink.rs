@@ -207,13 +207,6 @@ impl Sink {
         *self.shared.connections.borrow()
     }
 
-    /// Waits until so many connections have come.
-    pub async fn connected(&self, count: usize) {
-        let mut connections = self.shared.connections.subscribe();
-        let waited = tokio::time::timeout(PATIENCE, connections.wait_for(|came| *came >= count)).await;
-        waited.expect("so many connections in time").expect("the sink lives");
-    }
-
     /// How often a fault struck so far.
     pub fn struck(&self) -> usize {
         *self.shared.struck.borrow()
