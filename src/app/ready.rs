@@ -22,7 +22,7 @@ pub struct Ready {
     pub urls: Vec<String>,
     /// The local CA's certificate, for clients to trust; `null` where the operator brought a certificate or TLS is off.
     pub ca: Option<PathBuf>,
-    /// The control socket; `null` in memory.
+    /// The control socket; `null` in memory inside another program.
     pub control: Option<PathBuf>,
     /// The projects.
     pub projects: Vec<ReadyProject>,
@@ -93,6 +93,13 @@ pub(super) fn guidance(ready: &Ready, settings: &Settings, fresh: bool) -> Strin
     say(&format!("keystead {} is ready at {}", ready.version, ready.urls.join(" and ")));
     if settings.ephemeral {
         say("  data      in memory: everything is gone when this process ends");
+        if let Some(control) = &ready.control {
+            let folder = control.parent().unwrap_or(control).display();
+            say(&format!(
+                "  control   {} (clock and mailbox for tests; commands: --data-dir {folder})",
+                control.display()
+            ));
+        }
     } else {
         let made = if fresh { " (made just now; mode 0700)" } else { "" };
         say(&format!("  data      {}{made}", settings.data_dir.display()));

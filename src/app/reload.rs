@@ -56,7 +56,8 @@ pub(super) struct Reloader {
     pub(super) supervisor: Supervisor,
     /// What the supervisor is told when all is well.
     pub(super) status: String,
-    pub(super) env: Env,
+    /// The time that certificates go by.
+    pub(super) wall: Env,
     /// The first listener's URL, for links where nothing else is said.
     pub(super) listener_url: String,
     /// One at a time.
@@ -122,7 +123,7 @@ impl Reloader {
         let changed = before.differences(&settings);
 
         let mut problems = self.projects.problems_with(&settings);
-        let (certificates, checked, env) = (self.certificates.clone(), settings.clone(), self.env.clone());
+        let (certificates, checked, env) = (self.certificates.clone(), settings.clone(), self.wall.clone());
         let prepared = tokio::task::spawn_blocking(move || certificates.prepare(&checked, &env)).await;
         let prepared = match prepared {
             Ok(Ok(prepared)) if problems.is_empty() => prepared,
@@ -135,11 +136,13 @@ impl Reloader {
         };
 
         let url = settings.listen.public_url.clone().unwrap_or_else(|| self.listener_url.clone());
-        let adopted = self.projects.adopt(settings, &url, self.env.now()).await.map_err(|refused| match refused {
-            NotAdopted::Settings(problems) => NotReloaded::Settings(problems),
-            // Both were well a moment ago, when all was checked.
-            NotAdopted::Outbound(_) | NotAdopted::Project(_) => NotReloaded::Failed(refused.to_string()),
-        })?;
+        let adopted = self.projects.adopt(settings, &url, self.projects.shared().env.now()).await.map_err(
+            |refused| match refused {
+                NotAdopted::Settings(problems) => NotReloaded::Settings(problems),
+                // Both were well a moment ago, when all was checked.
+                NotAdopted::Outbound(_) | NotAdopted::Project(_) => NotReloaded::Failed(refused.to_string()),
+            },
+        )?;
         // From here on nothing is refused.
         let settings = self.projects.settings();
         let new_certificate = self.certificates.adopt(prepared);

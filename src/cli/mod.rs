@@ -12,6 +12,7 @@ mod completions;
 mod config;
 mod console;
 mod doctor;
+mod import;
 mod key;
 mod mail;
 mod openapi;
@@ -106,8 +107,10 @@ enum Command {
     Serve(serve::Args),
     /// Make, list, show and delete projects
     Project(project::Args),
-    /// Make, list, show, switch off and on, unlock and delete accounts; set passwords
+    /// Make, list, show, switch off and on, unlock and delete accounts; set passwords and roles
     User(user::Args),
+    /// Bring accounts from another product
+    Import(import::Args),
     /// List and end sessions
     Session(session::Args),
     /// List and rotate signing keys
@@ -136,6 +139,7 @@ impl Command {
             Self::Serve(args) => serve::run(args, around),
             Self::Project(args) => args.run(around),
             Self::User(args) => args.run(around),
+            Self::Import(args) => args.run(around),
             Self::Session(args) => args.run(around),
             Self::Key(args) => args.run(around),
             Self::Mail(args) => args.run(around),

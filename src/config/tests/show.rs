@@ -35,6 +35,7 @@ fn what_is_shown_reads_back_as_the_same_settings() {
         verification.link = "https://a.example/verify?t={token}"
         hosts = ["a.example"]
         secret = "SECRET"
+        nora.jwt_secret = "SECRET"
         id = "0193a5e2-7c1e-7d3a-9b1f-3f6c2a7d9e10"
         tokens.access_ttl = "90s"
         bot = { provider = "turnstile", secret = "SECRET", site_key = "site", verify_url = "https://bot.example/check" }
