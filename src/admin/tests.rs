@@ -279,7 +279,7 @@ fn ctx(house: &House, project: &Arc<Project>) -> Ctx {
         rules: Dialect::Noma.rules(&project.settings()),
         now: house.app.projects().shared().env.now(),
         client: Client { ip: [192, 0, 2, 1].into(), group: 1, agent: None, secure: true },
-        request_id: RequestId(1),
+        request_id: RequestId::new(1),
     }
 }
 

@@ -33,7 +33,7 @@ fn ctx(server: &Server, project: &Arc<Project>) -> Ctx {
         now: server.clock().now(),
         client: Client { ip: IpAddr::V4(ip), group: u128::from(ip.to_ipv6_mapped()), agent: None, secure: true },
         // As long in every entry: its length says nothing.
-        request_id: RequestId(u64::MAX),
+        request_id: RequestId::new(u64::MAX),
     }
 }
 

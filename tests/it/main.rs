@@ -7,6 +7,7 @@ mod mail_server;
 mod noma;
 mod nora;
 mod openapi;
+mod operations;
 mod persona;
 mod receiver;
 mod scenarios;
