@@ -35,7 +35,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "outbound", "store", "token",
         ],
     ),
-    ("testing", &["app", "auth", "config", "crypto", "data", "env", "mail"]),
+    ("testing", &["admin", "app", "auth", "config", "crypto", "data", "env", "mail"]),
     (
         "cli",
         &[

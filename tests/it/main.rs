@@ -10,5 +10,6 @@ mod openapi;
 mod operations;
 mod persona;
 mod receiver;
+mod reload;
 mod scenarios;
 mod smoke;
