@@ -195,9 +195,9 @@ async fn mails_are_read_on_the_control_socket() {
     for email in ["bob@example.com", "ada@example.com"] {
         anon(&server).sign_up(email, "correct horse").await;
         let query = mailbox(&format!("?to={}&wait=60s", email.to_uppercase()));
-        let resend = json!({ "email": email });
-        let (waited, _) =
-            tokio::join!(ask(&server, Method::GET, &query, None), anon(&server).post("/verify-email/resend", &resend));
+        let (anyone, resend) = (anon(&server), json!({ "email": email }));
+        let asked = ask(&server, Method::GET, &query, None);
+        let (waited, _) = tokio::join!(asked, anyone.post("/verify-email/resend", &resend));
         last = waited;
     }
     let (status, mails) = last;
