@@ -26,6 +26,8 @@
 //! | `GET /projects/P/outbox/ID` | | `Item`, without what it says |
 //! | `POST /projects/P/outbox/ID/resend` | | `Item`: tried now |
 //! | `DELETE /projects/P/outbox/ID` | | `{"dropped": 1}` |
+//! | `GET /projects/P/webhooks` | | `{"webhooks": [Webhook]}` |
+//! | `POST /projects/P/webhooks/NAME/test` | | `{"ok", "status", "answer", "error", "milliseconds"}` |
 //!
 //! `P` is a slug or an id, `WHO` an address or an id. Every error is `{"error": {"code", "message"}}`, every moment
 //! RFC 3339 in UTC. Lists go by id, oldest first; `next` is the `after` of the next page.
@@ -44,6 +46,7 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 mod users;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -79,6 +82,8 @@ pub fn routes(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
         .route("/keys/rotate", post(keys::rotate))
         .route("/audit", get(audit::list))
         .route("/audit/verify", get(audit::verify))
+        .route("/webhooks", get(webhooks::list))
+        .route("/webhooks/{webhook}/test", post(webhooks::test))
         .route("/outbox", get(outbox::list))
         .route("/outbox/resend", post(outbox::resend_all))
         .route("/outbox/{item}", get(outbox::show).delete(outbox::remove))

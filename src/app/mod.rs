@@ -11,6 +11,7 @@ mod reload;
 mod serve;
 mod supervisor;
 mod upkeep;
+mod webhooks;
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ use super::certificates::{self, Certificates, Places};
 use super::ready::{self, Ready, ReadyProject};
 use super::reload::{Reloader, Source};
 use super::supervisor::{self, Supervisor};
-use super::{App, StartError, delivery, redirect, upkeep};
+use super::{App, StartError, delivery, redirect, upkeep, webhooks};
 use crate::admin;
 use crate::admin::{NotReloaded, Reloaded};
 use crate::config::Settings;
@@ -157,6 +157,7 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
     let mut tasks = vec![
         tokio::spawn(public(&app, listeners, limits, stopped.clone())),
         tokio::spawn(upkeep::run(Arc::clone(app.projects()), certificates.clone(), env.clone(), stopped.clone())),
+        tokio::spawn(webhooks::run(Arc::clone(app.projects()), env.clone(), stopped.clone())),
         tokio::spawn(delivery::run(Arc::clone(app.projects()), Arc::clone(app.mailbox()), env, stopped.clone())),
         tokio::spawn(supervisor::beat(supervisor, Arc::clone(app.projects()), stopped.clone())),
     ];

@@ -24,6 +24,7 @@ mod session;
 mod tests;
 mod user;
 mod version;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -111,6 +112,8 @@ enum Command {
     Key(key::Args),
     /// Show, verify and export the audit trail
     Audit(audit::Args),
+    /// List the webhooks, and try one
+    Webhook(webhook::Args),
     /// Try, show or explain the configuration
     Config(config::Args),
     /// Print what an API looks like, as an OpenAPI document
@@ -130,6 +133,7 @@ impl Command {
             Self::Session(args) => args.run(around),
             Self::Key(args) => args.run(around),
             Self::Audit(args) => args.run(around),
+            Self::Webhook(args) => args.run(around),
             Self::Config(args) => config::run(&args, around),
             Self::Openapi(args) => openapi::run(&args, around),
             Self::Completions(args) => completions::run(&args, around),

@@ -14,6 +14,7 @@
 //! Only `--config` or `KEYSTEAD_CONFIG` names a file; none is read by itself. Relative paths, also those written in a
 //! file, are relative to the working directory.
 
+mod bot;
 mod example;
 mod file;
 pub mod forms;
@@ -32,6 +33,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,6 +42,7 @@ use std::path::{Path, PathBuf};
 use figment::Figment;
 use figment::value::{Dict, Value};
 
+pub use bot::{Bot, BotProvider};
 pub use example::example;
 pub use file::parse_toml;
 pub use problem::{Problem, Problems};
@@ -47,6 +50,7 @@ pub use project_settings::*;
 pub use settings::*;
 pub use show::{Shown, annotated};
 pub use stored::{check_together, stored_from, validate_stored};
+pub use webhook::{Webhook, WebhookEvent};
 
 use file::Lines;
 use layers::{Layer, Origin};

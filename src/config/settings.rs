@@ -49,6 +49,8 @@ pub struct Settings {
     pub mail: Mail,
     /// Whom the server may call: webhooks, bot checks, mail over HTTP.
     pub outbound: Outbound,
+    /// How events are posted to the webhooks of projects.
+    pub webhooks: Webhooks,
     /// What is said on stderr.
     pub log: Log,
     /// A project, by its slug: 1 to 63 of a-z, 0-9 and "-". A section here declares it: it is made when it does not
@@ -84,6 +86,7 @@ impl Section for Settings {
         keys.section("store", &mut self.store);
         keys.section("mail", &mut self.mail);
         keys.section("outbound", &mut self.outbound);
+        keys.section("webhooks", &mut self.webhooks);
         keys.section("log", &mut self.log);
         let slug = |name: &str| forms::slug(name).map(drop);
         keys.map("project", "projects", &mut self.projects, ProjectSettings::named, slug, "default");
@@ -105,6 +108,7 @@ impl Default for Settings {
             master_key: None,
             mail: Mail::default(),
             outbound: Outbound::default(),
+            webhooks: Webhooks::default(),
             log: Log::default(),
             projects: BTreeMap::new(),
             declared: Declared::default(),
@@ -322,6 +326,25 @@ pub struct Outbound {
     pub allow: Vec<IpNet>,
     /// Further certificate authorities to trust for such calls, as PEM, beside those of the public web.
     pub ca_file: Option<PathBuf>,
+}
+
+/// `[webhooks]`: how events are posted.
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
+pub struct Webhooks {
+    /// How long a post that its receiver does not take is tried again before it becomes a dead letter.
+    pub retry_for: Duration,
+}
+
+impl Section for Webhooks {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.duration("retry_for", &mut self.retry_for, Duration::from_secs(60)..=Duration::from_secs(30 * 86_400));
+    }
+}
+
+impl Default for Webhooks {
+    fn default() -> Self {
+        Self { retry_for: Duration::from_secs(72 * 3600) }
+    }
 }
 
 impl Outbound {

@@ -7,3 +7,4 @@ mod openapi;
 mod persona;
 mod receiver;
 mod smoke;
+mod webhooks;

@@ -31,6 +31,7 @@ fn what_is_shown_reads_back_as_the_same_settings() {
         secret = "SECRET"
         id = "0193a5e2-7c1e-7d3a-9b1f-3f6c2a7d9e10"
         tokens.access_ttl = "90s"
+        webhooks.app = { url = "https://app.example/hook?key=k", secret = "SECRET", events = ["auth.login.success"] }
         bot = { provider = "turnstile", secret = "SECRET", site_key = "site", verify_url = "https://bot.example/check" }
     "#;
     let toml = toml.replace("SECRET", SECRET);
@@ -48,10 +49,12 @@ fn what_is_shown_reads_back_as_the_same_settings() {
         "project.shop.public_url",
         "project.shop.secret_file",
         "project.shop.bot.secret_file",
+        "project.shop.webhooks.app.secret_file",
         "tls.acme.eab_hmac_key_file",
     ];
-    let missing = reader.known().iter().filter(|key| !in_shown.contains(key) && !unset.contains(&key.as_str()));
-    assert_eq!(missing.count(), 0);
+    let missing: Vec<_> =
+        reader.known().iter().filter(|key| !in_shown.contains(key) && !unset.contains(&key.as_str())).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

@@ -17,3 +17,4 @@ mod logs;
 mod process;
 mod secrets;
 mod supervision;
+mod webhooks;
