@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// The outside world as the engine may see it.
@@ -131,6 +132,19 @@ impl Timestamp {
         let second = i64::try_from(self.secs()).unwrap_or(i64::MAX).min(MAX_RFC3339_SECOND);
         jiff::Timestamp::from_second(second).map_or_else(|_| String::new(), |t| t.to_string())
     }
+
+    /// RFC 3339 in UTC with milliseconds, `2026-11-22T10:15:00.000Z`.
+    pub fn rfc3339_millis(self) -> String {
+        let millis = i64::try_from(self.0).unwrap_or(i64::MAX).min(MAX_RFC3339_SECOND * 1000 + 999);
+        jiff::Timestamp::from_millisecond(millis).map_or_else(|_| String::new(), |t| format!("{t:.3}"))
+    }
+
+    /// The date of an HTTP header (RFC 9110, section 5.6.7), `Sun, 22 Nov 2026 10:15:00 GMT`.
+    pub fn http_date(self) -> String {
+        let second = i64::try_from(self.secs()).unwrap_or(i64::MAX).min(MAX_RFC3339_SECOND);
+        let date = jiff::Timestamp::from_second(second);
+        date.map_or_else(|_| String::new(), |t| t.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
+    }
 }
 
 /// 9999-12-31T23:59:59Z, the last moment RFC 3339 can spell (and below jiff's own limit).
@@ -143,6 +157,59 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// A clock some time ahead of another; how much only grows.
+pub struct AheadClock {
+    base: Arc<dyn Clock>,
+    ahead: watch::Sender<Duration>,
+}
+
+impl AheadClock {
+    /// A clock that says what `base` says, until it is moved.
+    pub fn new(base: Arc<dyn Clock>) -> Self {
+        Self { base, ahead: watch::Sender::new(Duration::ZERO) }
+    }
+
+    /// Moves it forward; what waits for a moment in between wakes.
+    pub fn advance(&self, by: Duration) {
+        self.ahead.send_modify(|ahead| *ahead = ahead.saturating_add(by));
+    }
+
+    /// How far ahead it is.
+    pub fn ahead(&self) -> Duration {
+        *self.ahead.borrow()
+    }
+}
+
+impl Clock for AheadClock {
+    fn now(&self) -> Timestamp {
+        self.base.now().plus(self.ahead())
+    }
+
+    fn reached(&self, moment: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let mut moved = self.ahead.subscribe();
+        Box::pin(async move {
+            loop {
+                let ahead = *moved.borrow_and_update();
+                // When the base says so, this clock does; a step in between shortens the wait.
+                let base = Timestamp::from_millis(
+                    moment.millis().saturating_sub(u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX)),
+                );
+                tokio::select! {
+                    () = self.base.reached(base) => return,
+                    // The sender is this clock, which outlives the wait.
+                    _ = moved.changed() => {}
+                }
+            }
+        })
+    }
+}
+
+impl fmt::Debug for AheadClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AheadClock").field("ahead", &self.ahead()).finish_non_exhaustive()
     }
 }
 
@@ -160,5 +227,21 @@ struct SystemResolver;
 impl Resolver for SystemResolver {
     fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         Ok((host, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_as_they_are_written() {
+        let at = Timestamp::from_millis(1_795_342_500_007);
+        assert_eq!(at.rfc3339(), "2026-11-22T10:15:00Z");
+        assert_eq!(at.rfc3339_millis(), "2026-11-22T10:15:00.007Z");
+        assert_eq!(at.http_date(), "Sun, 22 Nov 2026 10:15:00 GMT");
+        for last in [Timestamp::from_millis(u64::MAX), Timestamp::from_secs(u64::MAX)] {
+            assert!(last.rfc3339_millis().starts_with("9999-12-3") && last.http_date().contains("9999"));
+        }
     }
 }

@@ -16,6 +16,9 @@ use crate::config::Problems;
 pub trait Host: Send + Sync {
     /// Takes the configuration anew.
     fn reload(&self) -> Work<'_, Result<Reloaded, NotReloaded>>;
+
+    /// Looks whether all is well.
+    fn examine(&self) -> Work<'_, Vec<Finding>>;
 }
 
 /// Something being done.
@@ -50,6 +53,44 @@ pub enum NotReloaded {
     Stopped,
 }
 
+/// Something that is not well, or may not be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What was found.
+    pub what: String,
+    /// Why it matters.
+    pub why: String,
+    /// What to do about it: a command or a key.
+    pub remedy: String,
+}
+
+/// How bad a finding is, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Something does not work, or everybody can break in.
+    Error,
+    /// Something will not work, or is not safe for strangers.
+    Warning,
+    /// Worth knowing.
+    Hint,
+}
+
+impl Finding {
+    /// A finding of these words.
+    pub fn new(severity: Severity, what: impl Into<String>, why: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { severity, what: what.into(), why: why.into(), remedy: remedy.into() }
+    }
+}
+
+/// All findings, the worst first.
+#[derive(Serialize)]
+pub(super) struct Findings {
+    findings: Vec<Finding>,
+}
+
 /// A setting in force.
 #[derive(Serialize)]
 pub(super) struct Setting {
@@ -79,4 +120,8 @@ pub(super) async fn settings(State(admin): State<Admin>) -> Result<Json<Settings
         source: shown.source,
     });
     Ok(Json(Settings { settings: settings.collect() }))
+}
+
+pub(super) async fn findings(State(admin): State<Admin>) -> Json<Findings> {
+    Json(Findings { findings: admin.host.examine().await })
 }

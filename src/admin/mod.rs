@@ -7,10 +7,12 @@
 //! | `GET /projects/P` | | `Project` with `settings` |
 //! | `DELETE /projects/P` | | `Project` |
 //! | `GET /projects/P/users` | `?after=ID&limit=N` | `{"users": [User], "next": ID or null}` |
-//! | `POST /projects/P/users` | `{"email", "password"?, "password_hash"?, "display_name"?, "verified"?, "metadata"?}` | 201 `User` |
+//! | `POST /projects/P/users` | `{"email", "password"?, "password_hash"?, "display_name"?, "verified"?, "role"?, "metadata"?}` | 201 `User` |
+//! | `POST /projects/P/users/import` | `{"accounts": [{"line", "email", "id"?, "password_hash"?, "display_name"?, "role"?, "avatar"?, "locale"?, "created_at"?}], "skip_invalid"?, "verified"?}` | `{"made": N, "present": N, "refused": [{"line", "reason"}]}` |
 //! | `GET /projects/P/users/WHO`, `DELETE` | | `User` |
 //! | `POST /projects/P/users/WHO/disable`, `/enable` | | `User` |
 //! | `PUT /projects/P/users/WHO/password` | `{"password"?, "password_hash"?}` | `User` |
+//! | `PUT /projects/P/users/WHO/role` | `{"role": "user" or "admin"}` | `User` |
 //! | `DELETE /projects/P/users/WHO/sessions` | | `{"revoked": N}` |
 //! | `POST /projects/P/unlock` | `{"email"}` | `{"counters": N}` |
 //! | `GET /projects/P/sessions` | `?user=WHO&after=ID&limit=N` | `{"sessions": [Session], "next": ID or null}` |
@@ -18,6 +20,7 @@
 //! | `GET /projects/P/keys` | | `{"keys": [Key]}` |
 //! | `POST /reload` | | `{"changed": [KEY], "needs_restart": [KEY], "made": [SLUG], "undeclared": [SLUG], "new_certificate"}` |
 //! | `GET /config` | | `{"settings": [{"key", "value", "source"}]}` |
+//! | `GET /findings` | | `{"findings": [{"severity", "what", "why", "remedy"}]}` |
 //! | `POST /projects/P/keys/rotate` | `{"overlap"?: "24h"}` | 201 `Key`, the one that signs now |
 //! | `GET /projects/P/audit` | `?after=SEQ&limit=N&last=N&since=MOMENT&address=EMAIL` | `{"entries": [Entry], "next": SEQ or null, "end": SEQ}` |
 //! | `GET /projects/P/audit/verify` | `?expect=SEQ:HASH` | `{"ok", "entries", "first", "head": {"seq", "hash"}, "broken_at", "reason"}` |
@@ -29,6 +32,15 @@
 //! | `GET /projects/P/webhooks` | | `{"webhooks": [Webhook]}` |
 //! | `POST /projects/P/webhooks/NAME/test` | | `{"ok", "status", "answer", "error", "milliseconds"}` |
 //!
+//! A server that `serve --ephemeral` has begun also answers, not below `/v1`:
+//!
+//! | method and path | body or query | answer |
+//! |---|---|---|
+//! | `GET /testing/clock` | | `{"now"}` |
+//! | `POST /testing/clock` | `{"advance": "15m"}` | `{"now"}`, the new time |
+//! | `GET /testing/mailbox` | `?to=ADDRESS&wait=10s&count=N` | the mails, newest last; waits until there are `N` (1) |
+//! | `DELETE /testing/mailbox` | `?to=ADDRESS` | `{"deleted": N}` |
+//!
 //! `P` is a slug or an id, `WHO` an address or an id. Every error is `{"error": {"code", "message"}}`, every moment
 //! RFC 3339 in UTC. Lists go by id, oldest first; `next` is the `after` of the next page.
 //!
@@ -38,11 +50,13 @@
 mod audit;
 mod error;
 mod host;
+mod import;
 mod input;
 mod keys;
 mod outbox;
 mod projects;
 mod sessions;
+mod testing;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -62,18 +76,30 @@ use crate::auth::{Error, Project, Projects};
 use crate::env::Timestamp;
 use crate::net::PeerUid;
 use error::Refusal;
-pub use host::{Host, NotReloaded, Reloaded, Work};
+pub use host::{Finding, Host, NotReloaded, Reloaded, Severity, Work};
 use input::ProjectName;
+pub use testing::TestBench;
 
 /// The API over these projects and the process that holds them. Every request must carry the extension [`PeerUid`].
 pub fn routes(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
+    guarded(api(projects, host))
+}
+
+/// The same, and what a test may do with a server in memory.
+pub fn routes_for_tests(projects: Arc<Projects>, host: Arc<dyn Host>, bench: TestBench) -> Router {
+    guarded(api(projects, host).merge(testing::routes(bench)))
+}
+
+fn api(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
     let one_project = Router::new()
         .route("/", get(projects::show).delete(projects::delete))
         .route("/users", get(users::list).post(users::create))
+        .route("/users/import", post(import::import))
         .route("/users/{who}", get(users::show).delete(users::delete))
         .route("/users/{who}/disable", post(users::disable))
         .route("/users/{who}/enable", post(users::enable))
         .route("/users/{who}/password", put(users::set_password))
+        .route("/users/{who}/role", put(users::set_role))
         .route("/users/{who}/sessions", delete(sessions::revoke_all))
         .route("/unlock", post(users::unlock))
         .route("/sessions", get(sessions::list))
@@ -93,11 +119,14 @@ pub fn routes(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
         .nest("/v1/projects/{project}", one_project)
         .route("/v1/reload", post(host::reload))
         .route("/v1/config", get(host::settings))
+        .route("/v1/findings", get(host::findings))
         .fallback(async || Refusal::UnknownRoute)
         .method_not_allowed_fallback(async || Refusal::WrongMethod)
         .with_state(Admin { projects, host })
-        .layer(from_fn(to_the_end))
-        .layer(from_fn(only_the_owner))
+}
+
+fn guarded(router: Router) -> Router {
+    router.layer(from_fn(to_the_end)).layer(from_fn(only_the_owner))
 }
 
 /// The user this process runs as: the one that may use the control socket, beside root.

@@ -13,9 +13,10 @@ use tower::ServiceExt;
 use super::own_uid;
 use crate::app::App;
 use crate::auth::projects::Selector;
-use crate::auth::{Client, Ctx, Email, Project, RequestId, Rules, TokenFormat, session, sign_in};
+use crate::auth::{Client, Ctx, Email, Project, RequestId, session, sign_in};
 use crate::config::{Overrides, load};
 use crate::crypto::Secret;
+use crate::dialect::Dialect;
 use crate::env::Env;
 use crate::net::PeerUid;
 use crate::testing::TestClock;
@@ -140,7 +141,7 @@ async fn an_account_from_making_to_deleting() {
         made,
         json!({
             "id": id, "number": 1, "email": "Ada@example.com", "display_name": "Ada",
-            "verified_at": "2026-01-01T00:00:00Z", "verified_by": "operator", "has_password": true,
+            "verified_at": "2026-01-01T00:00:00Z", "verified_by": "operator", "has_password": true, "role": "user",
             "disabled_at": null, "created_at": "2026-01-01T00:00:00Z",
             "metadata": {"plan": "pro", "nested": {"n": 1.5}},
         })
@@ -275,9 +276,9 @@ fn ctx(house: &House, project: &Arc<Project>) -> Ctx {
     Ctx {
         settings: project.settings(),
         project: Arc::clone(project),
-        rules: Rules { token_format: TokenFormat::Paseto },
+        rules: Dialect::Noma.rules(&project.settings()),
         now: house.app.projects().shared().env.now(),
-        client: Client { ip: [192, 0, 2, 1].into(), group: 1, agent: None },
+        client: Client { ip: [192, 0, 2, 1].into(), group: 1, agent: None, secure: true },
         request_id: RequestId(1),
     }
 }

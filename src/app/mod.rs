@@ -4,6 +4,8 @@ mod acme;
 mod certificates;
 mod data_dir;
 mod delivery;
+mod doctor;
+mod ephemeral;
 mod error;
 mod ready;
 mod redirect;
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use axum::Router;
 
 use crate::admin;
-use crate::admin::{NotReloaded, Reloaded};
+use crate::admin::{Finding, NotReloaded, Reloaded};
 use crate::auth::Projects;
 use crate::auth::project::Shared;
 use crate::config::{MasterKeySource, Settings};
@@ -28,6 +30,7 @@ use crate::mail::Mailbox;
 use crate::outbound::Outbound;
 use crate::store::{Fleet, FleetOptions, StoreOptions};
 use data_dir::DataDir;
+pub use ephemeral::{Ephemeral, Folder};
 pub use error::StartError;
 pub use ready::{Ready, ReadyProject, configured_url};
 pub use reload::Source;
@@ -113,7 +116,7 @@ impl App {
 
     /// The operator's API over it, for a process that is no server.
     pub fn admin(&self) -> Router {
-        admin::routes(Arc::clone(&self.projects), Arc::new(Stopped))
+        admin::routes(Arc::clone(&self.projects), Arc::new(Stopped(Arc::clone(&self.projects))))
     }
 
     /// Closes every file and lets the data directory go.
@@ -124,11 +127,15 @@ impl App {
 }
 
 /// The process of a command, for its operator.
-struct Stopped;
+struct Stopped(Arc<Projects>);
 
 impl admin::Host for Stopped {
     fn reload(&self) -> admin::Work<'_, Result<Reloaded, NotReloaded>> {
         Box::pin(std::future::ready(Err(NotReloaded::Stopped)))
+    }
+
+    fn examine(&self) -> admin::Work<'_, Vec<Finding>> {
+        Box::pin(doctor::examine(&self.0, None, false))
     }
 }
 

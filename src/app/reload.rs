@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use super::certificates::Certificates;
 use super::serve;
 use super::supervisor::Supervisor;
-use crate::admin::{NotReloaded, Reloaded};
+use crate::admin::{Finding, NotReloaded, Reloaded, Severity};
 use crate::auth::Projects;
 use crate::auth::projects::NotAdopted;
 use crate::config::{Problem, Problems, Settings};
@@ -56,7 +56,8 @@ pub(super) struct Reloader {
     pub(super) supervisor: Supervisor,
     /// What the supervisor is told when all is well.
     pub(super) status: String,
-    pub(super) env: Env,
+    /// The time that certificates go by.
+    pub(super) wall: Env,
     /// The first listener's URL, for links where nothing else is said.
     pub(super) listener_url: String,
     /// One at a time.
@@ -70,20 +71,45 @@ impl Reloader {
     /// Everything that is wrong; nothing has changed then.
     pub(super) async fn reload(self: &Arc<Self>) -> Result<Reloaded, NotReloaded> {
         self.supervisor.reloading();
+        let outcome = match self.read().await {
+            Ok(settings) => self.put_in_force(settings).await,
+            Err(refused) => Err(refused),
+        };
+        tell(&outcome);
+        self.supervisor.ready(&self.status);
+        outcome
+    }
+
+    async fn read(self: &Arc<Self>) -> Result<Settings, NotReloaded> {
         let reader = Arc::clone(self);
         let read = tokio::task::spawn_blocking(move || match &reader.source {
             Some(source) => (source.read)(),
             None => Ok(Settings::clone(&reader.projects.settings())),
         });
-        let read = read.await;
-        let outcome = match read {
-            Ok(Ok(settings)) => self.put_in_force(settings).await,
-            Ok(Err(problems)) => Err(NotReloaded::Settings(problems)),
-            Err(_) => Err(NotReloaded::Failed("reading the configuration ended in a panic".into())),
+        let read = read.await.map_err(|_| NotReloaded::Failed("reading the configuration ended in a panic".into()))?;
+        read.map_err(NotReloaded::Settings)
+    }
+
+    /// What a reload or a restart would find in the configuration as it stands in its files now.
+    pub(super) async fn pending(self: &Arc<Self>) -> Vec<Finding> {
+        let mut written = match self.read().await {
+            Ok(written) => written,
+            Err(refused) => {
+                let (why, remedy) = ("the next start would fail", "`keystead config check`");
+                return vec![Finding::new(Severity::Error, refused.to_string(), why, remedy)];
+            }
         };
-        tell(&outcome);
-        self.supervisor.ready(&self.status);
-        outcome
+        let before = self.projects.settings();
+        let mut findings = Vec::new();
+        let mut say = |keys: Vec<String>, why: &str, remedy: &str| {
+            if !keys.is_empty() {
+                let what = format!("the configuration has other values than are in force: {}", keys.join(", "));
+                findings.push(Finding::new(Severity::Hint, what, why, remedy));
+            }
+        };
+        say(keep_fixed(&mut written, &before), "they change only with a restart", "restart the server");
+        say(before.differences(&written), "they change with a reload", "`keystead reload`");
+        findings
     }
 
     /// Puts `settings` in force, but for what needs a restart.
@@ -97,7 +123,7 @@ impl Reloader {
         let changed = before.differences(&settings);
 
         let mut problems = self.projects.problems_with(&settings);
-        let (certificates, checked, env) = (self.certificates.clone(), settings.clone(), self.env.clone());
+        let (certificates, checked, env) = (self.certificates.clone(), settings.clone(), self.wall.clone());
         let prepared = tokio::task::spawn_blocking(move || certificates.prepare(&checked, &env)).await;
         let prepared = match prepared {
             Ok(Ok(prepared)) if problems.is_empty() => prepared,
@@ -110,11 +136,13 @@ impl Reloader {
         };
 
         let url = settings.listen.public_url.clone().unwrap_or_else(|| self.listener_url.clone());
-        let adopted = self.projects.adopt(settings, &url, self.env.now()).await.map_err(|refused| match refused {
-            NotAdopted::Settings(problems) => NotReloaded::Settings(problems),
-            // Both were well a moment ago, when all was checked.
-            NotAdopted::Outbound(_) | NotAdopted::Project(_) => NotReloaded::Failed(refused.to_string()),
-        })?;
+        let adopted = self.projects.adopt(settings, &url, self.projects.shared().env.now()).await.map_err(
+            |refused| match refused {
+                NotAdopted::Settings(problems) => NotReloaded::Settings(problems),
+                // Both were well a moment ago, when all was checked.
+                NotAdopted::Outbound(_) | NotAdopted::Project(_) => NotReloaded::Failed(refused.to_string()),
+            },
+        )?;
         // From here on nothing is refused.
         let settings = self.projects.settings();
         let new_certificate = self.certificates.adopt(prepared);

@@ -14,9 +14,8 @@ use super::certificates::{self, Certificates, Places};
 use super::ready::{self, Ready, ReadyProject};
 use super::reload::{Reloader, Source};
 use super::supervisor::{self, Supervisor};
-use super::{App, StartError, delivery, redirect, upkeep, webhooks};
-use crate::admin;
-use crate::admin::{NotReloaded, Reloaded};
+use super::{App, Ephemeral, StartError, delivery, doctor, redirect, upkeep, webhooks};
+use crate::admin::{self, Finding, NotReloaded, Reloaded, TestBench};
 use crate::config::Settings;
 use crate::env::Env;
 use crate::http::Entry;
@@ -34,6 +33,8 @@ pub struct Process {
     pub supervisor: Supervisor,
     /// Where settings are taken from anew; `None`: they never change by themselves.
     pub source: Option<Source>,
+    /// For tests in other processes, to whom it belongs; with it goes its [`Ephemeral::env`].
+    pub ephemeral: Option<Ephemeral>,
 }
 
 /// A server that is running.
@@ -43,6 +44,8 @@ pub struct Running {
     app: App,
     certificates: Certificates,
     reloader: Arc<Reloader>,
+    /// Lasts as long as the server.
+    _ephemeral: Option<Ephemeral>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -90,14 +93,15 @@ pub async fn start(settings: Settings, env: Env) -> Result<Running, StartError> 
 /// # Errors
 /// [`StartError`] when it cannot start.
 pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<Running, StartError> {
-    let Process { mut inherited, supervisor, source } = process;
+    let Process { mut inherited, supervisor, source, ephemeral } = process;
+    let wall = ephemeral.as_ref().map_or_else(|| env.clone(), |ephemeral| ephemeral.wall().clone());
     let fresh = !settings.ephemeral && !settings.data_dir.exists();
     // Projects need to know the URL, which needs the port, which needs the socket: the directory is taken first all
     // the same, so that a second process is refused before it touches anything.
     let data_dir = App::take_data_dir(&settings)?;
     // A first start writes keys, certificates and a project file, and waits for the disk each time: side by side.
     let certificates = {
-        let (settings, env) = (settings.clone(), env.clone());
+        let (settings, env) = (settings.clone(), wall.clone());
         let places = data_dir.as_ref().map(Places::of);
         let mut settings = settings;
         settings.tls.names.extend(inherited.ips().map(|ip| ip.to_string()));
@@ -122,17 +126,27 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
     {
         app.projects().set_default_url(url);
     }
-    let control = match &app.data_dir {
-        Some(dir) => Some((dir.control(), net::bind_unix(&dir.control(), 0o600).await?)),
+    let control = match (&app.data_dir, &ephemeral) {
+        (Some(dir), _) => Some(dir.control()),
+        (None, Some(ephemeral)) => Some(ephemeral.control()),
+        (None, None) => None,
+    };
+    let socket = match &control {
+        Some(path) => Some(net::bind_unix(path, 0o600).await?),
         None => None,
+    };
+    let ca = match (&certificates.ca, &ephemeral) {
+        (Some(ca), Some(ephemeral)) => Some(ephemeral.keep_ca(&ca.ca_pem())?),
+        (Some(ca), None) => ca.ca_file(),
+        (None, _) => None,
     };
     let projects = app.projects().list();
     let mut ready = Ready {
         ready: true,
         version: env!("CARGO_PKG_VERSION"),
         urls,
-        ca: certificates.ca.as_ref().and_then(|ca| ca.ca_file()),
-        control: control.as_ref().map(|(path, _)| path.clone()),
+        ca,
+        control,
         projects: projects.into_iter().map(|(id, entry)| ReadyProject { slug: entry.slug, id }).collect(),
         guidance: String::new(),
     };
@@ -149,14 +163,14 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
         source,
         supervisor: supervisor.clone(),
         status: ready.status(),
-        env: env.clone(),
+        wall: wall.clone(),
         listener_url: app.projects().default_url().to_string(),
         turn: Mutex::default(),
     });
     let (stop, stopped) = watch::channel(false);
     let mut tasks = vec![
         tokio::spawn(public(&app, listeners, limits, stopped.clone())),
-        tokio::spawn(upkeep::run(Arc::clone(app.projects()), certificates.clone(), env.clone(), stopped.clone())),
+        tokio::spawn(upkeep::run(Arc::clone(app.projects()), certificates.clone(), env.clone(), wall, stopped.clone())),
         tokio::spawn(webhooks::run(Arc::clone(app.projects()), env.clone(), stopped.clone())),
         tokio::spawn(delivery::run(Arc::clone(app.projects()), Arc::clone(app.mailbox()), env, stopped.clone())),
         tokio::spawn(supervisor::beat(supervisor, Arc::clone(app.projects()), stopped.clone())),
@@ -164,10 +178,12 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
     if !plain.is_empty() {
         tasks.push(tokio::spawn(redirect(&app, plain, certificates.answers.clone(), stopped.clone())));
     }
-    if let Some((_, socket)) = control {
-        tasks.push(tokio::spawn(control_socket(&app, socket, Arc::clone(&reloader), stopped)));
+    if let Some(socket) = socket {
+        let mailbox = Arc::clone(app.mailbox());
+        let bench = ephemeral.as_ref().map(|ephemeral| TestBench { clock: Arc::clone(ephemeral.clock()), mailbox });
+        tasks.push(tokio::spawn(control_socket(&app, socket, Arc::clone(&reloader), bench, stopped)));
     }
-    Ok(Running { ready, app, certificates, reloader, stop, tasks })
+    Ok(Running { ready, app, certificates, reloader, _ephemeral: ephemeral, stop, tasks })
 }
 
 impl Running {
@@ -267,9 +283,14 @@ fn control_socket(
     app: &App,
     socket: Bound,
     reloader: Arc<Reloader>,
+    bench: Option<TestBench>,
     stopped: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + use<> {
-    let router = admin::routes(Arc::clone(app.projects()), Arc::new(RunningHost(reloader)));
+    let (projects, host) = (Arc::clone(app.projects()), Arc::new(RunningHost(reloader)));
+    let router = match bench {
+        Some(bench) => admin::routes_for_tests(projects, host, bench),
+        None => admin::routes(projects, host),
+    };
     let service = tower::service_fn(move |request: Request<Body>| router.clone().oneshot(request));
     async move {
         net::serve(vec![socket], Limits::with_connections(64), service, is_set(stopped)).await;
@@ -282,6 +303,16 @@ struct RunningHost(Arc<Reloader>);
 impl admin::Host for RunningHost {
     fn reload(&self) -> admin::Work<'_, Result<Reloaded, NotReloaded>> {
         Box::pin(self.0.reload())
+    }
+
+    fn examine(&self) -> admin::Work<'_, Vec<Finding>> {
+        Box::pin(async {
+            let identity = self.0.certificates.tls.as_ref().map(|tls| tls.identity());
+            let mut findings = doctor::examine(&self.0.projects, identity, true).await;
+            findings.extend(self.0.pending().await);
+            findings.sort_by_key(|finding| finding.severity);
+            findings
+        })
     }
 }
 

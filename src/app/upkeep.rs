@@ -25,11 +25,12 @@ const RENEW_EVERY: Duration = Duration::from_secs(60);
 /// How often the operator's certificate files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Runs until `stopped`.
+/// Runs until `stopped`. Certificates go by the time of `wall`, all else by that of `env`.
 pub(super) async fn run(
     projects: Arc<Projects>,
     certificates: Certificates,
     env: Env,
+    wall: Env,
     mut stopped: watch::Receiver<bool>,
 ) {
     tokio::select! {
@@ -37,8 +38,8 @@ pub(super) async fn run(
         _ = stopped.wait_for(|set| *set) => {}
         () = go_on(&projects, &env) => {}
         // An order may take minutes, and must not hold up the sweeping.
-        () = renew(&projects, &certificates, &env) => {}
-        () = look(&projects, &certificates, &env) => {}
+        () = renew(&projects, &certificates, &wall) => {}
+        () = look(&projects, &certificates, &wall) => {}
     }
 }
 

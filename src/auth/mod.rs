@@ -14,10 +14,13 @@ pub mod bot;
 pub mod catalog;
 mod error;
 pub mod events;
+pub mod import;
 pub mod keys;
+pub mod limits;
 mod mail;
 pub mod outbox;
 pub mod password;
+pub mod profile;
 pub mod project;
 pub mod projects;
 pub mod session;
@@ -30,14 +33,15 @@ pub mod webhooks;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
-pub use crate::config::ProjectSettings;
+pub use crate::config::{Limit, ProjectSettings};
 use crate::crypto::ClientGroup;
 pub use crate::data::Email;
 use crate::data::lockouts::Subject;
-pub use crate::data::users::User;
+pub use crate::data::users::{Role, User};
 use crate::env::Timestamp;
 pub use crate::token::TokenFormat;
 pub use error::{Error, Unverified};
@@ -74,8 +78,32 @@ impl fmt::Display for RequestId {
 /// Where the APIs really differ.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// How access tokens are spelled.
-    pub token_format: TokenFormat,
+    /// What a session is carried by.
+    pub credential: Credential,
+    /// Whether a sign-up begins a session.
+    pub sign_up_signs_in: bool,
+    /// Whether the first account of an empty project gets the role of an administrator.
+    pub first_is_admin: bool,
+    /// Whether a sign-in says that an account has no password (not where `conceal` is on).
+    pub tells_missing_password: bool,
+    /// Whether a new password may be the current one.
+    pub same_password: bool,
+    /// Requests of one client.
+    pub requests: Option<Limit>,
+    /// Requests of one client that may change something.
+    pub changes: Option<Limit>,
+}
+
+/// What a session is carried by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// A signed access token that lives for minutes, and a refresh token.
+    Pair(TokenFormat),
+    /// One token that lives as long as the session.
+    Token {
+        /// How long that is.
+        ttl: Duration,
+    },
 }
 
 /// The sender of a request.
@@ -87,6 +115,8 @@ pub struct Client {
     pub group: u128,
     /// Its `User-Agent`.
     pub agent: Option<String>,
+    /// Whether it speaks TLS, to this server or to a trusted proxy before it.
+    pub secure: bool,
 }
 
 impl Client {

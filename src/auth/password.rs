@@ -11,14 +11,18 @@ use crate::store::Write;
 /// failed sign-in.
 ///
 /// # Errors
-/// `WrongCurrentPassword` (also when the account has none), `SamePassword`, `Locked`, `Unauthenticated` when the
+/// `WrongCurrentPassword`, `NoPassword`, `SamePassword` (where the dialect minds), `Locked`, `Unauthenticated` when the
 /// session has ended meanwhile, `Busy`, and the store's.
 pub async fn change(ctx: &Ctx, actor: Actor, current: Secret<String>, new: Secret<String>) -> Result<(), Error> {
+    if actor.user.password.is_none() {
+        // Its owner is told nothing new, and nothing was guessed.
+        return Err(Error::NoPassword);
+    }
     let email = actor.user.address()?;
     let subject = ctx.subject(&email);
     let attempt = attempts::admit(ctx, subject).await?;
     let pool = ctx.project.pool();
-    let same = current.expose() == new.expose();
+    let same = !ctx.rules.same_password && current.expose() == new.expose();
     let verdict = pool.verify(ctx.hash_group(), current, actor.user.password.clone()).await?;
     let hash = match (verdict.matches, same) {
         (true, true) => None,

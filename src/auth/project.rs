@@ -1,8 +1,8 @@
 //! One open project: its store, its keys, and what it keeps in memory about them.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -11,8 +11,9 @@ use uuid::Uuid;
 
 use super::attempts::Attempts;
 use super::events::{By, Event, EventKind, Outcome};
+use super::limits::Windows;
 use super::outbox::Wakes;
-use super::session::Living;
+use super::session::{KnownToken, Living};
 use super::{Email, Error, ProjectSettings};
 use crate::crypto::{DigestKey, HashPool, MasterKey, Secret};
 use crate::data::audit;
@@ -20,7 +21,7 @@ use crate::data::project::{self as rows, ProjectRecord, SealedKey};
 use crate::env::{Env, Timestamp};
 use crate::outbound::Outbound;
 use crate::store::{Store, StoreError};
-use crate::token::{KeyRing, RefreshKey, VerifiedCache};
+use crate::token::{KeyRing, RefreshKey, SessionKey, VerifiedCache};
 
 /// How many verified access tokens, and sessions, a project remembers. Both together are about 700 bytes.
 const VERIFIED_TOKENS: usize = 8192;
@@ -36,6 +37,11 @@ pub struct Project {
     verified: VerifiedCache,
     living: Cache<Uuid, Arc<Living>>,
     attempts: Attempts,
+    /// Signs session tokens where no key was given.
+    session_key: SessionKey,
+    /// Session tokens that were found good. Made at the first one: most projects never see any.
+    known_tokens: OnceLock<Cache<[u8; 32], KnownToken>>,
+    windows: Windows,
     /// The number of the last entry of the audit trail whose hash was logged.
     noted: AtomicU64,
     /// When a request last came in, in milliseconds since the epoch.
@@ -136,6 +142,7 @@ impl Project {
         let settings = settings(&record)?;
         let seed = Secret::new(seed);
         Ok(Some(Self {
+            session_key: SessionKey::own(&seed, record.id),
             refresh_key: RefreshKey::new(&seed, record.id),
             addresses: DigestKey::derive(&seed, "keystead/audit-address/1", record.id.as_bytes()),
             record,
@@ -145,6 +152,8 @@ impl Project {
             verified: VerifiedCache::new(VERIFIED_TOKENS),
             living: Cache::new(VERIFIED_TOKENS),
             attempts: Attempts::default(),
+            known_tokens: OnceLock::new(),
+            windows: Windows::default(),
             noted: AtomicU64::new(0),
             used_at: AtomicU64::new(shared.env.now().millis()),
             shared: shared.clone(),
@@ -251,6 +260,20 @@ impl Project {
     /// Sessions as they were at a version of the store.
     pub(crate) fn living(&self) -> &Cache<Uuid, Arc<Living>> {
         &self.living
+    }
+
+    /// What signs session tokens: the key that `settings` give, else the project's own.
+    pub(crate) fn session_key<'a>(&'a self, settings: &'a ProjectSettings) -> &'a SessionKey {
+        settings.nora.jwt_secret.as_ref().unwrap_or(&self.session_key)
+    }
+
+    pub(crate) fn known_tokens(&self) -> &Cache<[u8; 32], KnownToken> {
+        self.known_tokens.get_or_init(|| Cache::new(VERIFIED_TOKENS))
+    }
+
+    /// The windows of limiters that are kept in memory.
+    pub(crate) fn windows(&self) -> &Windows {
+        &self.windows
     }
 
     pub(crate) fn refresh_key(&self) -> &RefreshKey {

@@ -16,7 +16,7 @@ use crate::store::Write;
 /// answer as a wrong password.
 ///
 /// # Errors
-/// `InvalidCredentials`, `AccountDisabled`, `Locked`, `VerificationRequired` (only after the right password), `Busy`,
+/// `InvalidCredentials`, `NoPassword` (where the dialect tells), `AccountDisabled`, `Locked`, `VerificationRequired` (only after the right password), `Busy`,
 /// and the store's.
 pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) -> Result<Issued, Error> {
     let subject = ctx.subject(&email);
@@ -28,7 +28,7 @@ pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) ->
     let user = found.as_ref().map(|user| user.id);
     let job = Arc::new(Judgement {
         verdict,
-        draft: found.as_ref().map(|user| Draft::new(ctx, user.id)),
+        draft: found.as_ref().map(|user| Draft::new(ctx, user)),
         found,
         candidate: Candidate::new(ctx),
         lockout: ctx.event_on(EventKind::LockedOut, By::Server, user, &email),
@@ -55,6 +55,10 @@ pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) ->
             attempts::say_failed(ctx, attempts::Reason::Credentials);
             Err(Error::InvalidCredentials)
         }
+        (Outcome::NoPassword, _) => {
+            attempts::say_failed(ctx, attempts::Reason::Credentials);
+            Err(Error::NoPassword)
+        }
         (Outcome::Disabled, _) => {
             attempts::say_failed(ctx, attempts::Reason::Disabled);
             Err(Error::AccountDisabled)
@@ -79,6 +83,8 @@ enum Outcome {
     Unverified(Box<Unverified>),
     /// Not an `Err`: the failure must be counted.
     Wrong,
+    /// There is no password that could be right, and the answer may say so.
+    NoPassword,
     Disabled,
 }
 
@@ -91,9 +97,11 @@ impl Judgement {
             Some(seen) => users::get(w, seen.id)?.filter(|user| user.password == seen.password),
             None => None,
         };
+        let tells = ctx.rules.tells_missing_password && !ctx.settings.conceal;
+        let without = now.as_ref().is_some_and(|user| user.password.is_none() && user.disabled_at.is_none());
         let (Some(mut user), true) = (now, self.verdict.matches) else {
             self.wrong(w, events::Outcome::WrongCredentials)?;
-            return Ok(Outcome::Wrong);
+            return Ok(if tells && without { Outcome::NoPassword } else { Outcome::Wrong });
         };
         if user.disabled_at.is_some() {
             self.wrong(w, events::Outcome::AccountDisabled)?;
@@ -112,7 +120,7 @@ impl Judgement {
             return Ok(Outcome::Unverified(Box::new(unverified)));
         }
         if let Some(draft) = &self.draft {
-            draft.begin(w)?;
+            draft.begin(w, &user)?;
         }
         ctx.record(w, &self.signed_in)?;
         Ok(Outcome::In(Box::new(user)))

@@ -2,7 +2,7 @@
 
 use documented::DocumentedFields;
 
-use super::keys::{Keys, Section};
+use super::keys::{Keys, Section, Spell};
 use super::project;
 use crate::crypto::Secret;
 use crate::outbound::Target;
@@ -85,5 +85,11 @@ impl BotProvider {
             Self::Turnstile => "turnstile",
             Self::Recaptcha => "recaptcha",
         }
+    }
+}
+
+impl Spell for Target {
+    fn spell(&self) -> String {
+        self.as_str().to_owned()
     }
 }

@@ -472,6 +472,12 @@ impl Spell for PathBuf {
     }
 }
 
+impl Spell for Option<super::dialects::Limit> {
+    fn spell(&self) -> String {
+        super::forms::spell_limit(*self)
+    }
+}
+
 impl Spell for uuid::Uuid {
     fn spell(&self) -> String {
         self.to_string()
@@ -481,12 +487,6 @@ impl Spell for uuid::Uuid {
 impl Spell for ipnet::IpNet {
     fn spell(&self) -> String {
         self.to_string()
-    }
-}
-
-impl Spell for crate::outbound::Target {
-    fn spell(&self) -> String {
-        self.as_str().to_owned()
     }
 }
 

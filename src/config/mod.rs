@@ -15,6 +15,7 @@
 //! file, are relative to the working directory.
 
 mod bot;
+mod dialects;
 mod example;
 mod file;
 pub mod forms;
@@ -43,6 +44,7 @@ use figment::Figment;
 use figment::value::{Dict, Value};
 
 pub use bot::{Bot, BotProvider};
+pub use dialects::*;
 pub use example::example;
 pub use file::parse_toml;
 pub use problem::{Problem, Problems};
@@ -78,7 +80,7 @@ pub struct Overrides {
 /// Every mistake there is, at once.
 pub fn load(overrides: &Overrides, environment: &BTreeMap<String, String>) -> Result<Settings, Problems> {
     let (layer, mut problems) = layers::environment(environment);
-    let (mut figment, mut lines) = (Figment::new(), Lines::new());
+    let (mut figment, mut lines) = (Figment::new().merge(assumed(overrides)), Lines::new());
     if let Some(path) = config_path(overrides, environment) {
         match file::read_toml(&path) {
             Ok((values, found)) => {
@@ -113,6 +115,17 @@ pub fn load(overrides: &Overrides, environment: &BTreeMap<String, String>) -> Re
 fn config_path(overrides: &Overrides, environment: &BTreeMap<String, String>) -> Option<PathBuf> {
     let variable = || environment.get("KEYSTEAD_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
     overrides.config.clone().or_else(variable)
+}
+
+/// What a flag makes the default, below all that is said.
+fn assumed(overrides: &Overrides) -> Layer {
+    let mut values = Dict::new();
+    if overrides.ephemeral {
+        // Test suites run side by side: each server takes a free port, and says which.
+        let addresses = Value::from(vec!["127.0.0.1:0"]);
+        values.insert("listen".into(), Value::from(Dict::from([("addresses".to_owned(), addresses)])));
+    }
+    Layer { origin: Origin::Flag, values }
 }
 
 fn flags(overrides: &Overrides) -> Layer {

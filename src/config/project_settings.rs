@@ -7,12 +7,12 @@ use documented::DocumentedFields;
 use uuid::Uuid;
 
 use super::bot::Bot;
+use super::dialects::{Nhost, Noma, Nora};
 use super::forms::{self, spell_duration};
 use super::keys::{Keys, Section};
 use super::project;
 use super::webhook::{self, Webhook};
 use crate::crypto::Secret;
-pub use crate::token::TokenFormat;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -398,75 +398,5 @@ pub struct Cors {
 impl Section for Cors {
     fn keys(&mut self, keys: &mut Keys<'_>) {
         keys.list("origins", &mut self.origins, 256, forms::origin);
-    }
-}
-
-/// `[project.SLUG.noma]`: the NomaCMS dialect.
-#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
-pub struct Noma {
-    /// false: 404.
-    pub enabled: bool,
-    /// Where it is mounted: begins with "/", does not end with one.
-    pub path: String,
-    /// How access tokens are written: as v4.public or as EdDSA.
-    pub token_format: TokenFormat,
-}
-
-impl Section for Noma {
-    fn keys(&mut self, keys: &mut Keys<'_>) {
-        keys.flag("enabled", &mut self.enabled);
-        keys.text("path", &mut self.path, forms::mount);
-        let formats = [("paseto", TokenFormat::Paseto), ("jwt", TokenFormat::Jwt)];
-        keys.choice("token_format", &mut self.token_format, &formats);
-    }
-}
-
-impl Default for Noma {
-    fn default() -> Self {
-        Self { enabled: true, path: "/api/auth".into(), token_format: TokenFormat::Paseto }
-    }
-}
-
-/// `[project.SLUG.nora]`: the Nora dialect.
-#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
-pub struct Nora {
-    /// false: 404.
-    pub enabled: bool,
-    /// Where it is mounted.
-    pub path: String,
-}
-
-impl Section for Nora {
-    fn keys(&mut self, keys: &mut Keys<'_>) {
-        keys.flag("enabled", &mut self.enabled);
-        keys.text("path", &mut self.path, forms::mount);
-    }
-}
-
-impl Default for Nora {
-    fn default() -> Self {
-        Self { enabled: true, path: "/auth".into() }
-    }
-}
-
-/// `[project.SLUG.nhost]`: the Nhost dialect.
-#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
-pub struct Nhost {
-    /// false: 404.
-    pub enabled: bool,
-    /// Where it is mounted.
-    pub path: String,
-}
-
-impl Section for Nhost {
-    fn keys(&mut self, keys: &mut Keys<'_>) {
-        keys.flag("enabled", &mut self.enabled);
-        keys.text("path", &mut self.path, forms::mount);
-    }
-}
-
-impl Default for Nhost {
-    fn default() -> Self {
-        Self { enabled: true, path: "/v1".into() }
     }
 }

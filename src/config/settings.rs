@@ -164,6 +164,14 @@ impl Default for Listen {
     }
 }
 
+impl Listen {
+    /// Whether nobody but this machine's own users can reach it: every listener is on loopback, and no proxy is in front.
+    pub fn is_local_only(&self) -> bool {
+        let is_loopback = |address: &ListenAddress| matches!(address, ListenAddress::Tcp { .. }) && address.is_local();
+        self.addresses.iter().all(is_loopback) && self.trusted_proxies.is_empty() && !self.behind_proxy
+    }
+}
+
 /// Whether a host name or IP address (without brackets) can only mean this machine.
 pub(super) fn is_loopback_host(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())

@@ -177,6 +177,11 @@ impl HashPool {
         self.shared.computed.load(Relaxed)
     }
 
+    /// The running mean of one hash of the present cost; `None` before the first.
+    pub fn measured_hash_time(&self) -> Option<Duration> {
+        Some(self.shared.hash_micros.load(Relaxed)).filter(|micros| *micros > 0).map(Duration::from_micros)
+    }
+
     /// How many jobs wait.
     pub fn queued(&self) -> usize {
         self.shared.state().queue.len()

@@ -5,12 +5,14 @@
 
 pub mod api_keys;
 pub mod audit;
+pub mod avatars;
 pub mod email;
 pub mod events;
 pub mod lockouts;
 pub mod one_time;
 pub mod outbox;
 pub mod project;
+pub mod rates;
 pub mod sessions;
 pub mod sweep;
 pub mod users;

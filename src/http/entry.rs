@@ -19,9 +19,9 @@ use uuid::Uuid;
 use super::panics::contained;
 use super::{cors, published};
 use crate::auth::projects::Selector;
-use crate::auth::{Client, Ctx, Error, Project, ProjectSettings, Projects, RequestId};
-use crate::dialect::{Dialect, Trouble};
-use crate::net::{ClientAddress, LiveLimits, Peer};
+use crate::auth::{Client, Ctx, Error, Project, ProjectSettings, Projects, RequestId, limits};
+use crate::dialect::{Asked, Dialect, Trouble};
+use crate::net::{ClientAddress, LiveLimits, Peer, is_secure};
 
 /// The one way in for requests from outside.
 #[derive(Clone, Debug)]
@@ -86,11 +86,11 @@ impl Entry {
         let origin = headers.get(ORIGIN).cloned();
         let named = self.project_of(request.uri(), request.headers()).await;
         if cors::is_preflight(request.method(), headers) {
-            return self.preflight(origin.as_ref(), named.ok().as_deref());
+            return self.preflight(path, headers, named.ok().as_deref());
         }
         let project = match named {
             Ok(project) => project,
-            Err(trouble) => return by_default_mount(path, &trouble),
+            Err(trouble) => return by_default_mount(path, &trouble, id, headers),
         };
         let settings = project.settings();
         let mut reply = if published::is_document(path) {
@@ -128,20 +128,36 @@ impl Entry {
         project: Arc<Project>,
         settings: &Arc<ProjectSettings>,
     ) -> Response {
-        if !settings.enabled {
-            return dialect.trouble(&Trouble::ProjectDisabled);
-        }
-        let now = project.env().now();
-        project.touch(now);
-        let ctx = Ctx {
-            rules: dialect.rules(settings),
-            settings: Arc::clone(settings),
-            client: self.client(&request),
-            project,
-            now,
-            request_id: id,
+        let correlation = request.headers().get(X_CORRELATION_ID).cloned();
+        let client = self.client(&request);
+        let always_tls = client.secure && settings.public_url.as_deref().is_some_and(is_public);
+        let mut asked = Asked { id, correlation: correlation.as_ref(), standing: None, always_tls };
+        let mut reply = if settings.enabled {
+            let now = project.env().now();
+            project.touch(now);
+            let settings = Arc::clone(settings);
+            let ctx = Ctx { rules: dialect.rules(&settings), settings, client, project, now, request_id: id };
+            let changes = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH | Method::DELETE);
+            match limits::request(&ctx, changes) {
+                Ok(standing) => {
+                    asked.standing = standing;
+                    request.extensions_mut().insert(ctx);
+                    self.run(request, id, dialect, mount).await
+                }
+                Err(standing) => {
+                    asked.standing = Some(standing);
+                    dialect.trouble(&Trouble::TooManyRequests(standing))
+                }
+            }
+        } else {
+            dialect.trouble(&Trouble::ProjectDisabled)
         };
-        request.extensions_mut().insert(ctx);
+        dialect.finish(&mut reply, &asked);
+        reply
+    }
+
+    /// Hands a request to its dialect's router.
+    async fn run(&self, request: Request<Body>, id: RequestId, dialect: Dialect, mount: &str) -> Response {
         let router = self.router(dialect, mount);
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         let work = contained(router.oneshot(request));
@@ -194,13 +210,25 @@ impl Entry {
         }
     }
 
-    fn preflight(&self, origin: Option<&HeaderValue>, project: Option<&Project>) -> Response {
+    fn preflight(&self, path: &str, headers: &HeaderMap, project: Option<&Project>) -> Response {
+        let origin = headers.get(ORIGIN);
         // A preflight cannot carry `project-id`: where nothing else names the project, an origin that any project
         // allows may ask; the request itself is then judged by its own project's list.
-        match project {
-            Some(project) => cors::preflight(cors::allowed(origin, project.settings().cors.origins.iter())),
-            None => cors::preflight(cors::allowed(origin, self.0.projects.all_origins().iter())),
-        }
+        let settings = project.map(Project::settings);
+        let allowed = match &settings {
+            Some(settings) => cors::allowed(origin, settings.cors.origins.iter()),
+            None => cors::allowed(origin, self.0.projects.all_origins().iter()),
+        };
+        let usual;
+        let settings = match &settings {
+            Some(settings) => settings,
+            None => {
+                usual = ProjectSettings::named("");
+                &usual
+            }
+        };
+        let dialect = mounted(settings, path).map_or(Dialect::Noma, |(dialect, _)| dialect);
+        cors::preflight(dialect.cors(), headers, allowed)
     }
 
     fn router(&self, dialect: Dialect, mount: &str) -> Router {
@@ -215,20 +243,24 @@ impl Entry {
 
     fn client(&self, request: &Request<Body>) -> Client {
         let peer = request.extensions().get::<Peer>();
+        let (headers, limits) = (request.headers(), self.0.limits.current());
+        let trust = &limits.trust;
         let address = match peer {
-            Some(peer) => ClientAddress::settle(peer.address, request.headers(), &self.0.limits.current().trust),
+            Some(peer) => ClientAddress::settle(peer.address, headers, trust),
             None => ClientAddress::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         };
+        let secure = peer.is_some_and(|peer| is_secure(peer, headers, trust));
         // Only kept with a session, which only a change begins.
         let agent = match *request.method() {
             Method::GET | Method::HEAD => None,
-            _ => request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned),
+            _ => headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned),
         };
-        Client { ip: address.ip, group: address.group, agent }
+        Client { ip: address.ip, group: address.group, agent, secure }
     }
 }
 
 const PROJECT_ID: HeaderName = HeaderName::from_static("project-id");
+const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
 
@@ -253,8 +285,11 @@ fn header_of(id: RequestId) -> HeaderValue {
 
 /// The dialect mounted over `path`, and where.
 fn mounted<'a>(settings: &'a ProjectSettings, path: &str) -> Option<(Dialect, &'a str)> {
-    let mounts = Dialect::ALL.into_iter().filter_map(|dialect| Some((dialect, dialect.mount(settings)?)));
-    mounts.filter(|(_, mount)| is_under(path, mount)).max_by_key(|(_, mount)| mount.len())
+    Dialect::ALL
+        .into_iter()
+        .flat_map(|dialect| dialect.mounts(settings).map(move |mount| (dialect, mount)))
+        .filter(|(_, mount)| is_under(path, mount))
+        .max_by_key(|(_, mount)| mount.len())
 }
 
 fn is_under(path: &str, mount: &str) -> bool {
@@ -262,12 +297,19 @@ fn is_under(path: &str, mount: &str) -> bool {
 }
 
 /// Without a project its mounts are unknown: the dialect whose usual path it is answers.
-fn by_default_mount(path: &str, trouble: &Trouble) -> Response {
+fn by_default_mount(path: &str, trouble: &Trouble, id: RequestId, headers: &HeaderMap) -> Response {
     let usual = ProjectSettings::named("");
-    match mounted(&usual, path) {
-        Some((dialect, _)) => dialect.trouble(trouble),
-        None => unknown(trouble),
-    }
+    let Some((dialect, _)) = mounted(&usual, path) else { return unknown(trouble) };
+    let mut reply = dialect.trouble(trouble);
+    let correlation = headers.get(X_CORRELATION_ID);
+    dialect.finish(&mut reply, &Asked { id, correlation, standing: None, always_tls: false });
+    reply
+}
+
+/// Whether a URL is of TLS and of another name than the local machine's.
+fn is_public(url: &str) -> bool {
+    let is_local = |host: &str| ["localhost", "127.", "[::1]"].iter().any(|local| host.starts_with(local));
+    url.strip_prefix("https://").is_some_and(|host| !is_local(host))
 }
 
 /// The reply where no dialect is.
@@ -281,6 +323,7 @@ fn unknown(trouble: &Trouble) -> Response {
         | Trouble::NotFound
         | Trouble::MethodNotAllowed
         | Trouble::TooLarge
+        | Trouble::TooManyRequests(_)
         | Trouble::Slow => (StatusCode::NOT_FOUND, "Not found."),
     };
     (status, Json(json!({ "message": message }))).into_response()

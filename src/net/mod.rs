@@ -37,7 +37,7 @@ mod tests;
 
 pub use body::BodyTooSlow;
 pub use certificate_files::{CertificateFileError, load_certificate};
-pub use client_address::{ClientAddress, PeerAddress, Trust};
+pub use client_address::{ClientAddress, PeerAddress, Trust, is_secure};
 pub use descriptors::{affordable_connections, raise_descriptor_limit};
 pub use inherited::Inherited;
 pub use limits::{Limits, LiveLimits};

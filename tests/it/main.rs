@@ -2,9 +2,12 @@
 
 mod binary;
 mod bot;
+mod leaks;
 mod noma;
+mod nora;
 mod openapi;
 mod persona;
 mod receiver;
+mod scenarios;
 mod smoke;
 mod webhooks;

@@ -136,7 +136,10 @@ fn of(event: &Event) -> Option<WebhookEvent> {
         | EventKind::ApiKeyRevoked
         | EventKind::Created
         | EventKind::KeysRotated
-        | EventKind::ProjectCreated => None,
+        | EventKind::ProjectCreated
+        | EventKind::RoleChanged
+        | EventKind::ProfileChanged
+        | EventKind::Imported => None,
     }
 }
 

@@ -60,12 +60,15 @@ fn spell(error: Error) -> Response {
             coded(StatusCode::FORBIDDEN, "Complete the verification challenge and try again.", "bot_protection_failed")
         }
         Error::EmailTaken => field("email", "The email has already been taken."),
-        Error::InvalidCredentials | Error::AccountDisabled => plain(StatusCode::UNAUTHORIZED, "Invalid credentials."),
+        Error::InvalidCredentials | Error::AccountDisabled | Error::NoPassword => {
+            plain(StatusCode::UNAUTHORIZED, "Invalid credentials.")
+        }
         Error::Locked { retry_after } => {
             let seconds = retry_after_secs(retry_after);
             let body = Json(wire::Locked { message: "Invalid credentials.", retry_after: seconds });
             (StatusCode::TOO_MANY_REQUESTS, [("retry-after", seconds.to_string())], body).into_response()
         }
+        Error::TooManyRequests(standing) => trouble(&Trouble::TooManyRequests(standing)),
         Error::VerificationRequired(unverified) => {
             (StatusCode::FORBIDDEN, Json(wire::VerificationRequired::of(&unverified))).into_response()
         }
