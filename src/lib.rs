@@ -1,13 +1,14 @@
 //! Keystead: an auth server in one file. This page is the map of the house.
 //!
 //! ```text
-//!    net -> http -> dialect::noma      admin      wide: spellings of the same things
-//!                          \             /
+//!    net -> http -> dialect::{noma, nora}      admin      wide: spellings of the same things
+//!                              \             /
 //!                               auth              narrow: the verbs, all decisions, one closed error
 //!                                 |
 //!                               data -> store     records and their invariants, then ordered bytes in redb or memory
 //!
 //!    auth also uses:              token, crypto, outbound, env, and the policy values of config
+//!    counted, whoever counts, in: metrics
 //!    assembled by:                config, app, cli, testing; nothing below names them
 //! ```
 //!
@@ -40,6 +41,7 @@ pub mod dialect;
 pub mod env;
 pub mod http;
 pub mod mail;
+pub mod metrics;
 pub mod net;
 pub mod outbound;
 pub mod store;

@@ -31,6 +31,9 @@
 //! | `DELETE /projects/P/outbox/ID` | | `{"dropped": 1}` |
 //! | `GET /projects/P/webhooks` | | `{"webhooks": [Webhook]}` |
 //! | `POST /projects/P/webhooks/NAME/test` | | `{"ok", "status", "answer", "error", "milliseconds"}` |
+//! | `GET /health` | | `{"status", "checks": {NAME: {"status", "detail"}}}`, of a running server only |
+//!
+//! Beside them, without `/v1`, `GET /metrics` is OpenMetrics text.
 //!
 //! A server that `serve --ephemeral` has begun also answers, not below `/v1`:
 //!
@@ -74,6 +77,7 @@ use axum::routing::{delete, get, post, put};
 use crate::auth::projects::Selector;
 use crate::auth::{Error, Project, Projects};
 use crate::env::Timestamp;
+use crate::http::Watch;
 use crate::net::PeerUid;
 use error::Refusal;
 pub use host::{Finding, Host, NotReloaded, Reloaded, Severity, Work};
@@ -127,6 +131,11 @@ fn api(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
 
 fn guarded(router: Router) -> Router {
     router.layer(from_fn(to_the_end)).layer(from_fn(only_the_owner))
+}
+
+/// What is to be seen of a running server, for its operator. Every request must carry the extension [`PeerUid`].
+pub fn watch_routes(watch: Watch) -> Router {
+    watch.clone().metrics_routes().merge(watch.health_routes()).layer(from_fn(only_the_owner))
 }
 
 /// The user this process runs as: the one that may use the control socket, beside root.

@@ -279,7 +279,7 @@ fn ctx(house: &House, project: &Arc<Project>) -> Ctx {
         rules: Dialect::Noma.rules(&project.settings()),
         now: house.app.projects().shared().env.now(),
         client: Client { ip: [192, 0, 2, 1].into(), group: 1, agent: None, secure: true },
-        request_id: RequestId(1),
+        request_id: RequestId::new(1),
     }
 }
 
@@ -290,4 +290,44 @@ async fn sign_in(house: &House, email: &str) -> String {
     let password = Secret::new("correct horse".to_owned());
     let issued = sign_in::with_password(&ctx(house, &project), Email::parse(email).unwrap(), password).await;
     issued.unwrap().access_token.expose().clone()
+}
+
+#[tokio::test]
+async fn the_trail_names_the_operator_and_refuses_what_it_cannot_read() {
+    let house = House::new().await;
+    let made = house.ask(Method::POST, USERS, json!({"email": "ada@example.com"})).await;
+    assert_eq!(made.0, StatusCode::CREATED);
+    let root = house.send(Method::POST, &format!("{USERS}/ada@example.com/disable"), "", Some(PeerUid(0))).await;
+    assert_eq!(root.0, StatusCode::OK);
+    let trail = house.get("/v1/projects/default/audit").await;
+    let told = trail["entries"].as_array().unwrap().iter().map(|entry| (entry["event"].clone(), entry["uid"].clone()));
+    let expected = [
+        (json!("project_created"), Value::Null),
+        (json!("created"), json!(own_uid().0)),
+        (json!("disabled"), json!(0)),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert_eq!((&trail["next"], &trail["end"]), (&Value::Null, &json!(3)));
+    let page = house.get("/v1/projects/default/audit?limit=2").await;
+    assert_eq!((page["entries"].as_array().unwrap().len(), &page["next"]), (2, &json!(2)));
+    assert_eq!(house.get("/v1/projects/default/audit?after=18446744073709551615").await["entries"], json!([]));
+    assert_eq!(house.get("/v1/projects/default/audit?after=3").await["end"], 3, "where a follower goes on");
+    for query in [
+        "?limit=0",
+        "?limit=1001",
+        "?last=0",
+        "?last=5&after=1",
+        "?after=-1",
+        "?since=yesterday",
+        "?address=ada",
+        "?who=ada",
+        "/verify?expect=1",
+        "/verify?expect=1:abc",
+        "/verify?expect=x:0000000000000000000000000000000000000000000000000000000000000000",
+    ] {
+        let refused = house.refused(Method::GET, &format!("/v1/projects/default/audit{query}"), Value::Null).await;
+        assert_eq!(refused, (422, "invalid".to_owned()), "{query}");
+    }
+    let far = format!("/v1/projects/default/audit/verify?expect={}:{}", u64::MAX, "0".repeat(64));
+    assert_eq!(house.get(&far).await["broken_at"], 4);
 }

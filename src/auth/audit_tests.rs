@@ -33,7 +33,7 @@ fn ctx(server: &Server, project: &Arc<Project>) -> Ctx {
         now: server.clock().now(),
         client: Client { ip: IpAddr::V4(ip), group: u128::from(ip.to_ipv6_mapped()), agent: None, secure: true },
         // As long in every entry: its length says nothing.
-        request_id: RequestId(u64::MAX),
+        request_id: RequestId::new(u64::MAX),
     }
 }
 
@@ -378,6 +378,21 @@ async fn what_is_too_much_is_trimmed_in_small_steps() {
     assert_eq!((first, count, head.seq), (1407, 100, 1506));
     signs_in(&ctx(&server, &project), ADA, PASSWORD).await.expect("signed in");
     assert_eq!(whole(&project, Some(head)).await.2.seq, 1507, "numbers go on");
+}
+
+/// A damaged trail is trimmed like any other, and says where it is damaged until then.
+#[tokio::test]
+async fn a_gap_is_trimmed_with_the_rest() {
+    let server = Server::with(&[("PROJECT__DEFAULT__AUDIT__KEEP", "1d")]).await;
+    let project = six(&server).await;
+    for seq in [2, 3, 5] {
+        tamper(&project, entry_key(seq), |_| None).await;
+    }
+    assert_eq!(broken(&project, None).await, 2);
+    server.clock().advance(Duration::from_secs(24 * 3600));
+    signs_in(&ctx(&server, &project), ADA, PASSWORD).await.expect("signed in");
+    assert_eq!(audit::trim(&project, server.clock().now()).await.expect("swept"), 3);
+    assert_eq!(whole(&project, None).await.0, 7);
 }
 
 /// Rows of version 0.1.0 had no chain; all that is done with them is to remove them in time.

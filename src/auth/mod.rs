@@ -12,6 +12,7 @@ pub mod audit;
 mod audit_tests;
 pub mod bot;
 pub mod catalog;
+mod counting;
 mod error;
 pub mod events;
 pub mod import;
@@ -65,13 +66,47 @@ pub struct Ctx {
     pub request_id: RequestId,
 }
 
-/// The name of a request in logs and in the reply's `x-request-id`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestId(pub u64);
+/// The name of a request in logs, in error bodies and in the reply's `x-request-id`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId {
+    number: u64,
+    given: Option<Arc<str>>,
+}
+
+impl RequestId {
+    /// The longest name that is taken over, bytes.
+    const LONGEST: usize = 128;
+
+    /// A name of our own.
+    pub fn new(number: u64) -> Self {
+        Self { number, given: None }
+    }
+
+    /// The name somebody trustworthy gave it, when that is 1 to 128 of `A-Z a-z 0-9 . _ -`; else our own.
+    pub fn given(number: u64, name: &[u8]) -> Self {
+        let fits = (1..=Self::LONGEST).contains(&name.len())
+            && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte));
+        let given = std::str::from_utf8(name).ok().filter(|_| fits).map(Arc::from);
+        Self { number, given }
+    }
+
+    /// Our own number of it, which rows keep.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The name it was given by somebody else.
+    pub fn given_name(&self) -> Option<&str> {
+        self.given.as_deref()
+    }
+}
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        match &self.given {
+            Some(name) => f.write_str(name),
+            None => write!(f, "{:016x}", self.number),
+        }
     }
 }
 

@@ -204,13 +204,14 @@ pub async fn settle(
     retry_for: Duration,
     ended: Vec<(Uuid, Outcome)>,
 ) -> Result<usize, Error> {
-    project
+    let (buried, counted) = project
         .store()
         .write(move |w| {
-            let mut buried = 0;
+            let (mut buried, mut counted) = (0, Vec::new());
             for (id, outcome) in &ended {
                 // An operator may have dropped it meanwhile.
                 let Some(item) = rows::get(w, *id)? else { continue };
+                counted.push((item.kind, outcome.clone()));
                 match outcome {
                     Outcome::Sent => rows::remove(w, &item)?,
                     Outcome::Later { error, next_at } => {
@@ -228,9 +229,13 @@ pub async fn settle(
                     }
                 }
             }
-            Ok::<_, Error>(buried)
+            Ok::<_, Error>((buried, counted))
         })
-        .await
+        .await?;
+    for (kind, outcome) in counted {
+        project.count_delivery(kind, &outcome);
+    }
+    Ok(buried)
 }
 
 /// The pause after an attempt that failed: doubling, with up to a quarter more by chance (`jitter`), so that what failed

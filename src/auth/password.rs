@@ -46,7 +46,8 @@ pub async fn change(ctx: &Ctx, actor: Actor, current: Secret<String>, new: Secre
     match outcome {
         Outcome::Changed => Ok(()),
         Outcome::Same => Err(Error::SamePassword),
-        Outcome::Wrong => {
+        Outcome::Wrong { locked } => {
+            ctx.count_lockout(locked);
             attempts::say_failed(ctx, attempts::Reason::Credentials);
             Err(Error::WrongCurrentPassword)
         }
@@ -74,7 +75,9 @@ enum Outcome {
     Changed,
     Same,
     /// Not an `Err`: the failure must be counted.
-    Wrong,
+    Wrong {
+        locked: bool,
+    },
 }
 
 impl Change {
@@ -85,10 +88,11 @@ impl Change {
         // What was checked must still be what is stored.
         if !self.matches || user.password != self.actor.user.password {
             ctx.record(w, &self.failed)?;
-            if lockouts::fail(w, &subject, &attempts::policy(ctx), ctx.now)? {
+            let locked = lockouts::fail(w, &subject, &attempts::policy(ctx), ctx.now)?;
+            if locked {
                 ctx.record(w, &self.lockout)?;
             }
-            return Ok(Outcome::Wrong);
+            return Ok(Outcome::Wrong { locked });
         }
         lockouts::succeed(w, &subject)?;
         let Some(hash) = &self.hash else { return Ok(Outcome::Same) };

@@ -19,6 +19,7 @@ use crate::crypto::{DigestKey, HashPool, MasterKey, Secret};
 use crate::data::audit;
 use crate::data::project::{self as rows, ProjectRecord, SealedKey};
 use crate::env::{Env, Timestamp};
+use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::store::{Store, StoreError};
 use crate::token::{KeyRing, RefreshKey, SessionKey, VerifiedCache};
@@ -69,6 +70,8 @@ pub struct Shared {
     pub pool: Arc<HashPool>,
     /// What seals their keys.
     pub master: Arc<MasterKey>,
+    /// What is counted of them.
+    pub metrics: Arc<Metrics>,
     /// Whose outbox should be looked at.
     pub wakes: Arc<Wakes>,
     /// The same, of those who are to be told by a webhook.
@@ -189,6 +192,20 @@ impl Project {
         self.store.read(|r| Ok::<_, Error>(rows::get(r)?)).map(drop)
     }
 
+    /// Why the last change to its store was not made, if it was not.
+    pub fn failing(&self) -> Option<Error> {
+        self.store.failing().map(Error::from)
+    }
+
+    /// Makes a small change durable, to find out whether a store that failed takes changes again.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn try_to_write(&self) -> Result<(), Error> {
+        let now = self.env().now();
+        self.store.write(move |w| Ok::<_, Error>(rows::put_probe(w, now)?)).await
+    }
+
     /// Says that something may wait in the outbox. From within a job or after it: whoever looks waits for the commit.
     pub fn wake_outbox(&self) {
         self.shared.wake_outbox(self.id());
@@ -239,6 +256,10 @@ impl Project {
 
     pub(crate) fn env(&self) -> &Env {
         &self.shared.env
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
     }
 
     pub(crate) fn pool(&self) -> &HashPool {

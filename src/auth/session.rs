@@ -150,6 +150,12 @@ pub(crate) fn recheck(w: &dyn Write, actor: &Actor, now: Timestamp) -> Result<Us
 /// # Errors
 /// `InvalidRefreshToken` for every cause on the token's side; `VerificationRequired` in strict mode, the token unused.
 pub async fn refresh(ctx: &Ctx, token: &str) -> Result<Issued, Error> {
+    let result = rotate(ctx, token).await;
+    ctx.count_refresh(&result);
+    result
+}
+
+async fn rotate(ctx: &Ctx, token: &str) -> Result<Issued, Error> {
     let presented = ctx.project.refresh_key().parse(token).ok_or(Error::InvalidRefreshToken)?;
     let successor = ctx.project.refresh_key().successor(&presented);
     let job = Rotation {
@@ -166,6 +172,7 @@ pub async fn refresh(ctx: &Ctx, token: &str) -> Result<Issued, Error> {
         Rotated::Done { session, user } => Ok(issue(ctx, &session, *user, &successor)),
         Rotated::Unverified(unverified) => Err(Error::VerificationRequired(unverified)),
         Rotated::Reused { user } => {
+            ctx.count_theft();
             tracing::warn!(project = %ctx.project.record().slug, %user, client = %ctx.client.ip,
                 "a refresh token was presented again after its successor was in use; the session was ended");
             Err(Error::InvalidRefreshToken)

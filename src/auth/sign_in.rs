@@ -19,6 +19,12 @@ use crate::store::Write;
 /// `InvalidCredentials`, `NoPassword` (where the dialect tells), `AccountDisabled`, `Locked`, `VerificationRequired` (only after the right password), `Busy`,
 /// and the store's.
 pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) -> Result<Issued, Error> {
+    let result = check(ctx, email, password).await;
+    ctx.count_sign_in(&result);
+    result
+}
+
+async fn check(ctx: &Ctx, email: Email, password: Secret<String>) -> Result<Issued, Error> {
     let subject = ctx.subject(&email);
     let attempt = attempts::admit(ctx, subject).await?;
     let found = ctx.project.store().read(|r| users::by_email(r, &email))?;
@@ -51,15 +57,18 @@ pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) ->
         (Outcome::In(user), Some(draft)) => Ok(draft.issue(ctx, *user)),
         (Outcome::In(_), None) => Err(Error::Internal("an account was found but no session drafted".into())),
         (Outcome::Unverified(unverified), _) => Err(Error::VerificationRequired(unverified)),
-        (Outcome::Wrong, _) => {
+        (Outcome::Wrong { locked }, _) => {
+            ctx.count_lockout(locked);
             attempts::say_failed(ctx, attempts::Reason::Credentials);
             Err(Error::InvalidCredentials)
         }
-        (Outcome::NoPassword, _) => {
+        (Outcome::NoPassword { locked }, _) => {
+            ctx.count_lockout(locked);
             attempts::say_failed(ctx, attempts::Reason::Credentials);
             Err(Error::NoPassword)
         }
-        (Outcome::Disabled, _) => {
+        (Outcome::Disabled { locked }, _) => {
+            ctx.count_lockout(locked);
             attempts::say_failed(ctx, attempts::Reason::Disabled);
             Err(Error::AccountDisabled)
         }
@@ -82,10 +91,16 @@ enum Outcome {
     In(Box<User>),
     Unverified(Box<Unverified>),
     /// Not an `Err`: the failure must be counted.
-    Wrong,
+    Wrong {
+        locked: bool,
+    },
     /// There is no password that could be right, and the answer may say so.
-    NoPassword,
-    Disabled,
+    NoPassword {
+        locked: bool,
+    },
+    Disabled {
+        locked: bool,
+    },
 }
 
 impl Judgement {
@@ -100,12 +115,12 @@ impl Judgement {
         let tells = ctx.rules.tells_missing_password && !ctx.settings.conceal;
         let without = now.as_ref().is_some_and(|user| user.password.is_none() && user.disabled_at.is_none());
         let (Some(mut user), true) = (now, self.verdict.matches) else {
-            self.wrong(w, events::Outcome::WrongCredentials)?;
-            return Ok(if tells && without { Outcome::NoPassword } else { Outcome::Wrong });
+            let locked = self.wrong(w, events::Outcome::WrongCredentials)?;
+            return Ok(if tells && without { Outcome::NoPassword { locked } } else { Outcome::Wrong { locked } });
         };
         if user.disabled_at.is_some() {
-            self.wrong(w, events::Outcome::AccountDisabled)?;
-            return Ok(Outcome::Disabled);
+            let locked = self.wrong(w, events::Outcome::AccountDisabled)?;
+            return Ok(Outcome::Disabled { locked });
         }
         lockouts::succeed(w, &subject)?;
         if let Some(hash) = &self.verdict.rehash {
@@ -126,14 +141,14 @@ impl Judgement {
         Ok(Outcome::In(Box::new(user)))
     }
 
-    /// Counts the failure. As many rows of the same length whether or not the address has an account.
-    fn wrong(&self, w: &mut dyn Write, outcome: events::Outcome) -> Result<(), Error> {
+    /// Counts the failure; whether it locked the address. As many rows of the same length whether or not the address has an account.
+    fn wrong(&self, w: &mut dyn Write, outcome: events::Outcome) -> Result<bool, Error> {
         let ctx = &self.ctx;
         let locked = lockouts::fail(w, &ctx.subject(&self.email), &attempts::policy(ctx), ctx.now)?;
         ctx.record(w, &Event { outcome, ..self.failed.clone() })?;
         if locked {
             ctx.record(w, &self.lockout)?;
         }
-        Ok(())
+        Ok(locked)
     }
 }

@@ -14,6 +14,8 @@ mod console;
 mod doctor;
 mod import;
 mod key;
+mod log_line;
+mod man;
 mod openapi;
 mod outlet;
 mod output;
@@ -129,6 +131,8 @@ enum Command {
     Openapi(openapi::Args),
     /// Write a completion script for a shell
     Completions(completions::Args),
+    /// Print the manual page
+    Man,
     /// Say which version this is
     Version(version::Args),
 }
@@ -149,6 +153,7 @@ impl Command {
             Self::Doctor(args) => doctor::run(&args, around),
             Self::Openapi(args) => openapi::run(&args, around),
             Self::Completions(args) => completions::run(&args, around),
+            Self::Man => man::run(around),
             Self::Version(args) => version::run(&args, around),
         }
     }

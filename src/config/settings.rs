@@ -53,6 +53,8 @@ pub struct Settings {
     pub webhooks: Webhooks,
     /// What is said on stderr.
     pub log: Log,
+    /// What is measured, for Prometheus.
+    pub metrics: MetricsSettings,
     /// A project, by its slug: 1 to 63 of a-z, 0-9 and "-". A section here declares it: it is made when it does not
     /// exist. Without any, an empty data directory gets the project "default".
     // By slug. Projects made by the command line are not here: see [`Settings::project`].
@@ -88,6 +90,7 @@ impl Section for Settings {
         keys.section("outbound", &mut self.outbound);
         keys.section("webhooks", &mut self.webhooks);
         keys.section("log", &mut self.log);
+        keys.section("metrics", &mut self.metrics);
         let slug = |name: &str| forms::slug(name).map(drop);
         keys.map("project", "projects", &mut self.projects, ProjectSettings::named, slug, "default");
         for (key, reason) in super::project::conflicts(self.projects.values()) {
@@ -110,6 +113,7 @@ impl Default for Settings {
             outbound: Outbound::default(),
             webhooks: Webhooks::default(),
             log: Log::default(),
+            metrics: MetricsSettings::default(),
             projects: BTreeMap::new(),
             declared: Declared::default(),
         }
@@ -220,6 +224,25 @@ impl Section for Hashing {
 impl Default for Hashing {
     fn default() -> Self {
         Self { memory_kib: 19_456, iterations: 2, parallelism: 1, threads: 0, queue: 1024 }
+    }
+}
+
+/// `[metrics]`: what is measured, for Prometheus.
+#[derive(Clone, Debug, Default, PartialEq, Eq, DocumentedFields)]
+pub struct MetricsSettings {
+    /// Where GET /metrics is answered besides the control socket, in plain HTTP and to whoever asks: only on a loopback
+    /// address or a unix socket.
+    pub listen: Option<ListenAddress>,
+}
+
+impl Section for MetricsSettings {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.optional("listen", &mut self.listen, forms::listener, "127.0.0.1:9464");
+        if self.listen.as_ref().is_some_and(|address| !address.is_local()) {
+            let reason =
+                "other machines could read it: listen on a loopback address, and let what is allowed to come there";
+            keys.refuse("listen", reason);
+        }
     }
 }
 

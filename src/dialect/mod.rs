@@ -81,7 +81,7 @@ impl Dialect {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Noma, Self::Nora];
 
-    /// Its name in settings, paths and commands.
+    /// Its name in settings, paths, commands, metrics and log lines.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Noma => "noma",

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use axum::body::{Body, HttpBody};
@@ -16,7 +16,9 @@ use serde_json::json;
 use tower::ServiceExt;
 use uuid::Uuid;
 
+use super::health::Health;
 use super::panics::contained;
+use super::scope::{self, NoteRoute};
 use super::{cors, published};
 use crate::auth::projects::Selector;
 use crate::auth::{Client, Ctx, Error, Project, ProjectSettings, Projects, RequestId, limits};
@@ -30,6 +32,7 @@ pub struct Entry(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     projects: Arc<Projects>,
+    health: Health,
     /// Whose forwarded headers are believed is said there.
     limits: LiveLimits,
     /// Routers by dialect and mount path; most projects share the first.
@@ -46,12 +49,14 @@ struct Mounted {
 }
 
 impl Entry {
-    /// An entry to `projects` for connections under `limits`, whose trust settles the client's address.
-    pub fn new(projects: Arc<Projects>, limits: LiveLimits) -> Self {
+    /// An entry to `projects` for connections under `limits`, whose trust settles the client's address; whoever asks how
+    /// the server does is told by `health`.
+    pub fn new(projects: Arc<Projects>, limits: LiveLimits, health: Health) -> Self {
         // Only a name for log lines: unpredictable starts keep two runs apart.
         let first_request = u64::from_be_bytes(projects.shared().env.random());
         Self(Arc::new(Inner {
             projects,
+            health,
             limits,
             routers: ArcSwap::default(),
             first_request,
@@ -61,25 +66,74 @@ impl Entry {
 
     /// Answers a request.
     pub async fn handle(self, request: Request<Body>) -> Result<Response, Infallible> {
-        let count = self.0.requests.fetch_add(1, Ordering::Relaxed);
-        let id = RequestId(self.0.first_request.wrapping_add(count));
-        let head = request.method() == Method::HEAD;
-        let mut reply = self.answer(request, id).await;
-        if head {
+        let begun = Instant::now();
+        let id = self.name(&request);
+        let header = header_of(&id);
+        let method = request.method().clone();
+        let mut reply = scope::within(id.clone(), async {
+            let reply = self.answer(request, id).await;
+            self.note(&method, reply.status(), begun.elapsed());
+            reply
+        })
+        .await;
+        if method == Method::HEAD {
             reply = without_body(reply);
         }
         let headers = reply.headers_mut();
-        headers.insert(X_REQUEST_ID, header_of(id));
+        headers.insert(X_REQUEST_ID, header);
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         Ok(reply)
     }
 
+    /// The request's name: one a trusted proxy gave it, else our own. A stranger's would let him write into the log what
+    /// another request did.
+    fn name(&self, request: &Request<Body>) -> RequestId {
+        let count = self.0.requests.fetch_add(1, Ordering::Relaxed);
+        let number = self.0.first_request.wrapping_add(count);
+        let trusted = || {
+            let peer = request.extensions().get::<Peer>();
+            peer.is_some_and(|peer| self.0.limits.current().trust.includes(peer.address))
+        };
+        match request.headers().get(X_REQUEST_ID) {
+            Some(given) if trusted() => RequestId::given(number, given.as_bytes()),
+            _ => RequestId::new(number),
+        }
+    }
+
+    /// Counts an answer, and tells of it: what went wrong or took long by itself, the rest to whoever listens closely.
+    /// Paths are not told, for they may hold what only the client should know; templates of routes are.
+    fn note(&self, method: &Method, status: StatusCode, took: Duration) {
+        let route = scope::route().unwrap_or_else(|| self.0.projects.shared().metrics.requests.at("server", "other"));
+        route.answered(status.as_u16(), took);
+        let (status, took_ms) = (status.as_u16(), took.as_millis());
+        let (dialect, route) = (route.dialect, route.template.as_str());
+        if status >= 500 && status != 503 {
+            tracing::warn!(%method, dialect, route, status, took_ms, "answered");
+        } else if status == 503 || took >= SLOW {
+            tracing::info!(%method, dialect, route, status, took_ms, "answered");
+        } else {
+            tracing::debug!(%method, dialect, route, status, took_ms, "answered");
+        }
+    }
+
+    /// Says that the request is for one of the server's own paths.
+    fn is_for(&self, path: &'static str) {
+        scope::set_route(Some(self.0.projects.shared().metrics.requests.at("server", path)));
+    }
+
     async fn answer(&self, request: Request<Body>, id: RequestId) -> Response {
         let path = request.uri().path();
         match path {
-            "/healthz" => return Json(json!({ "status": "ok" })).into_response(),
-            "/readyz" => return self.ready(),
+            // The second is what Nora's clients ask.
+            "/healthz" | "/health" => {
+                self.is_for("/healthz");
+                return Json(json!({ "status": "ok" })).into_response();
+            }
+            "/readyz" => {
+                self.is_for("/readyz");
+                return self.0.health.report().brief();
+            }
             _ => {}
         }
         let headers = request.headers();
@@ -107,18 +161,6 @@ impl Entry {
         reply
     }
 
-    /// Whether the open projects' files can be read: who asks may send requests here, or not.
-    fn ready(&self) -> Response {
-        match self.0.projects.all_open().iter().try_for_each(|project| project.readable()) {
-            Ok(()) => Json(json!({ "status": "ok" })).into_response(),
-            Err(error) => {
-                tracing::warn!(%error, "not ready");
-                let body = Json(json!({ "status": "unavailable", "message": "A project's store cannot be read." }));
-                (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], body).into_response()
-            }
-        }
-    }
-
     async fn dispatch(
         &self,
         mut request: Request<Body>,
@@ -131,12 +173,12 @@ impl Entry {
         let correlation = request.headers().get(X_CORRELATION_ID).cloned();
         let client = self.client(&request);
         let always_tls = client.secure && settings.public_url.as_deref().is_some_and(is_public);
-        let mut asked = Asked { id, correlation: correlation.as_ref(), standing: None, always_tls };
+        let mut asked = Asked { id: id.clone(), correlation: correlation.as_ref(), standing: None, always_tls };
         let mut reply = if settings.enabled {
             let now = project.env().now();
             project.touch(now);
             let settings = Arc::clone(settings);
-            let ctx = Ctx { rules: dialect.rules(&settings), settings, client, project, now, request_id: id };
+            let ctx = Ctx { rules: dialect.rules(&settings), settings, client, project, now, request_id: id.clone() };
             let changes = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH | Method::DELETE);
             match limits::request(&ctx, changes) {
                 Ok(standing) => {
@@ -165,15 +207,17 @@ impl Entry {
             work.await.ok()
         } else {
             // A change runs to its end even when the client hangs up: half of it must not depend on a connection.
-            tokio::spawn(work).await.ok().and_then(Result::ok)
+            let work = scope::within(id, async { (work.await, scope::route()) });
+            tokio::spawn(work).await.ok().and_then(|(done, route)| {
+                scope::set_route(route);
+                done.ok()
+            })
         };
         match done {
             Some(Ok(reply)) => reply,
             Some(Err(never)) => match never {},
-            None => {
-                tracing::error!(request = %id, "a handler panicked");
-                dialect.trouble(&Trouble::Internal)
-            }
+            // The panic was logged where it happened, once, with the request's name.
+            None => dialect.trouble(&Trouble::Internal),
         }
     }
 
@@ -236,7 +280,9 @@ impl Entry {
         if let Some(mounted) = self.0.routers.load().iter().find(of) {
             return mounted.router.clone();
         }
-        let mounted = Mounted { dialect, path: mount.to_owned(), router: dialect.routes(mount) };
+        let metrics = Arc::clone(&self.0.projects.shared().metrics);
+        let note = NoteRoute { dialect: dialect.name(), mount: mount.into(), metrics };
+        let mounted = Mounted { dialect, path: mount.to_owned(), router: dialect.routes(mount).layer(note) };
         self.0.routers.rcu(|known| known.iter().chain([&mounted]).cloned().collect::<Vec<_>>());
         mounted.router
     }
@@ -264,6 +310,9 @@ const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id")
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
 
+/// An answer that took longer is told of.
+const SLOW: Duration = Duration::from_secs(3);
+
 /// What GET would be answered, without its body (RFC 9110, section 9.3.2): over HTTP/2 nobody else takes it away.
 fn without_body(mut reply: Response) -> Response {
     if let Some(length) = reply.body().size_hint().exact() {
@@ -275,10 +324,13 @@ fn without_body(mut reply: Response) -> Response {
 }
 
 /// A request's name as a header.
-fn header_of(id: RequestId) -> HeaderValue {
+fn header_of(id: &RequestId) -> HeaderValue {
+    if let Some(given) = id.given_name().and_then(|name| HeaderValue::from_str(name).ok()) {
+        return given;
+    }
     let mut hex = [0; 16];
     for (digit, shift) in hex.iter_mut().zip((0..16).rev()) {
-        *digit = b"0123456789abcdef"[((id.0 >> (4 * shift)) & 15) as usize];
+        *digit = b"0123456789abcdef"[((id.number() >> (4 * shift)) & 15) as usize];
     }
     HeaderValue::from_bytes(&hex).expect("hexadecimal digits may stand in a header")
 }
@@ -326,7 +378,30 @@ fn unknown(trouble: &Trouble) -> Response {
         | Trouble::TooManyRequests(_)
         | Trouble::Slow => (StatusCode::NOT_FOUND, "Not found."),
     };
-    (status, Json(json!({ "message": message }))).into_response()
+    let body = match scope::request().filter(|_| status.is_server_error()) {
+        Some(request) => json!({ "message": message, "request_id": request.to_string() }),
+        None => json!({ "message": message }),
+    };
+    (status, Json(body)).into_response()
+}
+
+/// The reply to a request that is refused before it has a project, a dialect or a name: readable by the clients of every
+/// dialect, some of which look for `message` and some for `error`.
+pub fn refusal(status: StatusCode) -> Response {
+    let (message, error) = match status {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            ("The request's headers are too large.", "request_header_fields_too_large")
+        }
+        StatusCode::SERVICE_UNAVAILABLE => ("The service is busy. Try again shortly.", "service_unavailable"),
+        _ => ("The request was refused.", "refused"),
+    };
+    let body = Json(json!({ "message": message, "error": error, "status": status.as_u16() }));
+    let mut reply = (status, body).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
 }
 
 /// The host name a request is for, lower-case, without port.

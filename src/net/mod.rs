@@ -46,5 +46,5 @@ pub use listen::{
 };
 pub use local_ca::{LocalCa, LocalCaError};
 pub use private_file::{create_dir as create_private_dir, write as write_private_file};
-pub use serve::{Drained, Peer, PeerUid, serve};
+pub use serve::{Drained, Peer, PeerUid, Terms, serve};
 pub use tls::{Answering, Identity, Tls, TlsError};

@@ -21,7 +21,7 @@ pub(super) fn event(event: &Event, told: WebhookEvent, project: Uuid, slug: &str
         user: user.map(Person::of),
         by: event.by.name(),
         ip: event.ip.map(|ip| Ipv6Addr::from(ip).to_canonical().to_string()),
-        request_id: event.request.map(|id| RequestId(id).to_string()),
+        request_id: event.request.map(|id| RequestId::new(id).to_string()),
     };
     bytes(&Message::new(event.id, told.name(), event.at, project, slug, data))
 }

@@ -18,6 +18,8 @@ fn what_is_shown_reads_back_as_the_same_settings() {
         redirect = "0.0.0.0:80"
         public_url = "https://a.example"
         trusted_proxies = ["10.0.0.0/8"]
+        [metrics]
+        listen = "127.0.0.1:9464"
         [outbound]
         allow = ["127.0.0.1", "10.0.0.0/8"]
         ca_file = "o"

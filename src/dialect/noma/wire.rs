@@ -183,11 +183,15 @@ pub(super) struct Message<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) code: Option<&'static str>,
+    /// Where the server failed: what its operator finds the reason by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) request_id: Option<&'a str>,
 }
 
 impl<'a> Message<'a> {
     pub(super) fn of(message: &'a str) -> Self {
-        Self { message, code: None }
+        Self { message, code: None, request_id: None }
     }
 }
 

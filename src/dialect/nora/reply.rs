@@ -34,7 +34,7 @@ impl Central {
 /// Adds to a reply, whoever made it, what all replies have.
 pub fn finish(reply: &mut Response, asked: &Asked<'_>) {
     let correlation = asked.correlation.filter(|value| is_safe(value)).cloned();
-    let correlation = correlation.unwrap_or_else(|| new_correlation(asked.id));
+    let correlation = correlation.unwrap_or_else(|| new_correlation(&asked.id));
     if let Some(Central(text)) = reply.extensions_mut().remove::<Central>() {
         let body = Refused { error: text, code: Some(Central::CODE), correlation_id: correlation.to_str().ok() };
         *reply.body_mut() = Json(body).into_response().into_body();
@@ -82,8 +82,8 @@ fn is_safe(value: &HeaderValue) -> bool {
 }
 
 /// A UUID (version 8) made of the request's own name, twice: its first twelve digits are those of the log's.
-fn new_correlation(id: RequestId) -> HeaderValue {
-    let half = id.0.to_be_bytes();
+fn new_correlation(id: &RequestId) -> HeaderValue {
+    let half = id.number().to_be_bytes();
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&half);
     bytes[8..].copy_from_slice(&half);
