@@ -15,7 +15,7 @@
 //! file, are relative to the working directory.
 
 mod bot;
-mod dialects;
+mod dialect_settings;
 mod example;
 mod file;
 pub mod forms;
@@ -45,7 +45,7 @@ use figment::Figment;
 use figment::value::{Dict, Value};
 
 pub use bot::{Bot, BotProvider};
-pub use dialects::*;
+pub use dialect_settings::*;
 pub use example::example;
 pub use file::parse_toml;
 pub use problem::{Problem, Problems};

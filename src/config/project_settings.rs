@@ -7,7 +7,7 @@ use documented::DocumentedFields;
 use uuid::Uuid;
 
 use super::bot::Bot;
-use super::dialects::{Nhost, Noma, Nora};
+use super::dialect_settings::{Nhost, Noma, Nora};
 use super::forms::{self, spell_duration};
 use super::keys::{Keys, Section};
 use super::project;

@@ -1,11 +1,11 @@
-//! The sections of a project that are about one API each: where it is, and what it does its own way.
+//! The settings of a project's APIs: where each is mounted, and what it does its own way.
 
 use std::time::Duration;
 
 use documented::DocumentedFields;
 
 use super::forms;
-use super::keys::{Keys, Section};
+use super::keys::{Keys, Section, Spell};
 use super::project;
 use crate::token::SessionKey;
 pub use crate::token::TokenFormat;
@@ -57,6 +57,12 @@ impl Limit {
     /// `count` requests in `secs` seconds.
     pub const fn new(count: u32, secs: u64) -> Self {
         Self { count, window: Duration::from_secs(secs) }
+    }
+}
+
+impl Spell for Option<Limit> {
+    fn spell(&self) -> String {
+        forms::spell_limit(*self)
     }
 }
 
