@@ -39,7 +39,7 @@ fn what_is_shown_reads_back_as_the_same_settings() {
     "#;
     let toml = toml.replace("SECRET", SECRET);
     let settings = load_with(&toml, &[]).unwrap();
-    let shown = settings.to_annotated_toml();
+    let shown = annotated(&settings.shown());
     assert!(!shown.contains(SECRET));
     let again = load_with(&shown.replace("[secret]", SECRET), &[]).unwrap();
     assert_eq!(format!("{again:?}"), format!("{settings:?}"));
