@@ -19,7 +19,7 @@ use super::problem::Problem;
 use super::suggest;
 
 /// Keys the design has and this version does not, so that their reason is better than "unknown".
-const LATER: [&str; 4] = ["mail.smtp", "mail.file", "mail.webhook", "providers"];
+const LATER: [&str; 1] = ["providers"];
 
 /// Why a key or value of [`LATER`] is refused.
 pub(super) const LATER_REASON: &str = "arrives in a later version of Keystead";

@@ -6,6 +6,8 @@
 //!
 //! let server = keystead::testing::Server::start().await;
 //! let url = format!("{}/api/auth/signup", server.url()); // trust server.ca_pem() in your client
+//! let mail = server.mailbox().next_to("ada@example.com").await; // as soon as it is sent
+//! println!("{}: {:?} or {:?}", mail.subject, mail.code, mail.link);
 //! server.clock().advance(Duration::from_secs(15 * 60)); // access tokens have expired now
 //! server.stop().await;
 //! # Ok(())
@@ -13,7 +15,7 @@
 //! ```
 //!
 //! It is the real server: the real engine over the memory store, real TLS, real HTTP. Only passwords are cheap to hash.
-//! There is no global state; hundreds run side by side.
+//! There is no global state; hundreds run side by side. Tests in other languages start `keystead serve --ephemeral`.
 
 mod clock;
 mod mailbox;

@@ -3,6 +3,7 @@
 mod binary;
 mod bot;
 mod leaks;
+mod mail_server;
 mod noma;
 mod nora;
 mod openapi;

@@ -18,6 +18,7 @@ mod ledger;
 mod lifecycle;
 mod listeners;
 mod logs;
+mod mail;
 mod process;
 mod reload;
 mod secrets;
