@@ -12,6 +12,7 @@ mod ephemeral;
 mod first_start;
 mod full_disk;
 mod hostile_clients;
+mod import;
 mod ledger;
 mod lifecycle;
 mod listeners;
