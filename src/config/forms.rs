@@ -113,6 +113,15 @@ pub fn host(text: &str) -> Parsed<String> {
     }
 }
 
+/// The host in a URL that was parsed before, an IPv6 address in its brackets; empty where there is none.
+pub fn host_of(url: &str) -> &str {
+    let authority = url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => authority,
+    }
+}
+
 /// A name or address for a certificate.
 pub fn certificate_name(text: &str) -> Parsed<String> {
     match text.parse::<IpAddr>() {

@@ -19,6 +19,7 @@ mod file;
 pub mod forms;
 mod keys;
 mod layers;
+mod mail;
 mod problem;
 mod project;
 mod project_settings;

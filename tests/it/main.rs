@@ -3,11 +3,13 @@
 mod binary;
 mod bot;
 mod leaks;
+mod mail_server;
 mod noma;
 mod nora;
 mod openapi;
 mod operations;
 mod persona;
 mod receiver;
+mod reload;
 mod scenarios;
 mod smoke;
