@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::Uri;
 use ipnet::IpNet;
 
-use super::project_settings::Limit;
+use super::dialect_settings::Limit;
 use super::settings::{ListenAddress, is_loopback_host};
 
 type Parsed<T> = Result<T, String>;

@@ -14,6 +14,7 @@
 //! Only `--config` or `KEYSTEAD_CONFIG` names a file; none is read by itself. Relative paths, also those written in a
 //! file, are relative to the working directory.
 
+mod dialect_settings;
 mod example;
 mod file;
 pub mod forms;
@@ -41,6 +42,7 @@ use std::path::{Path, PathBuf};
 use figment::Figment;
 use figment::value::{Dict, Value};
 
+pub use dialect_settings::*;
 pub use example::example;
 pub use file::parse_toml;
 pub use problem::{Problem, Problems};

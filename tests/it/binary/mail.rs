@@ -31,7 +31,7 @@ async fn the_whole_conversation_is_shown_and_what_to_do_where_it_fails() {
     insta::assert_snapshot!(ended.err.replace(&sink.port().to_string(), "PORT"));
     let received = &sink.received()[0];
     assert_eq!((received.from.as_str(), received.to.as_str()), ("<shop@example.com>", "<ada@example.com>"));
-    let ended = place.clone().set("MAIL__SMTP__PASSWORD", "wrong").run(&["mail", "test", "ada@example.com"]);
+    let ended = place.clone().set("MAIL__SMTP__PASSWORD", "a guess").run(&["mail", "test", "ada@example.com"]);
     assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
     assert!(ended.err.contains("S: 535 5.7.8 wrong\n"), "{}", ended.err);
     assert!(ended.err.contains("check mail.smtp.username and mail.smtp.password"), "{}", ended.err);

@@ -18,7 +18,8 @@ use super::sink::{At, Fault, Manner, PASSWORD, Sink, USERNAME, closed_port};
 
 const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
 
-fn message(number: u128) -> Message {
+/// A mail with what a transport could get wrong.
+pub(super) fn message(number: u128) -> Message {
     let link = "https://auth.example.com/verify?token=0123456789abcdefghijklmnop";
     Message {
         id: Uuid::from_u128(number),
