@@ -50,7 +50,7 @@ enum Work<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) items: Vec<Item>,
-    /// Keys of sections that need not be there are listed too, by an example.
+    /// Maps that are empty are listed too, by an example.
     examples: bool,
     /// Within such an example.
     in_example: bool,
@@ -306,24 +306,6 @@ impl<'a> Keys<'a> {
     /// A section with keys of its own.
     pub(super) fn section<S: Section>(&mut self, name: &str, section: &mut S) {
         self.enter(name, name, false, section);
-    }
-
-    /// A section that need not be there.
-    pub(super) fn optional_section<S: Section>(&mut self, name: &str, field: &mut Option<S>, default: impl Fn() -> S) {
-        let path = self.path(name);
-        let there = match &mut self.work {
-            Work::Read(reader) => {
-                reader.know_map(&path);
-                reader.is_table(&path)
-            }
-            Work::List(listing) => listing.examples && field.is_none(),
-        };
-        if there || field.is_some() {
-            let unset = matches!(self.work, Work::List(_)) && field.is_none();
-            let mut section = field.take().unwrap_or_else(default);
-            self.enter(name, name, unset, &mut section);
-            *field = Some(section);
-        }
     }
 
     /// Sections of the operator's own naming below `name`, kept in the field called `of`. `named` makes an empty one,

@@ -45,7 +45,7 @@ fn what_is_shown_reads_back_as_the_same_settings() {
     "#;
     let toml = toml.replace("SECRET", SECRET).replace("CERTIFICATES", &ca.path().to_string_lossy());
     let settings = load_with(&toml, &[]).unwrap();
-    let shown = settings.to_annotated_toml();
+    let shown = annotated(&settings.shown());
     assert!(!shown.contains(SECRET) && !shown.contains("whsec_"));
     // A key in a form of its own is hidden all the same.
     let key = "secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"";
