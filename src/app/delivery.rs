@@ -240,11 +240,11 @@ impl Delivery {
         for (id, (project, items)) in by_project {
             let ids: Vec<Uuid> = items.iter().map(|(item, _)| *item).collect();
             match outbox::settle(&project, now, self.settings.mail.retry_for, items).await {
-                Ok(0) => {}
-                Ok(buried) => {
+                Ok(tally) if tally.given_up > 0 => {
                     let slug = &project.record().slug;
-                    tracing::warn!(project = %slug, items = buried, "given up: keystead mail list --dead");
+                    tracing::warn!(project = %slug, items = tally.given_up, "given up: keystead mail list --dead");
                 }
+                Ok(_) => {}
                 Err(error) => tracing::error!(project = %id, %error, "the end of an attempt could not be written"),
             }
             self.forget(id, &ids);
@@ -325,8 +325,12 @@ impl Sender {
     /// The mail that a letter becomes, with the templates and the sender of now.
     fn message(&self, item: &Item) -> Result<Message, SendError> {
         let opened = outbox::open(&self.project, item).map_err(|error| SendError::Never(error.to_string()))?;
-        let letter: Letter = serde_json::from_slice(opened.expose())
+        let mut letter: Letter = serde_json::from_slice(opened.expose())
             .map_err(|_| SendError::Never("a letter that this version cannot read".into()))?;
+        if letter.locale.is_none() {
+            let owner = outbox::locale_of(&self.project, &item.recipient);
+            letter.locale = owner.map_err(|error| SendError::Later(error.to_string()))?;
+        }
         let (mail, project) = (&self.settings.mail, self.project.settings());
         let from = project.mail.from.clone().or_else(|| mail.from.clone());
         let from = from.unwrap_or_else(|| no_reply(project.public_url.as_deref().unwrap_or_default()));

@@ -8,7 +8,7 @@ use crate::crypto::{ClientGroup, Secret, StoredHash};
 use crate::data::project::{self, Sequence};
 use crate::data::sessions::Session;
 use crate::data::users::{EmailProof, ProofKind, Role, User};
-use crate::data::{api_keys, lockouts, one_time, sessions, users};
+use crate::data::{api_keys, devices, lockouts, one_time, sessions, users};
 use crate::env::Timestamp;
 use crate::store::Write;
 
@@ -150,6 +150,7 @@ pub async fn delete(project: &Project, now: Timestamp, who: UserRef) -> Result<U
         sessions::remove_all(w, user.id, None)?;
         one_time::withdraw_all(w, user.id)?;
         api_keys::remove_all(w, user.id)?;
+        devices::remove_all(w, user.id)?;
         Ok(users::remove(w, user)?)
     })
     .await
@@ -272,7 +273,7 @@ async fn change(
 ) -> Result<User, Error> {
     let event = events::by_operator(project, now, kind, None);
     let settings = project.settings();
-    project
+    let changed = project
         .store()
         .write(move |w| {
             let found = match &who {
@@ -282,7 +283,11 @@ async fn change(
             let mut user = found.ok_or(Error::UnknownUser)?;
             what(w, &mut user)?;
             events::record(w, &settings, &Event { user: Some(user.id), ..event.clone() })?;
-            Ok(user)
+            Ok::<_, Error>(user)
         })
-        .await
+        .await?;
+    if kind.is_sent() {
+        project.wake_outbox();
+    }
+    Ok(changed)
 }

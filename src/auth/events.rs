@@ -2,15 +2,17 @@
 
 use uuid::Uuid;
 
-use super::{Ctx, Error, Project, ProjectSettings};
+use super::{Ctx, Error, Project, ProjectSettings, notices};
 use crate::data::events as rows;
 pub use crate::data::events::{By, Event, EventKind};
 use crate::env::Timestamp;
 use crate::store::{StoreError, Write};
 
-/// Records `event` as part of a job.
-pub(crate) fn record(w: &mut dyn Write, _settings: &ProjectSettings, event: &Event) -> Result<(), StoreError> {
-    rows::append(w, event)
+/// Records `event` as part of a job. Where it puts something into the outbox, the caller wakes who sends it.
+pub(crate) fn record(w: &mut dyn Write, settings: &ProjectSettings, event: &Event) -> Result<(), StoreError> {
+    rows::append(w, event)?;
+    notices::tell(w, settings, event)?;
+    Ok(())
 }
 
 impl Ctx {
@@ -29,7 +31,12 @@ impl Ctx {
 
     /// Records `event` as part of a job.
     pub(crate) fn record(&self, w: &mut dyn Write, event: &Event) -> Result<(), StoreError> {
-        record(w, &self.settings, event)
+        record(w, &self.settings, event)?;
+        // From within the job: whoever looks waits for its commit.
+        if event.kind.is_sent() {
+            self.project.wake_outbox();
+        }
+        Ok(())
     }
 }
 

@@ -8,12 +8,13 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
-use super::{Error, Project};
+use super::{Email, Error, Project};
 use crate::crypto::Secret;
 use crate::data::outbox::{self as rows, DeadLetter, Item, Kind, Lane, Payload};
+use crate::data::users;
 use crate::env::Timestamp;
 use crate::store::{StoreError, Write};
 
@@ -33,6 +34,18 @@ const REVIVED_AT_ONCE: usize = 256;
 pub struct Wakes {
     projects: Mutex<BTreeSet<Uuid>>,
     any: Notify,
+    tally: watch::Sender<Tally>,
+}
+
+/// What became of attempts since the server started, each counted when its end is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// The receiver has it.
+    pub sent: u64,
+    /// Failed, to be tried again.
+    pub put_off: u64,
+    /// Given up.
+    pub given_up: u64,
 }
 
 impl Wakes {
@@ -51,6 +64,21 @@ impl Wakes {
                 return taken;
             }
             self.any.notified().await;
+        }
+    }
+
+    /// What became of attempts, as it changes.
+    pub fn tally(&self) -> watch::Receiver<Tally> {
+        self.tally.subscribe()
+    }
+
+    fn count(&self, more: Tally) {
+        if more != Tally::default() {
+            self.tally.send_modify(|tally| {
+                tally.sent += more.sent;
+                tally.put_off += more.put_off;
+                tally.given_up += more.given_up;
+            });
         }
     }
 
@@ -98,7 +126,7 @@ pub struct Claimed {
     /// When the next is due, of those that are not in flight; `None`: nothing else waits.
     pub next: Option<Timestamp>,
     /// Items that were given up.
-    pub buried: usize,
+    pub buried: u64,
 }
 
 /// Begins attempts on what is due: one write for all of them. What has expired, or was cut off twice, is given up.
@@ -107,7 +135,9 @@ pub struct Claimed {
 /// Only the store's; nothing has begun then.
 pub async fn claim(project: &Project, terms: Terms) -> Result<Claimed, Error> {
     // A write even when there is nothing to do: it comes after the commit of whoever woke us.
-    project.store().write(move |w| Ok::<_, Error>(claim_in(w, &terms)?)).await
+    let claimed = project.store().write(move |w| Ok::<_, Error>(claim_in(w, &terms)?)).await?;
+    project.shared().wakes.count(Tally { given_up: claimed.buried, ..Tally::default() });
+    Ok(claimed)
 }
 
 fn claim_in(w: &mut dyn Write, terms: &Terms) -> Result<Claimed, StoreError> {
@@ -192,7 +222,7 @@ pub enum Outcome {
     },
 }
 
-/// Ends attempts: one write for all of them. How many items were given up.
+/// Ends attempts: one write for all of them. What became of them.
 ///
 /// # Errors
 /// Only the store's; the attempts then count as cut off.
@@ -201,34 +231,39 @@ pub async fn settle(
     now: Timestamp,
     retry_for: Duration,
     ended: Vec<(Uuid, Outcome)>,
-) -> Result<usize, Error> {
-    project
+) -> Result<Tally, Error> {
+    let tally = project
         .store()
         .write(move |w| {
-            let mut buried = 0;
+            let mut tally = Tally::default();
             for (id, outcome) in &ended {
                 // An operator may have dropped it meanwhile.
                 let Some(item) = rows::get(w, *id)? else { continue };
                 match outcome {
-                    Outcome::Sent => rows::remove(w, &item)?,
-                    Outcome::Later { error, next_at } => {
-                        if item.since.plus(retry_for).min(item.expires_at) <= *next_at {
-                            buried += 1;
-                            let why = format!("gave up after {} attempts: {error}", item.attempts);
-                            rows::bury(w, item, now, &why)?;
-                        } else {
-                            rows::postpone(w, item, *next_at, error)?;
-                        }
+                    Outcome::Sent => {
+                        tally.sent += 1;
+                        rows::remove(w, &item)?;
+                    }
+                    Outcome::Later { error, next_at } if *next_at < item.since.plus(retry_for).min(item.expires_at) => {
+                        tally.put_off += 1;
+                        rows::postpone(w, item, *next_at, error)?;
+                    }
+                    Outcome::Later { error, .. } => {
+                        tally.given_up += 1;
+                        let why = format!("gave up after {} attempts: {error}", item.attempts);
+                        rows::bury(w, item, now, &why)?;
                     }
                     Outcome::Never { error } => {
-                        buried += 1;
+                        tally.given_up += 1;
                         rows::bury(w, item, now, error)?;
                     }
                 }
             }
-            Ok::<_, Error>(buried)
+            Ok::<_, Error>(tally)
         })
-        .await
+        .await?;
+    project.shared().wakes.count(tally);
+    Ok(tally)
 }
 
 /// The pause after an attempt that failed: doubling, with up to a quarter more by chance (`jitter`), so that what failed
@@ -251,6 +286,15 @@ pub fn open(project: &Project, item: &Item) -> Result<Secret<Vec<u8>>, Error> {
             .open(&context(project.id(), item.id), bytes)
             .map_err(|error| Error::Internal(format!("an item of the outbox: {error}"))),
     }
+}
+
+/// The language that the owner of an address prefers, if it has an account that says one.
+///
+/// # Errors
+/// Only the store's.
+pub fn locale_of(project: &Project, address: &str) -> Result<Option<String>, Error> {
+    let Ok(email) = Email::parse(address) else { return Ok(None) };
+    project.store().read(|r| Ok(users::by_email(r, &email)?.and_then(|user| user.locale)))
 }
 
 /// Seals what an item is to say, before the transaction that writes it.

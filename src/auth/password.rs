@@ -1,7 +1,7 @@
 //! Changing a password from within a session.
 
 use super::events::{By, Event, EventKind};
-use super::{Actor, Ctx, Error, attempts, session};
+use super::{Actor, Ctx, Error, attempts, notices, session};
 use crate::crypto::{Secret, StoredHash};
 use crate::data::users::User;
 use crate::data::{lockouts, sessions, users};
@@ -77,6 +77,7 @@ impl Change {
             ctx.record(w, &self.failed)?;
             if lockouts::fail(w, &subject, &attempts::policy(ctx), ctx.now)? {
                 ctx.record(w, &self.lockout)?;
+                notices::locked_out(w, ctx, &user.address()?, Some(&user), &self.lockout)?;
             }
             return Ok(Outcome::Wrong);
         }

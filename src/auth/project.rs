@@ -10,6 +10,7 @@ use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use super::attempts::Attempts;
+use super::guesses::Guesses;
 use super::outbox::Wakes;
 use super::session::Living;
 use super::{Error, ProjectSettings};
@@ -33,6 +34,7 @@ pub struct Project {
     verified: VerifiedCache,
     living: Cache<Uuid, Arc<Living>>,
     attempts: Attempts,
+    guesses: Guesses,
     /// When a request last came in, in milliseconds since the epoch.
     used_at: AtomicU64,
     shared: Shared,
@@ -101,6 +103,7 @@ impl Project {
             verified: VerifiedCache::new(VERIFIED_TOKENS),
             living: Cache::new(VERIFIED_TOKENS),
             attempts: Attempts::default(),
+            guesses: Guesses::default(),
             used_at: AtomicU64::new(shared.env.now().millis()),
             shared: shared.clone(),
         }))
@@ -186,6 +189,10 @@ impl Project {
 
     pub(crate) fn attempts(&self) -> &Attempts {
         &self.attempts
+    }
+
+    pub(crate) fn guesses(&self) -> &Guesses {
+        &self.guesses
     }
 
     pub(crate) fn verified(&self) -> &VerifiedCache {

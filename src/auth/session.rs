@@ -5,9 +5,10 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::events::{By, Event, EventKind};
-use super::{Actor, Ctx, Error, Project, Unverified};
+use super::{Actor, Ctx, Error, Project, Unverified, notices};
 use crate::config::VerificationMode;
 use crate::crypto::{Digest, Secret};
+use crate::data::devices;
 use crate::data::sessions::{self, Session};
 use crate::data::users::{self, User};
 use crate::env::Timestamp;
@@ -206,6 +207,9 @@ pub async fn sign_out_all(ctx: &Ctx, actor: Actor) -> Result<(), Error> {
 pub(crate) struct Draft {
     session: Session,
     refresh: RefreshToken,
+    /// What the device it begins from is known by.
+    device: [u8; 16],
+    new_device: Event,
     /// Sessions a user may have; 0: any number.
     max: usize,
 }
@@ -228,11 +232,13 @@ impl Draft {
             ip: ctx.client.ip_bytes(),
             agent: ctx.client.agent.as_deref().map(|agent| agent.chars().take(120).collect()),
         };
-        Self { session, refresh, max: ctx.settings.sessions.max as usize }
+        let device = devices::mark(ctx.client.agent.as_deref());
+        let new_device = ctx.event(EventKind::NewDevice, By::User, Some(user));
+        Self { session, refresh, device, new_device, max: ctx.settings.sessions.max as usize }
     }
 
-    /// Stores it; where the project limits sessions, the user's oldest ones end.
-    pub(crate) fn begin(&self, w: &mut dyn Write) -> Result<(), StoreError> {
+    /// Stores it; where the project limits sessions, the user's oldest ones end. The owner is told of a new device.
+    pub(crate) fn begin(&self, w: &mut dyn Write, ctx: &Ctx, user: &User) -> Result<(), StoreError> {
         if let Some(others) = self.max.checked_sub(1) {
             // Before this one is among them: ids go by the clock, which may have stepped back.
             let all = sessions::of_user(w, self.session.user)?;
@@ -241,7 +247,7 @@ impl Draft {
             }
         }
         sessions::insert(w, &self.session)?;
-        Ok(())
+        notices::signed_in(w, ctx, user, &self.device, &self.new_device)
     }
 
     /// What the client gets, once it is stored.

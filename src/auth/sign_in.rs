@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::events::{By, Event, EventKind};
 use super::session::{Draft, Issued};
 use super::verify::{self, Candidate};
-use super::{Ctx, Email, Error, Unverified, attempts};
+use super::{Ctx, Email, Error, Unverified, attempts, notices};
 use crate::config::VerificationMode;
 use crate::crypto::{Secret, Verdict};
 use crate::data::lockouts;
@@ -30,7 +30,7 @@ pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) ->
         verdict,
         draft: found.as_ref().map(|user| Draft::new(ctx, user.id)),
         found,
-        candidate: Candidate::new(ctx),
+        candidate: (ctx.settings.verification.mode == VerificationMode::Strict).then(|| Candidate::new(ctx)),
         lockout: ctx.event(EventKind::LockedOut, By::Server, user),
         failed: ctx.event(EventKind::SignInFailed, By::Stranger, user),
         signed_in: ctx.event(EventKind::SignedIn, By::User, user),
@@ -63,7 +63,8 @@ struct Judgement {
     verdict: Verdict,
     found: Option<User>,
     draft: Option<Draft>,
-    candidate: Candidate,
+    /// Only where an unproved address may not sign in.
+    candidate: Option<Candidate>,
     lockout: Event,
     failed: Event,
     signed_in: Event,
@@ -102,12 +103,12 @@ impl Judgement {
             user.password = Some(hash.clone());
             users::put(w, &user)?;
         }
-        if ctx.settings.verification.mode == VerificationMode::Strict && user.email_proof.is_none() {
-            let unverified = verify::unverified(w, ctx, user, &self.candidate)?;
+        if let (Some(candidate), None) = (&self.candidate, user.email_proof) {
+            let unverified = verify::unverified(w, ctx, user, candidate)?;
             return Ok(Outcome::Unverified(Box::new(unverified)));
         }
         if let Some(draft) = &self.draft {
-            draft.begin(w)?;
+            draft.begin(w, ctx, &user)?;
         }
         ctx.record(w, &self.signed_in)?;
         Ok(Outcome::In(Box::new(user)))
@@ -119,6 +120,7 @@ impl Judgement {
         ctx.record(w, &self.failed)?;
         if locked {
             ctx.record(w, &self.lockout)?;
+            notices::locked_out(w, ctx, &self.email, self.found.as_ref(), &self.lockout)?;
         }
         Ok(locked)
     }

@@ -8,8 +8,9 @@ use super::events::{By, Event, EventKind};
 use super::session::{Draft, Issued};
 use super::verify::{self, Candidate};
 use super::{Ctx, Email, Error, Unverified, bot};
-use crate::config::VerificationMode;
+use crate::config::{Delivery, VerificationMode};
 use crate::crypto::{Secret, StoredHash};
+use crate::data::one_time;
 use crate::data::project::{self, Sequence};
 use crate::data::users::{self, Role, User};
 use crate::store::Write;
@@ -40,13 +41,17 @@ pub enum SignedUp {
 /// Makes an account, and in the same transaction its first session or its verification secret.
 ///
 /// # Errors
-/// `SignupDisabled`, `BotCheckFailed`, `EmailTaken` (not where `conceal` is on and the address must be proved: then the answer is that
-/// of a new account, after the same work), `Busy`, and the store's.
+/// `SignupDisabled`, `BotCheckFailed`, `EmailTaken` (not where `conceal` is on and the address must be proved: then the
+/// answer is that
+/// of a new account, after the same work and writes), `Busy`, and the store's.
 pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
     if !ctx.settings.signup.enabled {
         return Err(Error::SignupDisabled);
     }
-    let strict = ctx.settings.verification.mode == VerificationMode::Strict;
+    let verification = &ctx.settings.verification;
+    let strict = verification.mode == VerificationMode::Strict;
+    // Where nothing waits for the proof, it is asked for all the same if we can: by mail.
+    let asks = strict || (verification.mode == VerificationMode::Lenient && verification.delivery == Delivery::Mail);
     let conceal = ctx.settings.conceal && strict;
     let SignUp { email, password, display_name, bot_token } = new;
     bot::check(ctx, bot_token.as_deref()).await?;
@@ -60,8 +65,9 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
         email,
         display_name,
         hash,
-        candidate: strict.then(|| Candidate::new(ctx)),
+        candidate: asks.then(|| Candidate::new(ctx)),
         signed_up: ctx.event(EventKind::SignedUp, By::User, None),
+        concealed: ctx.event(EventKind::SignUpConcealed, By::Stranger, None),
         conceal,
         ctx: ctx.clone(),
     };
@@ -76,7 +82,7 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
                 let (account, session) = &*job;
                 let made = account.insert(w)?;
                 if let Some(session) = session {
-                    session.begin(w)?;
+                    session.begin(w, &account.ctx, &made.user)?;
                 }
                 Ok::<_, Error>(made)
             }
@@ -95,6 +101,7 @@ struct NewAccount {
     hash: StoredHash,
     candidate: Option<Candidate>,
     signed_up: Event,
+    concealed: Event,
     conceal: bool,
     ctx: Ctx,
 }
@@ -102,8 +109,8 @@ struct NewAccount {
 impl NewAccount {
     fn insert(&self, w: &mut dyn Write) -> Result<Unverified, Error> {
         let ctx = &self.ctx;
-        let taken = users::id_by_email(w, &self.email)?.is_some();
-        if taken && !self.conceal {
+        let owner = users::by_email(w, &self.email)?;
+        if owner.is_some() && !self.conceal {
             return Err(Error::EmailTaken);
         }
         let user = User {
@@ -121,11 +128,13 @@ impl NewAccount {
             disabled_at: None,
             created_at: ctx.now,
         };
-        if taken {
+        if let Some(owner) = owner {
             let token = match &self.candidate {
-                Some(candidate) => candidate.decoy(w, ctx, &self.email)?,
+                Some(candidate) => candidate.decoy(w, ctx, &owner, &self.email)?,
                 None => None,
             };
+            one_time::pad_as_account(w, self.id, ctx.now, ctx.now.plus(ctx.settings.verification.ttl))?;
+            ctx.record(w, &Event { user: Some(owner.id), ..self.concealed.clone() })?;
             return Ok(Unverified { user, token });
         }
         users::insert(w, &user, &self.email)?;

@@ -213,7 +213,7 @@ pub fn mount(text: &str) -> Parsed<String> {
         ));
     }
     match rest.split('/').next() {
-        Some(first @ (".well-known" | "healthz" | "readyz" | "metrics")) => {
+        Some(first @ (".well-known" | "healthz" | "readyz" | "metrics" | "verify-email")) => {
             Err(format!("\"/{first}\" belongs to the server itself"))
         }
         _ => Ok(text.to_owned()),
@@ -378,6 +378,47 @@ mod tests {
         {
             assert!(origin(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn links_carry_the_token_once_and_never_run_as_code() {
+        for text in [
+            "https://app.example.com/verify?token={token}",
+            "https://app.example.com/#/verify/{token}",
+            "http://localhost:3000/v/{token}",
+            "http://[::1]:3000/{token}",
+            "myapp://verify/{token}",
+        ] {
+            assert_eq!(link(text), Ok(text.to_owned()));
+        }
+        for text in [
+            "",
+            "https://app.example.com/verify",
+            "https://app.example.com/{token}/{token}",
+            "http://app.example.com/{token}",
+            "https://{token}.example.com/",
+            "https://u:p@app.example.com/{token}",
+            "javascript://x/{token}",
+            "/verify/{token}",
+            "https://a b/{token}",
+            "https://a.example/{token}\"",
+        ] {
+            assert!(link(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn senders_and_languages() {
+        assert_eq!(mailbox("auth@example.com"), Ok("auth@example.com".into()));
+        assert_eq!(mailbox("App <auth@example.com>"), Ok("App <auth@example.com>".into()));
+        for text in ["", "auth", "a@b@c", "App <auth@example.com>\r\nBcc: x@example.com"] {
+            assert!(mailbox(text).is_err(), "{text}");
+        }
+        assert_eq!((locale("en").as_deref(), locale("pt-BR").as_deref()), (Ok("en"), Ok("pt-BR")));
+        for text in ["", "e", "english", "en_US", "../en", "en-"] {
+            assert!(locale(text).is_err(), "{text}");
+        }
+        assert!(app_name("Ada's App").is_ok() && app_name("  ").is_err() && app_name("a\nb").is_err());
     }
 
     #[test]

@@ -297,7 +297,7 @@ impl Section for Verification {
             ("strict", VerificationMode::Strict),
         ];
         keys.choice("mode", &mut self.mode, &modes);
-        keys.choice("delivery", &mut self.delivery, &[("app", Delivery::App)]);
+        keys.choice("delivery", &mut self.delivery, &[("app", Delivery::App), ("mail", Delivery::Mail)]);
         keys.optional("link", &mut self.link, forms::link, "https://app.example.com/verify?token={token}");
         keys.duration("ttl", &mut self.ttl, SECOND..=YEARS);
         keys.duration("cooldown", &mut self.cooldown, Duration::ZERO..=DAY);

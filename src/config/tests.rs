@@ -118,7 +118,7 @@ fn every_mistake_is_told_at_once_with_source_key_and_reason() {
         transport = "smtp"
         smtp.host = "mail.example.com"
         [project.default.verification]
-        delivery = "mail"
+        delivery = "pigeon"
         [project.default.providers.google]
         client_id = "x"
         [project.Shop]

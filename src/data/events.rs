@@ -81,6 +81,17 @@ pub enum EventKind {
     Created,
     /// The signing keys were rotated.
     KeysRotated,
+    /// A session began from a device not seen before.
+    NewDevice,
+    /// Somebody tried to sign up with an address that has an account, and was answered as if it had none.
+    SignUpConcealed,
+}
+
+impl EventKind {
+    /// Whether recording it may put something into the outbox.
+    pub const fn is_sent(self) -> bool {
+        matches!(self, Self::PasswordChanged | Self::PasswordSet)
+    }
 }
 
 impl Record for Event {

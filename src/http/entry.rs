@@ -17,7 +17,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use super::panics::contained;
-use super::{cors, published};
+use super::{cors, pages, published};
 use crate::auth::projects::Selector;
 use crate::auth::{Client, Ctx, Error, Project, ProjectSettings, Projects, RequestId};
 use crate::dialect::{Dialect, Trouble};
@@ -62,7 +62,12 @@ impl Entry {
     pub async fn handle(self, request: Request<Body>) -> Result<Response, Infallible> {
         let count = self.0.requests.fetch_add(1, Ordering::Relaxed);
         let id = RequestId(self.0.first_request.wrapping_add(count));
+        let head = request.method() == Method::HEAD;
         let mut reply = self.answer(request, id).await;
+        if head {
+            // Over HTTP/2 a body where none may be ends the connection (RFC 9110, 9.3.2).
+            *reply.body_mut() = Body::empty();
+        }
         let headers = reply.headers_mut();
         headers.insert(X_REQUEST_ID, header_of(id));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -88,6 +93,10 @@ impl Entry {
             Err(trouble) => return by_default_mount(path, &trouble),
         };
         let settings = project.settings();
+        if path == pages::VERIFY_EMAIL {
+            // No script of another origin has any business with it.
+            return self.page(request, id, project, &settings).await;
+        }
         let mut reply = if published::is_document(path) {
             published::document(request.method(), path, &project).unwrap_or_else(|| unknown(&Trouble::NotFound))
         } else {
@@ -126,16 +135,7 @@ impl Entry {
         if !settings.enabled {
             return dialect.trouble(&Trouble::ProjectDisabled);
         }
-        let now = project.env().now();
-        project.touch(now);
-        let ctx = Ctx {
-            rules: dialect.rules(settings),
-            settings: Arc::clone(settings),
-            client: self.client(&request),
-            project,
-            now,
-            request_id: id,
-        };
+        let ctx = self.ctx(&request, id, dialect, project, settings);
         request.extensions_mut().insert(ctx);
         let router = self.router(dialect, mount);
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -156,6 +156,51 @@ impl Entry {
         }
     }
 
+    /// A page for people.
+    async fn page(
+        &self,
+        request: Request<Body>,
+        id: RequestId,
+        project: Arc<Project>,
+        settings: &Arc<ProjectSettings>,
+    ) -> Response {
+        if !settings.enabled {
+            return unknown(&Trouble::NotFound);
+        }
+        // What a page does, every dialect does in the same way.
+        let ctx = self.ctx(&request, id, Dialect::Noma, project, settings);
+        let locale = self.0.projects.settings().mail.locale.clone();
+        let work = async move { Ok::<_, Infallible>(pages::verify_email(&ctx, &locale, request).await) };
+        match tokio::spawn(contained(work)).await.ok().and_then(Result::ok) {
+            Some(Ok(reply)) => reply,
+            Some(Err(never)) => match never {},
+            None => {
+                tracing::error!(request = %id, "a handler panicked");
+                unknown(&Trouble::Internal)
+            }
+        }
+    }
+
+    fn ctx(
+        &self,
+        request: &Request<Body>,
+        id: RequestId,
+        dialect: Dialect,
+        project: Arc<Project>,
+        settings: &Arc<ProjectSettings>,
+    ) -> Ctx {
+        let now = project.env().now();
+        project.touch(now);
+        Ctx {
+            rules: dialect.rules(settings),
+            settings: Arc::clone(settings),
+            client: self.client(request),
+            project,
+            now,
+            request_id: id,
+        }
+    }
+
     /// The project a request is for: by header, by host name, or the only one.
     async fn project_of(&self, uri: &Uri, headers: &HeaderMap) -> Result<Arc<Project>, Trouble> {
         let projects = &self.0.projects;
@@ -167,9 +212,11 @@ impl Entry {
             }
             None => {
                 host = host_of(uri, headers);
+                let linked = pages::project_in(uri);
                 match host.as_deref().map(Selector::Host) {
                     Some(by_host) if projects.knows(by_host) => by_host,
                     _ if projects.count() == 1 => Selector::Only,
+                    _ if linked.is_some() => Selector::Id(linked.unwrap_or_default()),
                     _ => return Err(Trouble::NoProject),
                 }
             }

@@ -2,6 +2,7 @@
 
 mod binary;
 mod bot;
+mod mail;
 mod noma;
 mod persona;
 mod receiver;

@@ -21,6 +21,7 @@ pub(super) async fn resend(Here(ctx): Here, mut fields: Fields) -> Result<Respon
     let Some(email) = email else { return Err(unreachable_field()) };
     let body = match verify::resend(&ctx, email).await.map_err(|error| Refusal::from(error).noted(&ctx))? {
         Resent::Token(token) => json!({ "message": RESENT, "verification_token": token.expose() }),
+        Resent::Mailed => json!({ "message": RESENT }),
         Resent::Cooldown { retry_after } => json!({
             "message": RESENT,
             "resend_cooldown_active": true,
