@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// The outside world as the engine may see it.
@@ -143,6 +144,59 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// A clock some time ahead of another; how much only grows.
+pub struct AheadClock {
+    base: Arc<dyn Clock>,
+    ahead: watch::Sender<Duration>,
+}
+
+impl AheadClock {
+    /// A clock that says what `base` says, until it is moved.
+    pub fn new(base: Arc<dyn Clock>) -> Self {
+        Self { base, ahead: watch::Sender::new(Duration::ZERO) }
+    }
+
+    /// Moves it forward; what waits for a moment in between wakes.
+    pub fn advance(&self, by: Duration) {
+        self.ahead.send_modify(|ahead| *ahead = ahead.saturating_add(by));
+    }
+
+    /// How far ahead it is.
+    pub fn ahead(&self) -> Duration {
+        *self.ahead.borrow()
+    }
+}
+
+impl Clock for AheadClock {
+    fn now(&self) -> Timestamp {
+        self.base.now().plus(self.ahead())
+    }
+
+    fn reached(&self, moment: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let mut moved = self.ahead.subscribe();
+        Box::pin(async move {
+            loop {
+                let ahead = *moved.borrow_and_update();
+                // When the base says so, this clock does; a step in between shortens the wait.
+                let base = Timestamp::from_millis(
+                    moment.millis().saturating_sub(u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX)),
+                );
+                tokio::select! {
+                    () = self.base.reached(base) => return,
+                    // The sender is this clock, which outlives the wait.
+                    _ = moved.changed() => {}
+                }
+            }
+        })
+    }
+}
+
+impl fmt::Debug for AheadClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AheadClock").field("ahead", &self.ahead()).finish_non_exhaustive()
     }
 }
 

@@ -25,7 +25,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("http", &["auth", "dialect", "env", "net"]),
     ("dialect", &["auth", "crypto", "env", "http"]),
     // The operator's API sets projects up, and shows records as they are: hence `config` and the types of `data`.
-    ("admin", &["auth", "config", "crypto", "data", "env", "http", "net"]),
+    ("admin", &["auth", "config", "crypto", "data", "env", "http", "mail", "net"]),
     (
         "app",
         &[
@@ -34,7 +34,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("testing", &["app", "auth", "config", "crypto", "data", "env", "mail"]),
-    ("cli", &["admin", "app", "auth", "config", "crypto", "env", "http", "net", "testing"]),
+    ("cli", &["admin", "app", "auth", "config", "crypto", "dialect", "env", "http", "net", "testing"]),
 ];
 
 /// Crates that only these modules may name.

@@ -8,8 +8,9 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use super::host::NotReloaded;
 use crate::auth::Error;
-use crate::config::Problems;
+use crate::config::{Problem, Problems};
 use crate::http::body::BodyError;
 
 /// Why a request was not done.
@@ -21,6 +22,8 @@ pub(super) enum Refusal {
     Invalid(String),
     /// Settings for a project are wrong.
     Settings(Problems),
+    /// The configuration was not taken anew.
+    NotReloaded(NotReloaded),
     /// The body could not be read.
     Body(BodyError),
     /// There is nothing at this path.
@@ -37,12 +40,25 @@ impl From<Error> for Refusal {
     }
 }
 
+impl From<NotReloaded> for Refusal {
+    fn from(refused: NotReloaded) -> Self {
+        Self::NotReloaded(refused)
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, code, message, retry_after) = match self {
             Self::Verb(error) => return verb(&error),
             Self::Invalid(message) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", message, None),
             Self::Settings(problems) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_settings", spell(&problems), None),
+            Self::NotReloaded(NotReloaded::Settings(problems)) => return configuration(&problems),
+            Self::NotReloaded(error @ NotReloaded::Failed(_)) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "not_reloaded", error.to_string(), None)
+            }
+            Self::NotReloaded(error @ NotReloaded::Stopped) => {
+                (StatusCode::CONFLICT, "stopped", error.to_string(), None)
+            }
             Self::Body(error) => {
                 let (status, message) = body(error);
                 (status, "unreadable_body", message.to_owned(), None)
@@ -114,6 +130,14 @@ fn body(error: BodyError) -> (StatusCode, &'static str) {
         BodyError::DuplicateKey => (StatusCode::BAD_REQUEST, "the body has a key twice"),
         BodyError::NotAnObject => (StatusCode::BAD_REQUEST, "the body is not a JSON object"),
     }
+}
+
+/// All problems as they are, for the command line to spell.
+fn configuration(Problems(problems): &Problems) -> Response {
+    let view = |problem: &Problem| json!({"source": problem.source, "key": problem.key, "reason": problem.reason});
+    let problems: Vec<_> = problems.iter().map(view).collect();
+    let error = json!({"code": "configuration", "message": "the configuration has mistakes", "problems": problems});
+    (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "error": error }))).into_response()
 }
 
 /// All problems in one sentence; where to read on belongs to the command line.

@@ -10,11 +10,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::Admin;
 use super::error::Refusal;
 use crate::auth::accounts::{NewPassword, UserRef};
-use crate::auth::{Email, Project};
+use crate::auth::{Email, Operator, Project};
 use crate::crypto::{Secret, StoredHash};
 use crate::http::body;
+use crate::net::PeerUid;
 
 /// The largest body, bytes.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -35,6 +37,18 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for At<T> {
         let Path(value) =
             Path::from_request_parts(parts, state).await.map_err(|error| Refusal::Invalid(error.body_text()))?;
         Ok(Self(value))
+    }
+}
+
+/// Who asks, and the one clock reading of it.
+pub(super) struct Acting(pub(super) Operator);
+
+impl FromRequestParts<Admin> for Acting {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, admin: &Admin) -> Result<Self, Refusal> {
+        let uid = parts.extensions.get::<PeerUid>().map(|PeerUid(uid)| *uid);
+        Ok(Self(Operator { now: admin.now(), uid }))
     }
 }
 

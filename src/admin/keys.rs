@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use super::error::Refusal;
-use super::input::{At, ProjectName, Said};
+use super::input::{Acting, At, ProjectName, Said};
 use super::{Admin, created};
 use crate::auth::keys::{self, KeyView};
 use crate::config::forms;
@@ -54,12 +54,13 @@ pub(super) async fn list(State(admin): State<Admin>, At(name): At<ProjectName>) 
 /// The keys there were verify for `overlap` longer; for the project's own setting when it is not said.
 pub(super) async fn rotate(
     State(admin): State<Admin>,
+    Acting(by): Acting,
     At(name): At<ProjectName>,
     Said(how): Said<Rotate>,
 ) -> Result<Response, Refusal> {
     let project = admin.project(&name).await?;
     let overlap = how.overlap.map_or_else(|| project.settings().tokens.key_overlap, |span| span.0);
-    Ok(created(view(&keys::rotate(&project, admin.now(), overlap).await?)))
+    Ok(created(view(&keys::rotate(&project, by, overlap).await?)))
 }
 
 fn view(key: &KeyView) -> View {

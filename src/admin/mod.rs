@@ -16,12 +16,26 @@
 //! | `GET /projects/P/sessions` | `?user=WHO&after=ID&limit=N` | `{"sessions": [Session], "next": ID or null}` |
 //! | `DELETE /projects/P/sessions/ID` | | `{"revoked": 1}` |
 //! | `GET /projects/P/keys` | | `{"keys": [Key]}` |
+//! | `POST /reload` | | `{"changed": [KEY], "needs_restart": [KEY], "made": [SLUG], "undeclared": [SLUG], "new_certificate"}` |
+//! | `GET /config` | | `{"settings": [{"key", "value", "source"}]}` |
+//! | `GET /findings` | | `{"findings": [{"severity", "what", "why", "remedy"}]}` |
 //! | `POST /projects/P/keys/rotate` | `{"overlap"?: "24h"}` | 201 `Key`, the one that signs now |
+//! | `GET /projects/P/audit` | `?after=SEQ&limit=N&last=N&since=MOMENT&address=EMAIL` | `{"entries": [Entry], "next": SEQ or null, "end": SEQ}` |
+//! | `GET /projects/P/audit/verify` | `?expect=SEQ:HASH` | `{"ok", "entries", "first", "head": {"seq", "hash"}, "broken_at", "reason"}` |
 //! | `GET /projects/P/outbox` | `?state=waiting\|dead&after=ID&limit=N` | `{"items": [Item], "next": ID or null, "waiting": N, "dead": N}` |
 //! | `POST /projects/P/outbox/resend` | | `{"resent": N}`: every dead letter that still can work is tried anew |
 //! | `GET /projects/P/outbox/ID` | | `Item`, without what it says |
 //! | `POST /projects/P/outbox/ID/resend` | | `Item`: tried now |
 //! | `DELETE /projects/P/outbox/ID` | | `{"dropped": 1}` |
+//!
+//! A server that `serve --ephemeral` has begun also answers, not below `/v1`:
+//!
+//! | method and path | body or query | answer |
+//! |---|---|---|
+//! | `GET /testing/clock` | | `{"now"}` |
+//! | `POST /testing/clock` | `{"advance": "15m"}` | `{"now"}`, the new time |
+//! | `GET /testing/mailbox` | `?to=ADDRESS&wait=10s&count=N` | the mails, newest last; waits until there are `N` (1) |
+//! | `DELETE /testing/mailbox` | `?to=ADDRESS` | `{"deleted": N}` |
 //!
 //! `P` is a slug or an id, `WHO` an address or an id. Every error is `{"error": {"code", "message"}}`, every moment
 //! RFC 3339 in UTC. Lists go by id, oldest first; `next` is the `after` of the next page.
@@ -29,12 +43,15 @@
 //! Whoever may open the socket and is the server's own user or root may do everything. Nothing is decided here: a
 //! handler parses, calls one verb of `auth`, and says what came of it.
 
+mod audit;
 mod error;
+mod host;
 mod input;
 mod keys;
 mod outbox;
 mod projects;
 mod sessions;
+mod testing;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -53,10 +70,21 @@ use crate::auth::{Error, Project, Projects};
 use crate::env::Timestamp;
 use crate::net::PeerUid;
 use error::Refusal;
+pub use host::{Finding, Host, NotReloaded, Reloaded, Severity, Work};
 use input::ProjectName;
+pub use testing::TestBench;
 
-/// The API over these projects. Every request must carry the extension [`PeerUid`].
-pub fn routes(projects: Arc<Projects>) -> Router {
+/// The API over these projects and the process that holds them. Every request must carry the extension [`PeerUid`].
+pub fn routes(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
+    guarded(api(projects, host))
+}
+
+/// The same, and what a test may do with a server in memory.
+pub fn routes_for_tests(projects: Arc<Projects>, host: Arc<dyn Host>, bench: TestBench) -> Router {
+    guarded(api(projects, host).merge(testing::routes(bench)))
+}
+
+fn api(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
     let one_project = Router::new()
         .route("/", get(projects::show).delete(projects::delete))
         .route("/users", get(users::list).post(users::create))
@@ -70,6 +98,8 @@ pub fn routes(projects: Arc<Projects>) -> Router {
         .route("/sessions/{session}", delete(sessions::revoke))
         .route("/keys", get(keys::list))
         .route("/keys/rotate", post(keys::rotate))
+        .route("/audit", get(audit::list))
+        .route("/audit/verify", get(audit::verify))
         .route("/outbox", get(outbox::list))
         .route("/outbox/resend", post(outbox::resend_all))
         .route("/outbox/{item}", get(outbox::show).delete(outbox::remove))
@@ -77,11 +107,16 @@ pub fn routes(projects: Arc<Projects>) -> Router {
     Router::new()
         .route("/v1/projects", get(projects::list).post(projects::create))
         .nest("/v1/projects/{project}", one_project)
+        .route("/v1/reload", post(host::reload))
+        .route("/v1/config", get(host::settings))
+        .route("/v1/findings", get(host::findings))
         .fallback(async || Refusal::UnknownRoute)
         .method_not_allowed_fallback(async || Refusal::WrongMethod)
-        .with_state(Admin { projects })
-        .layer(from_fn(to_the_end))
-        .layer(from_fn(only_the_owner))
+        .with_state(Admin { projects, host })
+}
+
+fn guarded(router: Router) -> Router {
+    router.layer(from_fn(to_the_end)).layer(from_fn(only_the_owner))
 }
 
 /// The user this process runs as: the one that may use the control socket, beside root.
@@ -106,13 +141,14 @@ async fn to_the_end(request: Request, next: Next) -> Response {
 }
 
 /// What handlers work on.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Admin {
     projects: Arc<Projects>,
+    host: Arc<dyn Host>,
 }
 
 impl Admin {
-    /// The clock reading of a request: each handler takes one.
+    /// The clock reading of a request, taken once, for [`input::Acting`].
     fn now(&self) -> Timestamp {
         self.projects.shared().env.now()
     }

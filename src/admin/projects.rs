@@ -10,7 +10,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::error::Refusal;
-use super::input::{Asked, At, Page, ProjectName, Said};
+use super::input::{Acting, Asked, At, Page, ProjectName, Said};
 use super::{Admin, created};
 use crate::auth::projects::NewProject;
 use crate::auth::{Error, Project, ProjectSettings};
@@ -64,7 +64,11 @@ pub(super) async fn list(State(admin): State<Admin>, Asked(page): Asked<Page>) -
     Ok(Json(List { projects, next }))
 }
 
-pub(super) async fn create(State(admin): State<Admin>, Said(new): Said<New>) -> Result<Response, Refusal> {
+pub(super) async fn create(
+    State(admin): State<Admin>,
+    Acting(by): Acting,
+    Said(new): Said<New>,
+) -> Result<Response, Refusal> {
     let sets: Vec<_> = new.settings.into_iter().collect();
     let stored = stored_from(&new.slug, &sets).map_err(Refusal::Settings)?;
     let settings = admin.projects.settings().project(&new.slug, Some(&stored)).map_err(Refusal::Settings)?;
@@ -76,7 +80,7 @@ pub(super) async fn create(State(admin): State<Admin>, Said(new): Said<New>) -> 
     };
     check_with_all(&admin, settings)?;
     let stored = Some(stored).filter(|text| !text.is_empty());
-    let project = admin.projects.create(NewProject { slug: new.slug, id, settings: stored }, admin.now()).await?;
+    let project = admin.projects.create(NewProject { slug: new.slug, id, settings: stored }, by).await?;
     Ok(created(whole(&project)?))
 }
 
@@ -84,10 +88,14 @@ pub(super) async fn show(State(admin): State<Admin>, At(name): At<ProjectName>) 
     Ok(Json(whole(&*admin.project(&name).await?)?))
 }
 
-pub(super) async fn delete(State(admin): State<Admin>, At(name): At<ProjectName>) -> Result<Json<Line>, Refusal> {
+pub(super) async fn delete(
+    State(admin): State<Admin>,
+    Acting(by): Acting,
+    At(name): At<ProjectName>,
+) -> Result<Json<Line>, Refusal> {
     // Let go before it is deleted: a file that somebody holds stays open.
     let gone = line(&*admin.project(&name).await?);
-    admin.projects.delete(gone.id).await?;
+    admin.projects.delete(gone.id, by).await?;
     Ok(Json(gone))
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Admin;
 use super::error::Refusal;
-use super::input::{Asked, At, Page, ProjectName, Who};
+use super::input::{Acting, Asked, At, Page, ProjectName, Who};
 use super::users::Named;
 use crate::auth::accounts;
 use crate::data::sessions::Session;
@@ -59,19 +59,21 @@ pub(super) async fn list(
 
 pub(super) async fn revoke(
     State(admin): State<Admin>,
+    Acting(by): Acting,
     At((name, session)): At<(ProjectName, Uuid)>,
 ) -> Result<Json<Revoked>, Refusal> {
     let project = admin.project(&name).await?;
-    accounts::revoke_session(&project, admin.now(), session).await?;
+    accounts::revoke_session(&project, by, session).await?;
     Ok(Json(Revoked { revoked: 1 }))
 }
 
 pub(super) async fn revoke_all(
     State(admin): State<Admin>,
+    Acting(by): Acting,
     At((name, who)): At<Named>,
 ) -> Result<Json<Revoked>, Refusal> {
     let project = admin.project(&name).await?;
-    let revoked = accounts::revoke_sessions(&project, admin.now(), who.0).await?;
+    let revoked = accounts::revoke_sessions(&project, by, who.0).await?;
     Ok(Json(Revoked { revoked }))
 }
 

@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{own_uid, routes};
+use super::own_uid;
 use crate::app::App;
 use crate::auth::projects::Selector;
 use crate::auth::{Client, Ctx, Email, Project, RequestId, Rules, TokenFormat, session, sign_in};
@@ -38,7 +38,7 @@ impl House {
         let clock = Arc::new(TestClock::default());
         let env = Env { clock: Arc::clone(&clock) as _, ..Env::system() };
         let app = App::open(settings, env).await.unwrap();
-        let router = routes(Arc::clone(app.projects()));
+        let router = app.admin();
         Self { app, router, clock }
     }
 

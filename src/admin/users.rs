@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::error::Refusal;
-use super::input::{self, Address, Asked, At, Page, ProjectName, Said, Who};
+use super::input::{self, Acting, Address, Asked, At, Page, ProjectName, Said, Who};
 use super::{Admin, created};
 use crate::auth::User;
 use crate::auth::accounts::{self, NewUser};
@@ -82,6 +82,7 @@ pub(super) async fn list(
 
 pub(super) async fn create(
     State(admin): State<Admin>,
+    Acting(by): Acting,
     At(name): At<ProjectName>,
     Said(new): Said<New>,
 ) -> Result<Response, Refusal> {
@@ -93,7 +94,7 @@ pub(super) async fn create(
         verified: new.verified,
         metadata: input::metadata(new.metadata.as_ref()),
     };
-    Ok(created(view(&accounts::create(&project, admin.now(), user).await?)))
+    Ok(created(view(&accounts::create(&project, by, user).await?)))
 }
 
 pub(super) async fn show(State(admin): State<Admin>, At((name, who)): At<Named>) -> Result<Json<View>, Refusal> {
@@ -101,39 +102,53 @@ pub(super) async fn show(State(admin): State<Admin>, At((name, who)): At<Named>)
     Ok(Json(view(&accounts::show(&project, &who.0)?)))
 }
 
-pub(super) async fn delete(State(admin): State<Admin>, At((name, who)): At<Named>) -> Result<Json<View>, Refusal> {
+pub(super) async fn delete(
+    State(admin): State<Admin>,
+    Acting(by): Acting,
+    At((name, who)): At<Named>,
+) -> Result<Json<View>, Refusal> {
     let project = admin.project(&name).await?;
-    Ok(Json(view(&accounts::delete(&project, admin.now(), who.0).await?)))
+    Ok(Json(view(&accounts::delete(&project, by, who.0).await?)))
 }
 
-pub(super) async fn disable(State(admin): State<Admin>, At((name, who)): At<Named>) -> Result<Json<View>, Refusal> {
+pub(super) async fn disable(
+    State(admin): State<Admin>,
+    Acting(by): Acting,
+    At((name, who)): At<Named>,
+) -> Result<Json<View>, Refusal> {
     let project = admin.project(&name).await?;
-    Ok(Json(view(&accounts::disable(&project, admin.now(), who.0).await?)))
+    Ok(Json(view(&accounts::disable(&project, by, who.0).await?)))
 }
 
-pub(super) async fn enable(State(admin): State<Admin>, At((name, who)): At<Named>) -> Result<Json<View>, Refusal> {
+pub(super) async fn enable(
+    State(admin): State<Admin>,
+    Acting(by): Acting,
+    At((name, who)): At<Named>,
+) -> Result<Json<View>, Refusal> {
     let project = admin.project(&name).await?;
-    Ok(Json(view(&accounts::enable(&project, admin.now(), who.0).await?)))
+    Ok(Json(view(&accounts::enable(&project, by, who.0).await?)))
 }
 
 pub(super) async fn set_password(
     State(admin): State<Admin>,
+    Acting(by): Acting,
     At((name, who)): At<Named>,
     Said(new): Said<Password>,
 ) -> Result<Json<View>, Refusal> {
     let project = admin.project(&name).await?;
     let password = input::new_password(&project, new.password, new.password_hash.as_deref())?
         .ok_or_else(|| Refusal::Invalid("give `password` or `password_hash`".into()))?;
-    Ok(Json(view(&accounts::set_password(&project, admin.now(), who.0, password).await?)))
+    Ok(Json(view(&accounts::set_password(&project, by, who.0, password).await?)))
 }
 
 pub(super) async fn unlock(
     State(admin): State<Admin>,
+    Acting(by): Acting,
     At(name): At<ProjectName>,
     Said(locked): Said<Locked>,
 ) -> Result<Json<Unlocked>, Refusal> {
     let project = admin.project(&name).await?;
-    let counters = accounts::unlock(&project, admin.now(), locked.email.0).await?;
+    let counters = accounts::unlock(&project, by, locked.email.0).await?;
     Ok(Json(Unlocked { counters }))
 }
 

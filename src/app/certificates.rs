@@ -1,14 +1,15 @@
 //! What protects the listeners: the certificate by `tls.mode`, and who keeps it fresh.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::StartError;
 use super::acme::{self, Acme, Answers};
 use super::data_dir::DataDir;
 use crate::config::{ListenAddress, Settings, TlsMode};
 use crate::env::Env;
-use crate::net::{self, LocalCa, Tls};
+use crate::net::{self, Identity, LocalCa, Tls};
 
 /// The certificate that is served, and who sees to it.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,31 @@ pub(super) struct Certificates {
     pub(super) acme: Option<Arc<Acme>>,
     /// What the plain listener answers to HTTP-01 challenges.
     pub(super) answers: Answers,
+    /// How the operator's files looked when they were last read, in their mode.
+    seen: Arc<Mutex<Option<Look>>>,
+}
+
+/// What a file with a certificate or a key looks like from outside: another look, another content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Look([Option<(u64, u64, i64, i64, i64, i64)>; 2]);
+
+impl Look {
+    /// Of both files, links followed: a link to another file is another look.
+    fn at(cert: &Path, key: &Path) -> Self {
+        let look = |path| {
+            let found = std::fs::metadata(path).ok()?;
+            Some((found.dev(), found.ino(), found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()))
+        };
+        Self([look(cert), look(key)])
+    }
+}
+
+/// A certificate that may be served instead of the present one.
+#[derive(Debug, Default)]
+pub(super) struct Prepared {
+    identity: Option<(Identity, Look)>,
+    /// What the local certificate must name.
+    names: Vec<String>,
 }
 
 /// Where certificates lie in a data directory.
@@ -52,8 +78,10 @@ impl Certificates {
         Ok(match (&settings.tls.mode, places) {
             (TlsMode::Off, _) => Self::default(),
             (TlsMode::Files { cert, key }, _) => {
+                let look = Look::at(cert, key);
                 let identity = net::load_certificate(cert, key, env.now())?;
-                Self { tls: Some(Tls::new(identity, env)?), ..Self::default() }
+                let seen = Arc::new(Mutex::new(Some(look)));
+                Self { tls: Some(Tls::new(identity, env)?), seen, ..Self::default() }
             }
             (TlsMode::Acme, Some(places)) => {
                 // Something must be served before the first certificate is there: its order needs the listener.
@@ -69,7 +97,7 @@ impl Certificates {
                 let answers = Answers::default();
                 let http01 = settings.listen.redirect.is_some().then(|| answers.clone());
                 let acme = Acme::new(places.acme.clone(), tls.clone(), http01);
-                Self { tls: Some(tls), ca: None, acme: Some(Arc::new(acme)), answers }
+                Self { tls: Some(tls), acme: Some(Arc::new(acme)), answers, ..Self::default() }
             }
             // Refused by the configuration: an account and its certificates need a place that stays.
             (TlsMode::SelfSigned, _) | (TlsMode::Acme, None) => {
@@ -77,6 +105,65 @@ impl Certificates {
                 Self { tls: Some(ca.tls().clone()), ca: Some(Arc::new(ca)), ..Self::default() }
             }
         })
+    }
+
+    /// Reads the certificate that `settings` name, whose `tls.mode` is the present one. Blocks.
+    ///
+    /// # Errors
+    /// The key whose value is wrong and the reason. Nothing has changed then.
+    pub(super) fn prepare(&self, settings: &Settings, env: &Env) -> Result<Prepared, (&'static str, String)> {
+        let names = names(settings);
+        let identity = match &settings.tls.mode {
+            TlsMode::Files { cert, key } => {
+                let look = Look::at(cert, key);
+                let identity = net::load_certificate(cert, key, env.now());
+                Some((identity.map_err(|error| ("tls.cert", error.to_string()))?, look))
+            }
+            TlsMode::SelfSigned | TlsMode::Acme | TlsMode::Off => None,
+        };
+        Ok(Prepared { identity, names })
+    }
+
+    /// Serves what was prepared, to handshakes from now on; says whether that is another certificate.
+    pub(super) fn adopt(&self, Prepared { identity, names }: Prepared) -> bool {
+        self.forget_failures();
+        if let Some(Err(error)) = self.ca.as_ref().map(|ca| ca.set_names(&names)) {
+            tracing::error!(%error, "the local certificate keeps its names");
+        }
+        match (identity, &self.tls) {
+            (Some((identity, look)), Some(tls)) => {
+                *self.seen() = Some(look);
+                let is_new = !identity.is_same(&tls.identity());
+                tls.replace(identity);
+                is_new
+            }
+            _ => false,
+        }
+    }
+
+    /// Serves the operator's files when they have changed since they were last read. One half of a new pair, or half a
+    /// file, changes nothing: they are read again when they change again. Blocks.
+    pub(super) fn look(&self, settings: &Settings, env: &Env) {
+        let (TlsMode::Files { cert, key }, Some(tls)) = (&settings.tls.mode, &self.tls) else { return };
+        let look = Look::at(cert, key);
+        if self.seen().replace(look.clone()) == Some(look) {
+            return;
+        }
+        match net::load_certificate(cert, key, env.now()) {
+            Ok(identity) if identity.is_same(&tls.identity()) => {}
+            Ok(identity) => {
+                tracing::info!(until = %identity.expires_at().rfc3339(), "another certificate is served");
+                tls.replace(identity);
+            }
+            Err(error) => tracing::warn!(
+                %error,
+                "the certificate's files have changed and cannot be served; what is served stays until they are whole"
+            ),
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<Look>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The operator has changed something: what failed before may work now.

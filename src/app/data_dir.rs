@@ -54,22 +54,22 @@ impl DataDir {
 
     /// The key that seals the projects' secrets.
     pub(super) fn master_key(&self) -> PathBuf {
-        self.path.join("master.key")
+        master_key(&self.path)
     }
 
     /// The project files.
     pub(super) fn projects(&self) -> PathBuf {
-        self.path.join("projects")
+        projects(&self.path)
     }
 
     /// Which projects there are; made anew when absent.
     pub(super) fn catalog(&self) -> PathBuf {
-        self.path.join("catalog.json")
+        catalog(&self.path)
     }
 
     /// The local CA and certificate.
     pub(super) fn tls(&self) -> PathBuf {
-        self.path.join("tls")
+        tls(&self.path)
     }
 
     /// What ACME servers gave.
@@ -81,4 +81,20 @@ impl DataDir {
     pub(super) fn control(&self) -> PathBuf {
         self.path.join("control.sock")
     }
+}
+
+pub(super) fn master_key(dir: &Path) -> PathBuf {
+    dir.join("master.key")
+}
+
+pub(super) fn projects(dir: &Path) -> PathBuf {
+    dir.join("projects")
+}
+
+pub(super) fn catalog(dir: &Path) -> PathBuf {
+    dir.join("catalog.json")
+}
+
+pub(super) fn tls(dir: &Path) -> PathBuf {
+    dir.join("tls")
 }

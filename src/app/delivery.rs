@@ -17,7 +17,7 @@ use crate::auth::outbox::{self, Outcome, Terms};
 use crate::auth::projects::Selector;
 use crate::auth::{Error, Project, Projects};
 use crate::config::{MailTransport, Settings};
-use crate::data::outbox::{Item, Kind};
+use crate::data::outbox::{Item, Kind, Lane};
 use crate::env::{Env, Timestamp};
 use crate::mail::{Envelope, Letter, Mailbox, Message, SendError, Transport};
 
@@ -50,10 +50,8 @@ pub(super) async fn run(projects: Arc<Projects>, mailbox: Arc<Mailbox>, env: Env
 async fn look_through(projects: Arc<Projects>, mut stopped: watch::Receiver<bool>) {
     let look = async {
         for (id, entry) in projects.list() {
-            match projects.next_due(id).await {
-                Ok(Some(_)) => projects.shared().wakes.wake(id),
-                Ok(None) => {}
-                Err(error) => tracing::warn!(project = %entry.slug, %error, "the outbox cannot be looked at"),
+            if let Err(error) = projects.wake_if_waiting(id).await {
+                tracing::warn!(project = %entry.slug, %error, "the outbox cannot be looked at");
             }
             sleep(LOOK_PAUSE).await;
         }
@@ -188,12 +186,12 @@ impl Delivery {
         let terms = Terms {
             now,
             retry_for: self.settings.mail.retry_for,
-            mail: self.transport.sends(),
-            webhooks: true,
+            lane: Lane::Mail,
+            sends: self.transport.sends(),
             most,
             in_flight: self.in_flight.get(&id).cloned().unwrap_or_default(),
         };
-        let claimed = outbox::claim(&project, terms).await?;
+        let claimed = outbox::claim(&project, vec![terms]).await?.pop().unwrap_or_default();
         if claimed.buried > 0 {
             let slug = &project.record().slug;
             tracing::warn!(project = %slug, items = claimed.buried, "given up: keystead mail list --dead");
@@ -317,8 +315,8 @@ impl Sender {
     async fn send(&self, item: &Item) -> Result<(), SendError> {
         match item.kind {
             Kind::Mail => self.transport.send(&self.message(item)?, self.now).await,
-            Kind::Webhook => Err(SendError::Never("this server has no webhooks".into())),
-            Kind::Decoy => Ok(()),
+            // Of another lane, and nothing to send.
+            Kind::Webhook | Kind::Decoy => Ok(()),
         }
     }
 

@@ -4,26 +4,35 @@ mod acme;
 mod certificates;
 mod data_dir;
 mod delivery;
+mod doctor;
+mod ephemeral;
 mod error;
 mod ready;
 mod redirect;
+mod reload;
 mod serve;
 mod supervisor;
 mod upkeep;
 
 use std::sync::Arc;
 
+use axum::Router;
+
+use crate::admin;
+use crate::admin::{Finding, NotReloaded, Reloaded};
 use crate::auth::Projects;
 use crate::auth::project::Shared;
 use crate::config::{MasterKeySource, Settings};
-use crate::crypto::{HashCost, HashPool, MasterKey, PoolSettings};
+use crate::crypto::{HashPool, MasterKey, PoolSettings};
 use crate::env::Env;
 use crate::mail::Mailbox;
 use crate::outbound::Outbound;
 use crate::store::{Fleet, FleetOptions, StoreOptions};
 use data_dir::DataDir;
+pub use ephemeral::{Ephemeral, Folder};
 pub use error::StartError;
-pub use ready::{Ready, ReadyProject};
+pub use ready::{Ready, ReadyProject, configured_url};
+pub use reload::Source;
 pub use serve::{Process, Running, serve, start, start_in};
 pub use supervisor::Supervisor;
 
@@ -71,18 +80,14 @@ impl App {
             Some(dir) => Fleet::open(&dir.projects(), fleet_options(&settings)).map_err(crate::auth::Error::from)?,
             None => Fleet::memory(),
         };
-        let hashing = &settings.hashing;
-        let cost = HashCost {
-            memory_kib: hashing.memory_kib,
-            iterations: hashing.iterations,
-            parallelism: hashing.parallelism,
-        };
+        let (hashing, cost) = (&settings.hashing, settings.hashing.cost());
         cost.check().map_err(|error| StartError::Hashing(error.to_string()))?;
         let pool = PoolSettings { cost, threads: hashing.threads, queue: hashing.queue };
         let shared = Shared {
             pool: HashPool::start(pool, Arc::clone(&env.entropy)),
             master: Arc::new(master),
             wakes: Arc::default(),
+            webhook_wakes: Arc::default(),
             outbound: Outbound::new(&env, &settings.outbound.policy())?,
             env: env.clone(),
         };
@@ -108,10 +113,28 @@ impl App {
         self.projects.settings()
     }
 
+    /// The operator's API over it, for a process that is no server.
+    pub fn admin(&self) -> Router {
+        admin::routes(Arc::clone(&self.projects), Arc::new(Stopped(Arc::clone(&self.projects))))
+    }
+
     /// Closes every file and lets the data directory go.
     pub async fn close(self) {
         self.projects.close().await;
         drop(self.data_dir);
+    }
+}
+
+/// The process of a command, for its operator.
+struct Stopped(Arc<Projects>);
+
+impl admin::Host for Stopped {
+    fn reload(&self) -> admin::Work<'_, Result<Reloaded, NotReloaded>> {
+        Box::pin(std::future::ready(Err(NotReloaded::Stopped)))
+    }
+
+    fn examine(&self) -> admin::Work<'_, Vec<Finding>> {
+        Box::pin(doctor::examine(&self.0, None, false))
     }
 }
 

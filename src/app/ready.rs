@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::config::{Delivery, ListenAddress, Settings, TlsMode, VerificationMode};
+use super::doctor;
+use crate::admin::Finding;
+use crate::config::{ListenAddress, Settings, TlsMode};
 use crate::net::{Bound, BoundAddress};
 
 /// The ready line.
@@ -20,7 +22,7 @@ pub struct Ready {
     pub urls: Vec<String>,
     /// The local CA's certificate, for clients to trust; `null` where the operator brought a certificate or TLS is off.
     pub ca: Option<PathBuf>,
-    /// The control socket; `null` in memory.
+    /// The control socket; `null` in memory inside another program.
     pub control: Option<PathBuf>,
     /// The projects.
     pub projects: Vec<ReadyProject>,
@@ -71,7 +73,7 @@ pub(super) fn urls(listeners: &[Bound]) -> Vec<String> {
 }
 
 /// The URL links are built from before anything is bound.
-pub(super) fn configured_url(settings: &Settings) -> String {
+pub fn configured_url(settings: &Settings) -> String {
     let scheme = if settings.tls.mode == TlsMode::Off { "http" } else { "https" };
     let first = settings.listen.addresses.iter().find(|address| matches!(address, ListenAddress::Tcp { .. }));
     match (&settings.listen.public_url, first) {
@@ -91,6 +93,13 @@ pub(super) fn guidance(ready: &Ready, settings: &Settings, fresh: bool) -> Strin
     say(&format!("keystead {} is ready at {}", ready.version, ready.urls.join(" and ")));
     if settings.ephemeral {
         say("  data      in memory: everything is gone when this process ends");
+        if let Some(control) = &ready.control {
+            let folder = control.parent().unwrap_or(control).display();
+            say(&format!(
+                "  control   {} (clock and mailbox for tests; commands: --data-dir {folder})",
+                control.display()
+            ));
+        }
     } else {
         let made = if fresh { " (made just now; mode 0700)" } else { "" };
         say(&format!("  data      {}{made}", settings.data_dir.display()));
@@ -104,12 +113,12 @@ pub(super) fn guidance(ready: &Ready, settings: &Settings, fresh: bool) -> Strin
     if let Some(ca) = &ready.ca {
         say(&format!("  CA        {} (clients must trust it)", ca.display()));
     }
-    let warnings = warnings(settings);
-    if !warnings.is_empty() {
+    let findings = doctor::first_look(settings);
+    if !findings.is_empty() {
         say("");
-        say("Not safe for strangers yet:");
-        for warning in warnings {
-            say(&format!("  - {warning}"));
+        say("Not safe for strangers yet (`keystead doctor` says more):");
+        for Finding { what, remedy, .. } in findings {
+            say(&format!("  - {what}: {remedy}"));
         }
     }
     if let Some(line) = first_sign_up(ready, settings) {
@@ -118,55 +127,6 @@ pub(super) fn guidance(ready: &Ready, settings: &Settings, fresh: bool) -> Strin
         say(&format!("  {line}"));
     }
     text
-}
-
-fn warnings(settings: &Settings) -> Vec<String> {
-    let mut warnings = Vec::new();
-    match settings.tls.mode {
-        TlsMode::SelfSigned => {
-            warnings
-                .push("the certificate is from a CA of our own; for the public set tls.mode = \"files\"".to_owned());
-        }
-        TlsMode::Off => warnings.push("TLS is off: whatever is in front must encrypt".to_owned()),
-        TlsMode::Files { .. } | TlsMode::Acme => {}
-    }
-    let mut unproved = Vec::new();
-    let (mut handed_out, mut stuck) = (Vec::new(), Vec::new());
-    for project in settings.projects.values().filter(|project| project.enabled) {
-        match (project.verification.mode, project.verification.delivery) {
-            (VerificationMode::Off, _) => unproved.push(project.slug.as_str()),
-            (_, Delivery::App) => handed_out.push(project.slug.as_str()),
-            (_, Delivery::Mail) if !settings.sends_mail() => stuck.push(project.slug.as_str()),
-            (_, Delivery::Mail) => {}
-        }
-    }
-    if settings.projects.is_empty() {
-        unproved.push("default");
-    }
-    if !unproved.is_empty() {
-        let names = unproved.join(", ");
-        warnings.push(format!("addresses are not verified in {names} (verification.mode = \"off\")"));
-    }
-    if !handed_out.is_empty() {
-        let names = handed_out.join(", ");
-        warnings.push(format!(
-            "{names}: verification tokens are handed to whoever signs up; safe only behind your own server"
-        ));
-    }
-    if !stuck.is_empty() {
-        let names = stuck.join(", ");
-        warnings.push(format!(
-            "{names}: nobody can prove an address: verification.delivery is \"mail\", and no mail is sent \
-             (mail.transport); mails wait in the outbox until they expire"
-        ));
-    } else if !settings.sends_mail() {
-        warnings.push(
-            "no mail is sent (mail.transport): owners are not told of lockouts, changed passwords and new devices; \
-             such mails wait in the outbox until they expire"
-                .to_owned(),
-        );
-    }
-    warnings
 }
 
 /// A `curl` line that signs up the first user, ready to paste.

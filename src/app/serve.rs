@@ -1,23 +1,25 @@
 //! The server: bind, open, say ready, serve until told to stop, finish what was accepted.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::Request;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 use super::acme::Answers;
 use super::certificates::{self, Certificates, Places};
 use super::ready::{self, Ready, ReadyProject};
+use super::reload::{Reloader, Source};
 use super::supervisor::{self, Supervisor};
-use super::{App, StartError, delivery, redirect, upkeep};
-use crate::admin;
+use super::{App, Ephemeral, StartError, delivery, doctor, redirect, upkeep};
+use crate::admin::{self, Finding, NotReloaded, Reloaded, TestBench};
 use crate::config::Settings;
 use crate::env::Env;
 use crate::http::Entry;
-use crate::net::{self, Bound, BoundAddress, Inherited, Limits, Trust};
+use crate::net::{self, Bound, BoundAddress, Inherited, Limits, LiveLimits, Trust};
 
 /// Connections of the plain listener at a time: none of them does any work.
 const REDIRECT_CONNECTIONS: usize = 256;
@@ -29,6 +31,10 @@ pub struct Process {
     pub inherited: Inherited,
     /// Who wants to know how it goes.
     pub supervisor: Supervisor,
+    /// Where settings are taken from anew; `None`: they never change by themselves.
+    pub source: Option<Source>,
+    /// For tests in other processes, to whom it belongs; with it goes its [`Ephemeral::env`].
+    pub ephemeral: Option<Ephemeral>,
 }
 
 /// A server that is running.
@@ -37,11 +43,15 @@ pub struct Running {
     ready: Ready,
     app: App,
     certificates: Certificates,
+    reloader: Arc<Reloader>,
+    /// Lasts as long as the server.
+    _ephemeral: Option<Ephemeral>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// Runs a server until `shutdown`, then finishes what was accepted.
+/// Runs a server until `shutdown`, then finishes what was accepted. Each message of `reload` has the settings taken anew
+/// from `source`.
 ///
 /// # Errors
 /// [`StartError`] when it cannot start.
@@ -50,13 +60,21 @@ pub async fn serve(
     env: Env,
     process: Process,
     ready: impl FnOnce(&Ready),
+    mut reload: mpsc::Receiver<()>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
     let supervisor = process.supervisor.clone();
     let running = start_in(settings, env, process).await?;
     ready(running.ready());
     supervisor.ready(&running.ready().status());
-    shutdown.await;
+    let mut shutdown = pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            // To its end, whatever comes meanwhile. The log tells what came of it.
+            Some(()) = reload.recv() => drop(running.reload().await),
+        }
+    }
     supervisor.stopping();
     running.stop().await;
     Ok(())
@@ -75,14 +93,15 @@ pub async fn start(settings: Settings, env: Env) -> Result<Running, StartError> 
 /// # Errors
 /// [`StartError`] when it cannot start.
 pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<Running, StartError> {
-    let Process { mut inherited, supervisor } = process;
+    let Process { mut inherited, supervisor, source, ephemeral } = process;
+    let wall = ephemeral.as_ref().map_or_else(|| env.clone(), |ephemeral| ephemeral.wall().clone());
     let fresh = !settings.ephemeral && !settings.data_dir.exists();
     // Projects need to know the URL, which needs the port, which needs the socket: the directory is taken first all
     // the same, so that a second process is refused before it touches anything.
     let data_dir = App::take_data_dir(&settings)?;
     // A first start writes keys, certificates and a project file, and waits for the disk each time: side by side.
     let certificates = {
-        let (settings, env) = (settings.clone(), env.clone());
+        let (settings, env) = (settings.clone(), wall.clone());
         let places = data_dir.as_ref().map(Places::of);
         let mut settings = settings;
         settings.tls.names.extend(inherited.ips().map(|ip| ip.to_string()));
@@ -107,17 +126,27 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
     {
         app.projects().set_default_url(url);
     }
-    let control = match &app.data_dir {
-        Some(dir) => Some((dir.control(), net::bind_unix(&dir.control(), 0o600).await?)),
+    let control = match (&app.data_dir, &ephemeral) {
+        (Some(dir), _) => Some(dir.control()),
+        (None, Some(ephemeral)) => Some(ephemeral.control()),
+        (None, None) => None,
+    };
+    let socket = match &control {
+        Some(path) => Some(net::bind_unix(path, 0o600).await?),
         None => None,
+    };
+    let ca = match (&certificates.ca, &ephemeral) {
+        (Some(ca), Some(ephemeral)) => Some(ephemeral.keep_ca(&ca.ca_pem())?),
+        (Some(ca), None) => ca.ca_file(),
+        (None, _) => None,
     };
     let projects = app.projects().list();
     let mut ready = Ready {
         ready: true,
         version: env!("CARGO_PKG_VERSION"),
         urls,
-        ca: certificates.ca.as_ref().and_then(|ca| ca.ca_file()),
-        control: control.as_ref().map(|(path, _)| path.clone()),
+        ca,
+        control,
         projects: projects.into_iter().map(|(id, entry)| ReadyProject { slug: entry.slug, id }).collect(),
         guidance: String::new(),
     };
@@ -126,20 +155,34 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
     if let [only] = ready.projects.as_slice() {
         app.projects().find(crate::auth::projects::Selector::Id(only.id)).await?;
     }
+    let limits = LiveLimits::from(limits(&settings));
+    let reloader = Arc::new(Reloader {
+        projects: Arc::clone(app.projects()),
+        certificates: certificates.clone(),
+        limits: limits.clone(),
+        source,
+        supervisor: supervisor.clone(),
+        status: ready.status(),
+        wall: wall.clone(),
+        listener_url: app.projects().default_url().to_string(),
+        turn: Mutex::default(),
+    });
     let (stop, stopped) = watch::channel(false);
     let mut tasks = vec![
-        tokio::spawn(public(&app, listeners, stopped.clone())),
-        tokio::spawn(upkeep::run(Arc::clone(app.projects()), certificates.clone(), env.clone(), stopped.clone())),
+        tokio::spawn(public(&app, listeners, limits, stopped.clone())),
+        tokio::spawn(upkeep::run(Arc::clone(app.projects()), certificates.clone(), env.clone(), wall, stopped.clone())),
         tokio::spawn(delivery::run(Arc::clone(app.projects()), Arc::clone(app.mailbox()), env, stopped.clone())),
         tokio::spawn(supervisor::beat(supervisor, Arc::clone(app.projects()), stopped.clone())),
     ];
     if !plain.is_empty() {
         tasks.push(tokio::spawn(redirect(&app, plain, certificates.answers.clone(), stopped.clone())));
     }
-    if let Some((_, socket)) = control {
-        tasks.push(tokio::spawn(control_socket(&app, socket, stopped)));
+    if let Some(socket) = socket {
+        let mailbox = Arc::clone(app.mailbox());
+        let bench = ephemeral.as_ref().map(|ephemeral| TestBench { clock: Arc::clone(ephemeral.clock()), mailbox });
+        tasks.push(tokio::spawn(control_socket(&app, socket, Arc::clone(&reloader), bench, stopped)));
     }
-    Ok(Running { ready, app, certificates, stop, tasks })
+    Ok(Running { ready, app, certificates, reloader, _ephemeral: ephemeral, stop, tasks })
 }
 
 impl Running {
@@ -158,6 +201,22 @@ impl Running {
         self.certificates.ca.as_ref().map(|ca| ca.ca_pem())
     }
 
+    /// Takes the settings anew from their source. The log tells what came of it.
+    ///
+    /// # Errors
+    /// Everything that is wrong; nothing has changed then.
+    pub async fn reload(&self) -> Result<Reloaded, NotReloaded> {
+        self.reloader.reload().await
+    }
+
+    /// Puts these settings in force, but for what needs a restart.
+    ///
+    /// # Errors
+    /// Everything that is wrong; nothing has changed then.
+    pub async fn put_in_force(&self, settings: Settings) -> Result<Reloaded, NotReloaded> {
+        self.reloader.put_in_force(settings).await
+    }
+
     /// Stops accepting, finishes what was accepted, closes every file.
     pub async fn stop(self) {
         self.stop.send_replace(true);
@@ -166,12 +225,14 @@ impl Running {
                 tracing::error!(%error, "a part of the server ended badly");
             }
         }
+        // After the last request: nothing is added any more.
+        upkeep::note_heads(self.app.projects(), |_| true);
         self.app.close().await;
     }
 }
 
-fn public(app: &App, listeners: Vec<Bound>, stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + use<> {
-    let settings = app.settings();
+/// What connections are held to.
+pub(super) fn limits(settings: &Settings) -> Limits {
     let listen = &settings.listen;
     // A unix peer is a proxy by nature: nobody else connects to a socket file.
     let trust = Trust { proxies: listen.trusted_proxies.clone(), unix: true };
@@ -180,8 +241,16 @@ fn public(app: &App, listeners: Vec<Bound>, stopped: watch::Receiver<bool>) -> i
         let wanted = listen.max_connections;
         tracing::warn!(connections, wanted, "the limit of open files (ulimit -n) allows fewer connections");
     }
-    let limits = Limits { trust: trust.clone(), ..Limits::with_connections(connections) };
-    let entry = Entry::new(Arc::clone(app.projects()), trust);
+    Limits { trust, ..Limits::with_connections(connections) }
+}
+
+fn public(
+    app: &App,
+    listeners: Vec<Bound>,
+    limits: LiveLimits,
+    stopped: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + use<> {
+    let entry = Entry::new(Arc::clone(app.projects()), limits.clone());
     let service = tower::service_fn(move |request: Request<Body>| entry.clone().handle(request));
     async move {
         let drained = net::serve(listeners, limits, service, is_set(stopped)).await;
@@ -209,11 +278,40 @@ fn redirect(
     }
 }
 
-fn control_socket(app: &App, socket: Bound, stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + use<> {
-    let router = admin::routes(Arc::clone(app.projects()));
+fn control_socket(
+    app: &App,
+    socket: Bound,
+    reloader: Arc<Reloader>,
+    bench: Option<TestBench>,
+    stopped: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + use<> {
+    let (projects, host) = (Arc::clone(app.projects()), Arc::new(RunningHost(reloader)));
+    let router = match bench {
+        Some(bench) => admin::routes_for_tests(projects, host, bench),
+        None => admin::routes(projects, host),
+    };
     let service = tower::service_fn(move |request: Request<Body>| router.clone().oneshot(request));
     async move {
         net::serve(vec![socket], Limits::with_connections(64), service, is_set(stopped)).await;
+    }
+}
+
+/// The process of a server that runs, for its operator.
+struct RunningHost(Arc<Reloader>);
+
+impl admin::Host for RunningHost {
+    fn reload(&self) -> admin::Work<'_, Result<Reloaded, NotReloaded>> {
+        Box::pin(self.0.reload())
+    }
+
+    fn examine(&self) -> admin::Work<'_, Vec<Finding>> {
+        Box::pin(async {
+            let identity = self.0.certificates.tls.as_ref().map(|tls| tls.identity());
+            let mut findings = doctor::examine(&self.0.projects, identity, true).await;
+            findings.extend(self.0.pending().await);
+            findings.sort_by_key(|finding| finding.severity);
+            findings
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::certificates::Certificates;
-use crate::auth::{Projects, sweep};
+use crate::auth::{Project, Projects, audit, sweep};
 use crate::data::sweep::Cursor;
 use crate::env::Env;
 
@@ -17,14 +17,20 @@ const SWEEP_EVERY: Duration = Duration::from_secs(600);
 const SWEEP_PAUSE: Duration = Duration::from_millis(20);
 /// After which time without a request a project's file is closed.
 const IDLE: Duration = Duration::from_secs(600);
+/// How often the heads of audit trails are logged.
+const NOTE_EVERY: Duration = Duration::from_secs(3600);
 /// How often the certificate's age is looked at: not oftener than an ACME server may be asked after a failure.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
 
-/// Runs until `stopped`.
+/// How often the operator's certificate files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Runs until `stopped`. Certificates go by the time of `wall`, all else by that of `env`.
 pub(super) async fn run(
     projects: Arc<Projects>,
     certificates: Certificates,
     env: Env,
+    wall: Env,
     mut stopped: watch::Receiver<bool>,
 ) {
     tokio::select! {
@@ -32,7 +38,21 @@ pub(super) async fn run(
         _ = stopped.wait_for(|set| *set) => {}
         () = go_on(&projects, &env) => {}
         // An order may take minutes, and must not hold up the sweeping.
-        () = renew(&projects, &certificates, &env) => {}
+        () = renew(&projects, &certificates, &wall) => {}
+        () = look(&projects, &certificates, &wall) => {}
+    }
+}
+
+/// Takes up certificates that somebody else renews.
+async fn look(projects: &Projects, certificates: &Certificates, env: &Env) {
+    let mut every = interval(LOOK_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        let (settings, certificates, env) = (projects.settings(), certificates.clone(), env.clone());
+        if let Err(error) = tokio::task::spawn_blocking(move || certificates.look(&settings, &env)).await {
+            tracing::error!(%error, "looking at the certificate's files ended badly");
+        }
     }
 }
 
@@ -54,12 +74,29 @@ async fn renew(projects: &Projects, certificates: &Certificates, env: &Env) {
 async fn go_on(projects: &Projects, env: &Env) {
     let mut tidy = interval(SWEEP_EVERY);
     tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut note = interval(NOTE_EVERY);
     // The first tick is at once; a start has better things to do.
     tidy.tick().await;
+    note.tick().await;
     loop {
-        tidy.tick().await;
-        sweep_all(projects, env).await;
-        projects.close_idle(IDLE).await;
+        tokio::select! {
+            _ = note.tick() => note_heads(projects, |_| true),
+            _ = tidy.tick() => {
+                sweep_all(projects, env).await;
+                // Before their files are closed: what follows is not known until they are opened again.
+                note_heads(projects, |project| !project.used_within(IDLE, env.now()));
+                projects.close_idle(IDLE).await;
+            }
+        }
+    }
+}
+
+/// Logs the heads of the audit trails of these open projects.
+pub(super) fn note_heads(projects: &Projects, of: impl Fn(&Project) -> bool) {
+    for project in projects.all_open().iter().filter(|project| of(project)) {
+        if let Err(error) = audit::note_head(project) {
+            tracing::warn!(project = %project.record().slug, %error, "the head of the audit trail cannot be read");
+        }
     }
 }
 

@@ -3,13 +3,12 @@
 use uuid::Uuid;
 
 use super::events::{self, Event, EventKind};
-use super::{Email, Error, Project};
+use super::{Email, Error, Operator, Project};
 use crate::crypto::{ClientGroup, Secret, StoredHash};
 use crate::data::project::{self, Sequence};
 use crate::data::sessions::Session;
 use crate::data::users::{EmailProof, ProofKind, Role, User};
 use crate::data::{api_keys, devices, lockouts, one_time, sessions, users};
-use crate::env::Timestamp;
 use crate::store::Write;
 
 /// How an operator names an account.
@@ -57,11 +56,12 @@ async fn hash(project: &Project, password: NewPassword) -> Result<StoredHash, Er
 ///
 /// # Errors
 /// `EmailTaken`, `Busy`, and the store's.
-pub async fn create(project: &Project, now: Timestamp, new: NewUser) -> Result<User, Error> {
+pub async fn create(project: &Project, by: Operator, new: NewUser) -> Result<User, Error> {
     let password = match new.password {
         Some(password) => Some(hash(project, password).await?),
         None => None,
     };
+    let now = by.now;
     let user = User {
         id: project.env().new_id(now),
         number: 0,
@@ -77,7 +77,7 @@ pub async fn create(project: &Project, now: Timestamp, new: NewUser) -> Result<U
         created_at: now,
     };
     let email = new.email;
-    let event = events::by_operator(project, now, EventKind::Created, Some(user.id));
+    let event = events::by_operator(project, by, EventKind::Created, Some(user.id));
     let settings = project.settings();
     project
         .store()
@@ -119,9 +119,9 @@ pub fn list(project: &Project, after: Option<Uuid>, limit: usize) -> Result<Vec<
 ///
 /// # Errors
 /// `UnknownUser`, and the store's.
-pub async fn disable(project: &Project, now: Timestamp, who: UserRef) -> Result<User, Error> {
-    change(project, now, who, EventKind::Disabled, move |w, user| {
-        user.disabled_at.get_or_insert(now);
+pub async fn disable(project: &Project, by: Operator, who: UserRef) -> Result<User, Error> {
+    change(project, by, who, EventKind::Disabled, move |w, user| {
+        user.disabled_at.get_or_insert(by.now);
         sessions::remove_all(w, user.id, None)?;
         one_time::withdraw_all(w, user.id)?;
         Ok(users::put(w, user)?)
@@ -133,8 +133,8 @@ pub async fn disable(project: &Project, now: Timestamp, who: UserRef) -> Result<
 ///
 /// # Errors
 /// `UnknownUser`, and the store's.
-pub async fn enable(project: &Project, now: Timestamp, who: UserRef) -> Result<User, Error> {
-    change(project, now, who, EventKind::Enabled, |w, user| {
+pub async fn enable(project: &Project, by: Operator, who: UserRef) -> Result<User, Error> {
+    change(project, by, who, EventKind::Enabled, |w, user| {
         user.disabled_at = None;
         Ok(users::put(w, user)?)
     })
@@ -145,8 +145,8 @@ pub async fn enable(project: &Project, now: Timestamp, who: UserRef) -> Result<U
 ///
 /// # Errors
 /// `UnknownUser`, and the store's.
-pub async fn delete(project: &Project, now: Timestamp, who: UserRef) -> Result<User, Error> {
-    change(project, now, who, EventKind::Deleted, |w, user| {
+pub async fn delete(project: &Project, by: Operator, who: UserRef) -> Result<User, Error> {
+    change(project, by, who, EventKind::Deleted, |w, user| {
         sessions::remove_all(w, user.id, None)?;
         one_time::withdraw_all(w, user.id)?;
         api_keys::remove_all(w, user.id)?;
@@ -160,14 +160,9 @@ pub async fn delete(project: &Project, now: Timestamp, who: UserRef) -> Result<U
 ///
 /// # Errors
 /// `UnknownUser`, `Busy`, and the store's.
-pub async fn set_password(
-    project: &Project,
-    now: Timestamp,
-    who: UserRef,
-    password: NewPassword,
-) -> Result<User, Error> {
+pub async fn set_password(project: &Project, by: Operator, who: UserRef, password: NewPassword) -> Result<User, Error> {
     let hash = hash(project, password).await?;
-    change(project, now, who, EventKind::PasswordSet, move |w, user| {
+    change(project, by, who, EventKind::PasswordSet, move |w, user| {
         user.password = Some(hash.clone());
         sessions::remove_all(w, user.id, None)?;
         one_time::withdraw_all(w, user.id)?;
@@ -180,8 +175,9 @@ pub async fn set_password(
 ///
 /// # Errors
 /// Only the store's.
-pub async fn unlock(project: &Project, now: Timestamp, email: Email) -> Result<usize, Error> {
-    let mut event = events::by_operator(project, now, EventKind::Unlocked, None);
+pub async fn unlock(project: &Project, by: Operator, email: Email) -> Result<usize, Error> {
+    let mut event = events::by_operator(project, by, EventKind::Unlocked, None);
+    event.address = Some(project.address_digest(&email));
     let settings = project.settings();
     project
         .store()
@@ -230,8 +226,8 @@ pub fn list_sessions(
 ///
 /// # Errors
 /// `UnknownSession`, and the store's.
-pub async fn revoke_session(project: &Project, now: Timestamp, id: Uuid) -> Result<(), Error> {
-    let mut event = events::by_operator(project, now, EventKind::SessionsRevoked, None);
+pub async fn revoke_session(project: &Project, by: Operator, id: Uuid) -> Result<(), Error> {
+    let mut event = events::by_operator(project, by, EventKind::SessionsRevoked, None);
     let settings = project.settings();
     project
         .store()
@@ -248,9 +244,9 @@ pub async fn revoke_session(project: &Project, now: Timestamp, id: Uuid) -> Resu
 ///
 /// # Errors
 /// `UnknownUser`, and the store's.
-pub async fn revoke_sessions(project: &Project, now: Timestamp, who: UserRef) -> Result<usize, Error> {
+pub async fn revoke_sessions(project: &Project, by: Operator, who: UserRef) -> Result<usize, Error> {
     let user = show(project, &who)?;
-    let mut event = events::by_operator(project, now, EventKind::SessionsRevoked, None);
+    let mut event = events::by_operator(project, by, EventKind::SessionsRevoked, None);
     let settings = project.settings();
     event.user = Some(user.id);
     project
@@ -266,12 +262,12 @@ pub async fn revoke_sessions(project: &Project, now: Timestamp, who: UserRef) ->
 /// Finds an account inside the transaction, changes it, records the event.
 async fn change(
     project: &Project,
-    now: Timestamp,
+    by: Operator,
     who: UserRef,
     kind: EventKind,
     mut what: impl FnMut(&mut dyn Write, &mut User) -> Result<(), Error> + Send + 'static,
 ) -> Result<User, Error> {
-    let event = events::by_operator(project, now, kind, None);
+    let event = events::by_operator(project, by, kind, None);
     let settings = project.settings();
     let changed = project
         .store()

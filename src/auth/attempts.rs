@@ -57,7 +57,11 @@ pub async fn admit<'a>(ctx: &'a Ctx, subject: Subject) -> Result<Attempt<'a>, Er
             // attempt is seen in at least one of the two.
             let standing = ctx.project.store().read(|r| lockouts::standing(r, &subject, &policy, ctx.now));
             let (client, account) = match standing? {
-                Standing::Locked(retry_after) => return Err(Error::Locked { retry_after }),
+                Standing::Locked(retry_after) => {
+                    // Nothing is written: a stranger who goes on knocking must not fill the store.
+                    say_failed(ctx, Reason::Locked);
+                    return Err(Error::Locked { retry_after });
+                }
                 Standing::Open { client, account } => (client, account),
             };
             let own = state.by_subject.get(&subject).copied().unwrap_or(0);
@@ -78,6 +82,38 @@ pub async fn admit<'a>(ctx: &'a Ctx, subject: Subject) -> Result<Attempt<'a>, Er
         let _waiting = Waiting(attempts);
         verdict.await;
     }
+}
+
+/// Why a secret that was presented let nobody in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reason {
+    /// Unknown address or wrong secret.
+    Credentials,
+    /// Locked: it was not even looked at.
+    Locked,
+    /// The right secret of an account that is switched off.
+    Disabled,
+}
+
+/// The one log line of every failed sign-in, whatever was presented and to whichever API, for programs that ban
+/// addresses. Its text stays as it is, and a test holds it to the byte. As text:
+///
+/// ```text
+/// 2026-11-25T10:15:00.123456Z  INFO keystead::sign_in: sign-in failed client=192.0.2.1 project=default reason=credentials request=00a1b2c3d4e5f607
+/// ```
+///
+/// and as JSON the same in `"fields"`. `client` is the address settled from the socket and trusted proxies, never one
+/// that a stranger could claim; `reason` is `credentials`, `locked` or `disabled`; `request` is the reply's
+/// `x-request-id`. No field is text of the client's. `packaging/fail2ban` reads it.
+pub(crate) fn say_failed(ctx: &Ctx, reason: Reason) {
+    let reason = match reason {
+        Reason::Credentials => "credentials",
+        Reason::Locked => "locked",
+        Reason::Disabled => "disabled",
+    };
+    let (client, project, request) = (ctx.client.ip, &ctx.project.record().slug, ctx.request_id);
+    // Outside every span: what they add would stand before the text.
+    tracing::info!(target: "keystead::sign_in", parent: None, %client, %project, %reason, %request, "sign-in failed");
 }
 
 /// The project's lockout as the store counts it.

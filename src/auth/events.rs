@@ -2,17 +2,15 @@
 
 use uuid::Uuid;
 
-use super::{Ctx, Error, Project, ProjectSettings, notices};
-use crate::data::events as rows;
-pub use crate::data::events::{By, Event, EventKind};
-use crate::env::Timestamp;
+use super::{Ctx, Email, Operator, Project, ProjectSettings, notices};
+use crate::data::audit;
+pub use crate::data::events::{By, Event, EventKind, Outcome};
 use crate::store::{StoreError, Write};
 
 /// Records `event` as part of a job. Where it puts something into the outbox, the caller wakes who sends it.
 pub(crate) fn record(w: &mut dyn Write, settings: &ProjectSettings, event: &Event) -> Result<(), StoreError> {
-    rows::append(w, event)?;
-    notices::tell(w, settings, event)?;
-    Ok(())
+    audit::append(w, event)?;
+    notices::tell(w, settings, event)
 }
 
 impl Ctx {
@@ -23,10 +21,18 @@ impl Ctx {
             at: self.now,
             kind,
             by,
+            uid: None,
             user,
             ip: Some(self.client.ip_bytes()),
             request: Some(self.request_id.0),
+            outcome: Outcome::Done,
+            address: None,
         }
+    }
+
+    /// The same, of a secret presented for an address, whether or not it has an account.
+    pub(crate) fn event_on(&self, kind: EventKind, by: By, user: Option<Uuid>, email: &Email) -> Event {
+        Event { address: Some(self.project.address_digest(email)), ..self.event(kind, by, user) }
     }
 
     /// Records `event` as part of a job.
@@ -41,14 +47,17 @@ impl Ctx {
 }
 
 /// A fresh event of the operator's doing.
-pub(crate) fn by_operator(project: &Project, now: Timestamp, kind: EventKind, user: Option<Uuid>) -> Event {
-    Event { id: project.env().new_id(now), at: now, kind, by: By::Operator, user, ip: None, request: None }
-}
-
-/// At most `limit` events in the order they happened, after the one with the id `after`.
-///
-/// # Errors
-/// Only the store's.
-pub fn list(project: &Project, after: Option<Uuid>, limit: usize) -> Result<Vec<Event>, Error> {
-    project.store().read(|r| Ok(rows::list(r, after, limit)?))
+pub(crate) fn by_operator(project: &Project, by: Operator, kind: EventKind, user: Option<Uuid>) -> Event {
+    Event {
+        id: project.env().new_id(by.now),
+        at: by.now,
+        kind,
+        by: By::Operator,
+        uid: by.uid,
+        user,
+        ip: None,
+        request: None,
+        outcome: Outcome::Done,
+        address: None,
+    }
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::events::{self, EventKind};
 use super::project::Shared;
-use super::{Error, Project};
+use super::{Error, Operator, Project};
 use crate::data::project::{self as rows, SealedKey};
 use crate::env::Timestamp;
 use crate::token::KeyRecord;
@@ -37,7 +37,8 @@ pub fn list(project: &Project) -> Result<Vec<KeyView>, Error> {
 ///
 /// # Errors
 /// Only the store's.
-pub async fn rotate(project: &Project, now: Timestamp, overlap: Duration) -> Result<KeyView, Error> {
+pub async fn rotate(project: &Project, by: Operator, overlap: Duration) -> Result<KeyView, Error> {
+    let now = by.now;
     let shared = project.shared();
     let until = now.plus(overlap);
     let new = KeyRecord::generate(&shared.env, now);
@@ -49,7 +50,7 @@ pub async fn rotate(project: &Project, now: Timestamp, overlap: Duration) -> Res
             _ => kept.push(seal(shared, project.id(), &KeyRecord { retires_at: Some(until), ..old })),
         }
     }
-    let event = events::by_operator(project, now, EventKind::KeysRotated, None);
+    let event = events::by_operator(project, by, EventKind::KeysRotated, None);
     let settings = project.settings();
     project
         .store()

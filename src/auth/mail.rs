@@ -35,10 +35,11 @@ impl Mail {
         self.write(w, to)
     }
 
-    /// Writes what [`Mail::enqueue`] would, as a row that is never sent: for an address without an account.
-    pub(crate) fn pretend(&self, w: &mut dyn Write, project: &Project) -> Result<(), StoreError> {
+    /// Writes what [`Mail::enqueue`] would, as a row of the same length that is never sent: for an address without an
+    /// account, which is not kept.
+    pub(crate) fn pretend(&self, w: &mut dyn Write, project: &Project, to: &str) -> Result<(), StoreError> {
         project.wake_outbox();
-        rows::enqueue(w, &Item { kind: Kind::Decoy, ..self.0.clone() })
+        rows::enqueue(w, &Item { kind: Kind::Decoy, recipient: "-".repeat(to.len()), ..self.0.clone() })
     }
 }
 

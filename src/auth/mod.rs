@@ -7,6 +7,9 @@
 pub mod accounts;
 pub mod api_keys;
 pub mod attempts;
+pub mod audit;
+#[cfg(test)]
+mod audit_tests;
 pub mod bot;
 pub mod catalog;
 mod error;
@@ -14,6 +17,8 @@ pub mod events;
 pub mod guesses;
 pub mod keys;
 mod mail;
+#[cfg(test)]
+mod mail_tests;
 mod notices;
 pub mod outbox;
 pub mod password;
@@ -104,6 +109,15 @@ pub struct Actor {
     pub user: Arc<User>,
     /// The session its token belongs to.
     pub session: Uuid,
+}
+
+/// An operator at work: when, and as which user of the operating system, where that is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Operator {
+    /// The one clock reading of what they do.
+    pub now: Timestamp,
+    /// Their user id.
+    pub uid: Option<u32>,
 }
 
 impl Ctx {

@@ -51,7 +51,7 @@ pub(crate) fn locked_out(
     let letter = letter(event, Template::LockedOut, &[("ip", &address(event)), ("until", &until)]);
     match owner.filter(|owner| owner.disabled_at.is_none()) {
         Some(owner) => letter.enqueue(w, &ctx.project, &owner.email),
-        None => letter.pretend(w, &ctx.project),
+        None => letter.pretend(w, &ctx.project, email.typed()),
     }
 }
 

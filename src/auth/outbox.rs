@@ -94,10 +94,10 @@ pub struct Terms {
     pub now: Timestamp,
     /// How long a failing item is tried.
     pub retry_for: Duration,
-    /// Whether mails can be sent at all.
-    pub mail: bool,
-    /// Whether webhooks can be sent at all.
-    pub webhooks: bool,
+    /// Of which items.
+    pub lane: Lane,
+    /// Whether they can be sent at all.
+    pub sends: bool,
     /// How many attempts may begin.
     pub most: usize,
     /// What is being sent by this process.
@@ -105,13 +105,6 @@ pub struct Terms {
 }
 
 impl Terms {
-    fn sends(&self, lane: Lane) -> bool {
-        match lane {
-            Lane::Mail => self.mail,
-            Lane::Webhook => self.webhooks,
-        }
-    }
-
     /// When an item is given up.
     fn until(&self, item: &Item) -> Timestamp {
         item.since.plus(self.retry_for).min(item.expires_at)
@@ -129,43 +122,53 @@ pub struct Claimed {
     pub buried: u64,
 }
 
-/// Begins attempts on what is due: one write for all of them. What has expired, or was cut off twice, is given up.
+/// Begins attempts on what is due, under each of these terms, in their order: one write for all of them. What has
+/// expired, or was cut off twice, is given up.
 ///
 /// # Errors
 /// Only the store's; nothing has begun then.
-pub async fn claim(project: &Project, terms: Terms) -> Result<Claimed, Error> {
+pub async fn claim(project: &Project, terms: Vec<Terms>) -> Result<Vec<Claimed>, Error> {
     // A write even when there is nothing to do: it comes after the commit of whoever woke us.
-    let claimed = project.store().write(move |w| Ok::<_, Error>(claim_in(w, &terms)?)).await?;
-    project.shared().wakes.count(Tally { given_up: claimed.buried, ..Tally::default() });
+    let claimed: Vec<Claimed> = project
+        .store()
+        .write(move |w| Ok::<_, Error>(terms.iter().map(|terms| claim_in(w, terms)).collect::<Result<_, _>>()?))
+        .await?;
+    let given_up = claimed.iter().map(|claimed| claimed.buried).sum();
+    project.shared().wakes.count(Tally { given_up, ..Tally::default() });
     Ok(claimed)
 }
 
 fn claim_in(w: &mut dyn Write, terms: &Terms) -> Result<Claimed, StoreError> {
-    let mut claimed = Claimed::default();
-    for lane in Lane::ALL {
-        let sends = terms.sends(lane);
-        let limit = if sends { terms.most + terms.in_flight.len() + LOOKED_AT } else { LOOKED_AT };
-        let due = rows::due(w, lane, limit)?;
-        let mut more = due.len() == limit;
-        for (at, id) in due {
-            if terms.in_flight.contains(&id) {
-                continue;
-            }
-            let no_room = sends && claimed.items.len() >= terms.most;
-            if (sends && at > terms.now) || no_room {
-                claimed.look_at(at.max(terms.now));
-                more = false;
-                break;
-            }
-            let item = rows::get(w, id)?
-                .ok_or_else(|| StoreError::Corrupt("an outbox row that leads to no item".to_owned()))?;
-            claimed.take(w, item, terms, sends)?;
+    let (mut claimed, sends) = (Claimed::default(), terms.sends);
+    let limit = if sends { terms.most + terms.in_flight.len() + LOOKED_AT } else { LOOKED_AT };
+    let due = rows::due(w, &terms.lane, limit)?;
+    let mut more = due.len() == limit;
+    for (at, id) in due {
+        if terms.in_flight.contains(&id) {
+            continue;
         }
-        if more {
-            claimed.look_at(if sends { terms.now } else { terms.now.plus(LOOK_AGAIN) });
+        let no_room = sends && claimed.items.len() >= terms.most;
+        if (sends && at > terms.now) || no_room {
+            claimed.look_at(at.max(terms.now));
+            more = false;
+            break;
         }
+        let item =
+            rows::get(w, id)?.ok_or_else(|| StoreError::Corrupt("an outbox row that leads to no item".to_owned()))?;
+        claimed.take(w, item, terms)?;
+    }
+    if more {
+        claimed.look_at(if sends { terms.now } else { terms.now.plus(LOOK_AGAIN) });
     }
     Ok(claimed)
+}
+
+/// The names of webhooks for which something waits.
+///
+/// # Errors
+/// Only the store's.
+pub fn webhooks(project: &Project) -> Result<Vec<String>, Error> {
+    project.store().read(|r| Ok(rows::webhooks(r)?))
 }
 
 impl Claimed {
@@ -173,7 +176,7 @@ impl Claimed {
         self.next = self.next.into_iter().chain([at]).min();
     }
 
-    fn take(&mut self, w: &mut dyn Write, mut item: Item, terms: &Terms, sends: bool) -> Result<(), StoreError> {
+    fn take(&mut self, w: &mut dyn Write, mut item: Item, terms: &Terms) -> Result<(), StoreError> {
         if item.kind == Kind::Decoy {
             return rows::remove(w, &item);
         }
@@ -186,7 +189,7 @@ impl Claimed {
             };
             return rows::bury(w, item, terms.now, &why);
         }
-        if !sends {
+        if !terms.sends {
             self.look_at(terms.until(&item).min(terms.now.plus(LOOK_AGAIN)));
             return Ok(());
         }

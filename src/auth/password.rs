@@ -1,7 +1,7 @@
 //! Changing a password from within a session.
 
 use super::events::{By, Event, EventKind};
-use super::{Actor, Ctx, Error, attempts, notices, session};
+use super::{Actor, Ctx, Error, attempts, events, notices, session};
 use crate::crypto::{Secret, StoredHash};
 use crate::data::users::User;
 use crate::data::{lockouts, sessions, users};
@@ -27,8 +27,11 @@ pub async fn change(ctx: &Ctx, actor: Actor, current: Secret<String>, new: Secre
     };
     let job = Change {
         changed: ctx.event(EventKind::PasswordChanged, By::User, Some(actor.user.id)),
-        failed: ctx.event(EventKind::SignInFailed, By::User, Some(actor.user.id)),
-        lockout: ctx.event(EventKind::LockedOut, By::Server, Some(actor.user.id)),
+        failed: Event {
+            outcome: events::Outcome::WrongCredentials,
+            ..ctx.event_on(EventKind::SignInFailed, By::User, Some(actor.user.id), &email)
+        },
+        lockout: ctx.event_on(EventKind::LockedOut, By::Server, Some(actor.user.id), &email),
         matches: verdict.matches,
         actor,
         hash,
@@ -39,7 +42,10 @@ pub async fn change(ctx: &Ctx, actor: Actor, current: Secret<String>, new: Secre
     match outcome {
         Outcome::Changed => Ok(()),
         Outcome::Same => Err(Error::SamePassword),
-        Outcome::Wrong => Err(Error::WrongCurrentPassword),
+        Outcome::Wrong => {
+            attempts::say_failed(ctx, attempts::Reason::Credentials);
+            Err(Error::WrongCurrentPassword)
+        }
     }
 }
 

@@ -10,11 +10,13 @@ use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use super::attempts::Attempts;
+use super::events::{By, Event, EventKind, Outcome};
 use super::guesses::Guesses;
 use super::outbox::Wakes;
 use super::session::Living;
-use super::{Error, ProjectSettings};
-use crate::crypto::{HashPool, MasterKey, Secret};
+use super::{Email, Error, ProjectSettings};
+use crate::crypto::{DigestKey, HashPool, MasterKey, Secret};
+use crate::data::audit;
 use crate::data::project::{self as rows, ProjectRecord, SealedKey};
 use crate::env::{Env, Timestamp};
 use crate::outbound::Outbound;
@@ -31,13 +33,25 @@ pub struct Project {
     store: Store,
     keys: ArcSwap<KeyRing>,
     refresh_key: RefreshKey,
+    addresses: DigestKey,
     verified: VerifiedCache,
     living: Cache<Uuid, Arc<Living>>,
     attempts: Attempts,
     guesses: Guesses,
+    /// The number of the last entry of the audit trail whose hash was logged.
+    noted: AtomicU64,
     /// When a request last came in, in milliseconds since the epoch.
     used_at: AtomicU64,
     shared: Shared,
+}
+
+/// Who has a project made.
+#[derive(Clone, Copy, Debug)]
+pub enum Maker {
+    /// The configuration declares it, or there was none.
+    Configuration,
+    /// An operator, with their user id where it is known.
+    Operator(Option<u32>),
 }
 
 /// What all projects of a server share.
@@ -53,6 +67,16 @@ pub struct Shared {
     pub master: Arc<MasterKey>,
     /// Whose outbox should be looked at.
     pub wakes: Arc<Wakes>,
+    /// The same, of those who are to be told by a webhook.
+    pub webhook_wakes: Arc<Wakes>,
+}
+
+impl Shared {
+    /// Asks for a look at all that waits in a project's outbox.
+    pub(crate) fn wake_outbox(&self, project: Uuid) {
+        self.wakes.wake(project);
+        self.webhook_wakes.wake(project);
+    }
 }
 
 impl Project {
@@ -60,15 +84,33 @@ impl Project {
     ///
     /// # Errors
     /// When the store cannot write.
-    pub async fn create(store: &Store, record: ProjectRecord, shared: &Shared) -> Result<(), Error> {
+    pub async fn create(store: &Store, record: ProjectRecord, shared: &Shared, maker: Maker) -> Result<(), Error> {
         let refresh_seed: [u8; 32] = shared.env.random();
         let refresh_sealed = shared.master.seal(&shared.env, &refresh_context(record.id), &refresh_seed);
         let key = super::keys::new_signing_key(shared, record.id, record.created_at);
+        let (by, uid) = match maker {
+            Maker::Configuration => (By::Server, None),
+            Maker::Operator(uid) => (By::Operator, uid),
+        };
+        let event = Event {
+            id: shared.env.new_id(record.created_at),
+            at: record.created_at,
+            kind: EventKind::ProjectCreated,
+            by,
+            uid,
+            user: None,
+            ip: None,
+            request: None,
+            outcome: Outcome::Done,
+            address: None,
+        };
         store
             .write(move |w| {
                 rows::put(w, &record)?;
                 rows::put_refresh_key(w, refresh_sealed.clone())?;
                 rows::put_signing_key(w, &key)?;
+                // After the record, which the chain begins with.
+                audit::append(w, &event)?;
                 Ok::<_, Error>(())
             })
             .await
@@ -94,8 +136,10 @@ impl Project {
             seed.expose().as_slice().try_into().map_err(|_| corrupt("a refresh secret of the wrong length"))?;
         let keys = open_ring(shared, record.id, &signing)?;
         let settings = settings(&record)?;
+        let seed = Secret::new(seed);
         Ok(Some(Self {
-            refresh_key: RefreshKey::new(&Secret::new(seed), record.id),
+            refresh_key: RefreshKey::new(&seed, record.id),
+            addresses: DigestKey::derive(&seed, "keystead/audit-address/1", record.id.as_bytes()),
             record,
             settings: ArcSwap::from_pointee(settings),
             store,
@@ -104,6 +148,7 @@ impl Project {
             living: Cache::new(VERIFIED_TOKENS),
             attempts: Attempts::default(),
             guesses: Guesses::default(),
+            noted: AtomicU64::new(0),
             used_at: AtomicU64::new(shared.env.now().millis()),
             shared: shared.clone(),
         }))
@@ -140,7 +185,7 @@ impl Project {
 
     /// Says that something may wait in the outbox. From within a job or after it: whoever looks waits for the commit.
     pub fn wake_outbox(&self) {
-        self.shared.wakes.wake(self.id());
+        self.shared.wake_outbox(self.id());
     }
 
     /// Waits until the writer of its store has answered, with whatever: that it lives is all that is asked. Nothing is
@@ -162,8 +207,19 @@ impl Project {
         Timestamp::from_millis(self.used_at.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn used_within(&self, idle: Duration, now: Timestamp) -> bool {
+    /// Whether a request came in within `idle` before `now`.
+    pub fn used_within(&self, idle: Duration, now: Timestamp) -> bool {
         now.since(self.used_at()) < idle
+    }
+
+    /// An address as the audit trail names it.
+    pub fn address_digest(&self, email: &Email) -> [u8; 16] {
+        self.addresses.digest(email.key().as_bytes())
+    }
+
+    /// Up to which number the log has named the trail's head already.
+    pub(crate) fn noted(&self) -> &AtomicU64 {
+        &self.noted
     }
 
     /// Its keys as of now.

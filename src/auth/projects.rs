@@ -13,8 +13,8 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::catalog::{self, Entry};
-use super::project::Shared;
-use super::{Error, Project, ProjectSettings};
+use super::project::{Maker, Shared};
+use super::{Error, Operator, Project, ProjectSettings};
 use crate::config::Settings;
 use crate::data::project::ProjectRecord;
 use crate::env::Timestamp;
@@ -100,11 +100,12 @@ impl Projects {
         for project in projects.settings().projects.values() {
             if !projects.catalog.load().by_slug.contains_key(&project.slug) {
                 let new = NewProject { slug: project.slug.clone(), id: project.id, settings: None };
-                projects.create(new, now).await?;
+                projects.make(new, now, Maker::Configuration).await?;
             }
         }
         if projects.catalog.load().by_id.is_empty() {
-            projects.create(NewProject { slug: "default".into(), id: None, settings: None }, now).await?;
+            let new = NewProject { slug: "default".into(), id: None, settings: None };
+            projects.make(new, now, Maker::Configuration).await?;
         }
         Ok(projects)
     }
@@ -166,7 +167,11 @@ impl Projects {
     ///
     /// # Errors
     /// `ProjectExists` when the slug or the id is taken, and the store's.
-    pub async fn create(&self, new: NewProject, now: Timestamp) -> Result<Arc<Project>, Error> {
+    pub async fn create(&self, new: NewProject, by: Operator) -> Result<Arc<Project>, Error> {
+        self.make(new, by.now, Maker::Operator(by.uid)).await
+    }
+
+    async fn make(&self, new: NewProject, now: Timestamp, maker: Maker) -> Result<Arc<Project>, Error> {
         let id = {
             let _changing = self.changing.lock().await;
             let catalog = self.catalog.load();
@@ -179,33 +184,33 @@ impl Projects {
             entries.insert(id, entry.clone());
             // Before there is a file: what cannot stand beside the others is never made.
             let with_new = self.catalog_of(&self.settings(), entries)?;
-            self.make_file(id, entry).await?;
+            self.make_file(id, entry, maker).await?;
             self.publish(with_new)?;
             id
         };
         self.open(id).await?.ok_or(Error::UnknownProject)
     }
 
-    async fn make_file(&self, id: Uuid, entry: Entry) -> Result<(), Error> {
+    async fn make_file(&self, id: Uuid, entry: Entry, maker: Maker) -> Result<(), Error> {
         let store = self.fleet.create(id).await?;
         let record = ProjectRecord { id, slug: entry.slug, created_at: entry.created_at, settings: entry.settings };
-        Project::create(&store, record, &self.shared).await
+        Project::create(&store, record, &self.shared, maker).await
     }
 
-    /// Deletes a project with all it holds.
+    /// Deletes a project with all it holds, its audit trail too: only the log tells of it.
     ///
     /// # Errors
     /// `UnknownProject`, and the store's.
-    pub async fn delete(&self, id: Uuid) -> Result<(), Error> {
+    pub async fn delete(&self, id: Uuid, by: Operator) -> Result<(), Error> {
         let _changing = self.changing.lock().await;
         let catalog = self.catalog.load();
-        if !catalog.by_id.contains_key(&id) {
-            return Err(Error::UnknownProject);
-        }
+        let Some(entry) = catalog.by_id.get(&id) else { return Err(Error::UnknownProject) };
+        let slug = entry.slug.clone();
         self.forget_open(id);
         self.fleet.delete(id).await?;
         let mut entries = catalog.by_id.clone();
         entries.remove(&id);
+        tracing::warn!(project = %slug, %id, uid = by.uid, "a project was deleted by an operator, with all it held");
         self.publish(self.catalog_of(&self.settings(), entries)?)
     }
 
@@ -224,15 +229,17 @@ impl Projects {
         self.fleet.close_idle(idle).await;
     }
 
-    /// When the first item in a project's outbox is due, without opening the project; `None`: nothing waits.
+    /// Wakes whoever sends for a project in whose outbox something waits, without opening the project.
     ///
     /// # Errors
     /// When its file cannot be read.
-    pub async fn next_due(&self, id: Uuid) -> Result<Option<Timestamp>, Error> {
-        match self.fleet.get(id).await? {
-            Some(store) => Ok(store.read(|r| crate::data::outbox::next_due(r))?),
-            None => Ok(None),
+    pub async fn wake_if_waiting(&self, id: Uuid) -> Result<(), Error> {
+        if let Some(store) = self.fleet.get(id).await?
+            && store.read(|r| crate::data::outbox::any(r))?
+        {
+            self.shared.wake_outbox(id);
         }
+        Ok(())
     }
 
     /// Every project that is open now.

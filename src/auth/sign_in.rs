@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::events::{By, Event, EventKind};
 use super::session::{Draft, Issued};
 use super::verify::{self, Candidate};
-use super::{Ctx, Email, Error, Unverified, attempts, notices};
+use super::{Ctx, Email, Error, Unverified, attempts, events, notices};
 use crate::config::VerificationMode;
 use crate::crypto::{Secret, Verdict};
 use crate::data::lockouts;
@@ -31,8 +31,8 @@ pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) ->
         draft: found.as_ref().map(|user| Draft::new(ctx, user.id)),
         found,
         candidate: (ctx.settings.verification.mode == VerificationMode::Strict).then(|| Candidate::new(ctx)),
-        lockout: ctx.event(EventKind::LockedOut, By::Server, user),
-        failed: ctx.event(EventKind::SignInFailed, By::Stranger, user),
+        lockout: ctx.event_on(EventKind::LockedOut, By::Server, user, &email),
+        failed: ctx.event_on(EventKind::SignInFailed, By::Stranger, user, &email),
         signed_in: ctx.event(EventKind::SignedIn, By::User, user),
         email,
         ctx: ctx.clone(),
@@ -51,11 +51,14 @@ pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) ->
         (Outcome::In(user), Some(draft)) => Ok(draft.issue(ctx, *user)),
         (Outcome::In(_), None) => Err(Error::Internal("an account was found but no session drafted".into())),
         (Outcome::Unverified(unverified), _) => Err(Error::VerificationRequired(unverified)),
-        (Outcome::Wrong { locked }, _) => {
-            tracing::info!(project = %ctx.project.record().slug, client = %ctx.client.ip, locked, "sign-in failed");
+        (Outcome::Wrong, _) => {
+            attempts::say_failed(ctx, attempts::Reason::Credentials);
             Err(Error::InvalidCredentials)
         }
-        (Outcome::Disabled, _) => Err(Error::AccountDisabled),
+        (Outcome::Disabled, _) => {
+            attempts::say_failed(ctx, attempts::Reason::Disabled);
+            Err(Error::AccountDisabled)
+        }
     }
 }
 
@@ -76,9 +79,7 @@ enum Outcome {
     In(Box<User>),
     Unverified(Box<Unverified>),
     /// Not an `Err`: the failure must be counted.
-    Wrong {
-        locked: bool,
-    },
+    Wrong,
     Disabled,
 }
 
@@ -92,10 +93,11 @@ impl Judgement {
             None => None,
         };
         let (Some(mut user), true) = (now, self.verdict.matches) else {
-            return self.wrong(w).map(|locked| Outcome::Wrong { locked });
+            self.wrong(w, events::Outcome::WrongCredentials)?;
+            return Ok(Outcome::Wrong);
         };
         if user.disabled_at.is_some() {
-            self.wrong(w)?;
+            self.wrong(w, events::Outcome::AccountDisabled)?;
             return Ok(Outcome::Disabled);
         }
         lockouts::succeed(w, &subject)?;
@@ -105,6 +107,9 @@ impl Judgement {
         }
         if let (Some(candidate), None) = (&self.candidate, user.email_proof) {
             let unverified = verify::unverified(w, ctx, user, candidate)?;
+            // Somebody knows the password: that is worth an entry, and counts as no failure.
+            let outcome = events::Outcome::Unverified;
+            ctx.record(w, &Event { by: By::User, outcome, ..self.failed.clone() })?;
             return Ok(Outcome::Unverified(Box::new(unverified)));
         }
         if let Some(draft) = &self.draft {
@@ -114,14 +119,15 @@ impl Judgement {
         Ok(Outcome::In(Box::new(user)))
     }
 
-    fn wrong(&self, w: &mut dyn Write) -> Result<bool, Error> {
+    /// Counts the failure. As many rows of the same length whether or not the address has an account.
+    fn wrong(&self, w: &mut dyn Write, outcome: events::Outcome) -> Result<(), Error> {
         let ctx = &self.ctx;
         let locked = lockouts::fail(w, &ctx.subject(&self.email), &attempts::policy(ctx), ctx.now)?;
-        ctx.record(w, &self.failed)?;
+        ctx.record(w, &Event { outcome, ..self.failed.clone() })?;
         if locked {
             ctx.record(w, &self.lockout)?;
             notices::locked_out(w, ctx, &self.email, self.found.as_ref(), &self.lockout)?;
         }
-        Ok(locked)
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Sweeping a project of what has expired, a small step at a time.
 
-use super::{Error, Project};
+use super::{Error, Project, audit};
 use crate::data::sweep::{self as rows, Cursor};
 use crate::env::Timestamp;
 
@@ -18,7 +18,7 @@ pub struct Swept {
     pub round_done: bool,
 }
 
-/// Looks at the next rows and removes the expired ones.
+/// Looks at the next rows and removes the expired ones, and the oldest entries of the audit trail that are not kept.
 ///
 /// # Errors
 /// Only the store's.
@@ -30,7 +30,10 @@ pub async fn step(project: &Project, cursor: &Cursor, now: Timestamp) -> Result<
     } else {
         project.store().write(move |w| Ok::<_, Error>(rows::remove(w, &expired, now)?)).await?
     };
-    Ok(Swept { removed, next: step.next, round_done: step.round_done })
+    let trimmed = audit::trim(project, now).await?;
+    // A trail with more to trim gets another round.
+    let round_done = step.round_done && audit::is_trimmed(trimmed);
+    Ok(Swept { removed: removed + trimmed, next: step.next, round_done })
 }
 
 /// Sweeps one whole round.

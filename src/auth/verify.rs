@@ -175,7 +175,7 @@ impl Candidate {
     fn pretend(&self, w: &mut dyn Write, ctx: &Ctx, email: &Email) -> Result<(), StoreError> {
         self.write(w, ctx, one_time::phantom(email), email)?;
         match &self.out {
-            Out::Mail { mail, .. } => mail.pretend(w, &ctx.project),
+            Out::Mail { mail, .. } => mail.pretend(w, &ctx.project, email.typed()),
             Out::Answer(_) => Ok(()),
         }
     }
@@ -203,7 +203,7 @@ impl Candidate {
         self.write(w, ctx, one_time::phantom(email), email)?;
         match &self.out {
             Out::Mail { exists, .. } if owner.disabled_at.is_none() => exists.enqueue(w, &ctx.project, &owner.email)?,
-            Out::Mail { exists, .. } => exists.pretend(w, &ctx.project)?,
+            Out::Mail { exists, .. } => exists.pretend(w, &ctx.project, email.typed())?,
             Out::Answer(_) => {}
         }
         Ok(self.token())

@@ -21,7 +21,7 @@ use tower::ServiceExt;
 
 use crate::admin;
 use crate::app::{App, StartError};
-use crate::config::Settings;
+use crate::config::{Problem, Problems, Settings};
 use crate::env::Env;
 
 /// How long a server that is starting or stopping gets before it is looked for again.
@@ -76,8 +76,18 @@ impl Api {
     }
 
     fn direct(app: App) -> Self {
-        let router = admin::routes(app.projects().clone());
+        let router = app.admin();
         Self(Way::Direct(Box::new(app), router))
+    }
+
+    /// Whether a server runs, which goes on while a command asks.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.0, Way::Socket(_))
+    }
+
+    /// Whether a server answers, and not this process.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.0, Way::Socket(_))
     }
 
     pub(super) async fn get(&self, path: &str) -> Result<Value> {
@@ -113,7 +123,10 @@ impl Api {
         let answered = timeout(PATIENCE, self.answer(request)).await;
         let (status, answer) = answered
             .map_err(|_| anyhow!("no answer for {} s; whether the work was done is unknown", PATIENCE.as_secs()))??;
-        if status.is_success() { Ok(answer) } else { Err(Refused::new(status, &answer).into()) }
+        if status.is_success() {
+            return Ok(answer);
+        }
+        Err(problems(&answer).map_or_else(|| Refused::new(status, &answer).into(), Into::into))
     }
 
     async fn answer(&self, mut request: Request<Body>) -> Result<(StatusCode, Value)> {
@@ -134,6 +147,19 @@ impl Api {
             }
         }
     }
+}
+
+/// The mistakes in its configuration that a server refused to take anew.
+fn problems(answer: &Value) -> Option<Problems> {
+    let error = &answer["error"];
+    let text = |problem: &Value, field: &str| problem[field].as_str().unwrap_or_default().to_owned();
+    let problem = |problem: &Value| Problem {
+        source: text(problem, "source"),
+        key: text(problem, "key"),
+        reason: text(problem, "reason"),
+    };
+    let all = error["problems"].as_array().filter(|_| error["code"] == "configuration")?;
+    Some(Problems(all.iter().map(problem).collect()))
 }
 
 /// The admin API said no.

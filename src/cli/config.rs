@@ -1,12 +1,14 @@
 //! `keystead config`: tried, shown, explained.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::output::entries;
 use super::place::Place;
 use super::{AlreadyTold, Surroundings};
-use crate::config::{Problem, Problems, example};
+use crate::auth::catalog;
+use crate::config::{Problem, Problems, Shown, annotated, example};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -20,8 +22,12 @@ pub(super) struct Args {
 enum What {
     /// Say every mistake in the configuration, without starting anything
     Check,
-    /// Show the settings in force as TOML, secrets unseen
-    Show,
+    /// Show every setting as TOML and where it comes from, secrets unseen
+    Show {
+        /// What the running server has in force, which may differ from what this command finds
+        #[arg(long)]
+        running: bool,
+    },
     /// Print every key with its default and meaning
     Example,
 }
@@ -30,15 +36,56 @@ pub(super) fn run(args: &Args, around: &mut Surroundings) -> Result<()> {
     let place = &args.place;
     match args.what {
         What::Check => check(place, around),
-        What::Show => {
-            let text = place.settings(around)?.to_annotated_toml();
+        What::Show { running } => {
+            let shown = if running { in_force(place, around)? } else { found(place, around)? };
             if place.json {
-                return Ok(around.console.json(&toml::from_str::<Value>(&text)?)?);
+                return Ok(around.console.json(&tree(&shown))?);
             }
-            Ok(around.console.say(text.trim_end())?)
+            Ok(around.console.say(annotated(&shown).trim_end())?)
         }
         What::Example => Ok(around.console.say(example().trim_end())?),
     }
+}
+
+/// What a server started with these flags and this environment would have in force.
+fn found(place: &Place, around: &Surroundings) -> Result<Vec<Shown>> {
+    let settings = place.settings(around)?;
+    // Without its catalog, which this user may not read, only what is declared is known.
+    let catalog = catalog::load(&settings.data_dir.join("catalog.json"));
+    let kept = catalog.values().map(|entry| (entry.slug.as_str(), entry.settings.as_deref()));
+    Ok(settings.with_projects(kept)?.shown())
+}
+
+/// What the running server has in force.
+fn in_force(place: &Place, around: &mut Surroundings) -> Result<Vec<Shown>> {
+    place.with_api(around, async |api, _| {
+        if !api.is_running() {
+            bail!("no server runs there; without --running this shows what one would have in force");
+        }
+        let answer = api.get("/v1/config").await?;
+        let shown = |entry: &Value| {
+            let (key, source) = (entry["key"].as_str()?.to_owned(), entry["source"].as_str()?.to_owned());
+            Some(Shown { key, value: serde_json::from_value(entry["value"].clone()).ok()?, source })
+        };
+        Ok(entries(&answer, "settings").iter().filter_map(shown).collect())
+    })
+}
+
+/// Objects `{"value", "source"}` in objects for the sections.
+fn tree(shown: &[Shown]) -> Value {
+    let mut whole = Map::new();
+    for Shown { key, value, source } in shown {
+        let (sections, name) = key.rsplit_once('.').map_or((None, key.as_str()), |(at, name)| (Some(at), name));
+        let mut at = &mut whole;
+        for section in sections.into_iter().flat_map(|sections| sections.split('.')) {
+            let inner = at.entry(section).or_insert_with(|| Value::Object(Map::new()));
+            // A section has no value of its own.
+            let Value::Object(inner) = inner else { return Value::Null };
+            at = inner;
+        }
+        at.insert(name.to_owned(), json!({ "value": value, "source": source }));
+    }
+    Value::Object(whole)
 }
 
 fn check(place: &Place, around: &mut Surroundings) -> Result<()> {
@@ -51,7 +98,7 @@ fn check(place: &Place, around: &mut Surroundings) -> Result<()> {
                     |problem: &Problem| json!({"source": problem.source, "key": problem.key, "reason": problem.reason});
                 let all: Vec<_> = problems.iter().map(view).collect();
                 around.console.json(&json!({"ok": false, "problems": all}))?;
-                Err(AlreadyTold.into())
+                Err(AlreadyTold::MISTAKES.into())
             }
             Ok(problems) => Err(problems.into()),
             Err(error) => Err(error),

@@ -7,15 +7,19 @@
 //! directory themselves and ask the same API in process.
 
 mod api;
+mod audit;
 mod completions;
 mod config;
 mod console;
+mod doctor;
 mod key;
+mod openapi;
 mod outlet;
 mod output;
 mod password;
 mod place;
 mod project;
+mod reload;
 mod serve;
 mod session;
 #[cfg(test)]
@@ -107,8 +111,16 @@ enum Command {
     Session(session::Args),
     /// List and rotate signing keys
     Key(key::Args),
+    /// Show, verify and export the audit trail
+    Audit(audit::Args),
     /// Try, show or explain the configuration
     Config(config::Args),
+    /// Have the running server take its configuration, certificates and templates anew
+    Reload(reload::Args),
+    /// Look whether all is well, and say what to do where it is not
+    Doctor(doctor::Args),
+    /// Print what an API looks like, as an OpenAPI document
+    Openapi(openapi::Args),
     /// Write a completion script for a shell
     Completions(completions::Args),
     /// Say which version this is
@@ -123,7 +135,11 @@ impl Command {
             Self::User(args) => args.run(around),
             Self::Session(args) => args.run(around),
             Self::Key(args) => args.run(around),
+            Self::Audit(args) => args.run(around),
             Self::Config(args) => config::run(&args, around),
+            Self::Reload(args) => reload::run(&args, around),
+            Self::Doctor(args) => doctor::run(&args, around),
+            Self::Openapi(args) => openapi::run(&args, around),
             Self::Completions(args) => completions::run(&args, around),
             Self::Version(args) => version::run(&args, around),
         }
@@ -142,20 +158,30 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// The configuration is wrong, and the answer on stdout says so.
+/// Something is wrong, and the answer on stdout says so.
 #[derive(Debug)]
-struct AlreadyTold;
+struct AlreadyTold {
+    code: u8,
+    what: &'static str,
+}
+
+impl AlreadyTold {
+    const MISTAKES: Self = Self { code: CONFIGURATION, what: "the configuration has mistakes" };
+    const FINDINGS: Self = Self { code: FAILED, what: "not all is well" };
+}
 
 impl fmt::Display for AlreadyTold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the configuration has mistakes")
+        f.write_str(self.what)
     }
 }
 
 impl std::error::Error for AlreadyTold {}
 
 fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<Problems>() || error.is::<AlreadyTold>() {
+    if let Some(told) = error.downcast_ref::<AlreadyTold>() {
+        told.code
+    } else if error.is::<Problems>() {
         CONFIGURATION
     } else if error.is::<Usage>() {
         USAGE

@@ -281,7 +281,9 @@ fn configuration_is_tried_shown_and_explained() {
     assert!(desk.script("config check", "").ok().contains("right"));
     assert_eq!(desk.script("config check --json", "").json(), json!({"ok": true, "problems": []}));
     assert!(desk.script("config show", "").ok().contains("memory_kib = 8"));
-    assert_eq!(desk.script("config show --json", "").json()["hashing"]["iterations"], 1);
+    let shown = desk.script("config show --json", "").json();
+    let iterations = json!({"value": 1, "source": "KEYSTEAD_HASHING__ITERATIONS"});
+    assert_eq!(shown["hashing"]["iterations"], iterations);
     assert_eq!(desk.script("config example", "").ok().trim_end(), crate::config::example().trim_end());
     desk.variables.insert("KEYSTEAD_HASHING__ITERATIONS".into(), "no number".into());
     desk.variables.insert("KEYSTEAD_TLS__MOOD".into(), "files".into());

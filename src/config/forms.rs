@@ -213,7 +213,7 @@ pub fn mount(text: &str) -> Parsed<String> {
         ));
     }
     match rest.split('/').next() {
-        Some(first @ (".well-known" | "healthz" | "readyz" | "metrics" | "verify-email")) => {
+        Some(first @ (".well-known" | "healthz" | "readyz" | "metrics" | "openapi" | "verify-email")) => {
             Err(format!("\"/{first}\" belongs to the server itself"))
         }
         _ => Ok(text.to_owned()),
@@ -424,9 +424,22 @@ mod tests {
     #[test]
     fn mounts_are_plain_paths_that_are_free() {
         assert_eq!(mount("/api/auth"), Ok("/api/auth".into()));
-        for text in
-            ["", "/", "v1", "/v1/", "//v1", "/a/../b", "/{id}", "/a b", "/healthz", "/.well-known/x", "/:id", "/*"]
-        {
+        for text in [
+            "",
+            "/",
+            "v1",
+            "/v1/",
+            "//v1",
+            "/a/../b",
+            "/{id}",
+            "/a b",
+            "/healthz",
+            "/openapi",
+            "/metrics/x",
+            "/.well-known/x",
+            "/:id",
+            "/*",
+        ] {
             assert!(mount(text).is_err(), "{text}");
         }
     }

@@ -21,6 +21,7 @@ mod keys;
 mod layers;
 mod problem;
 mod project;
+mod project_mail;
 mod project_settings;
 mod reader;
 mod resolve;
@@ -74,7 +75,7 @@ pub struct Overrides {
 /// Every mistake there is, at once.
 pub fn load(overrides: &Overrides, environment: &BTreeMap<String, String>) -> Result<Settings, Problems> {
     let (layer, mut problems) = layers::environment(environment);
-    let (mut figment, mut lines) = (Figment::new(), Lines::new());
+    let (mut figment, mut lines) = (Figment::new().merge(assumed(overrides)), Lines::new());
     if let Some(path) = config_path(overrides, environment) {
         match file::read_toml(&path) {
             Ok((values, found)) => {
@@ -111,6 +112,17 @@ fn config_path(overrides: &Overrides, environment: &BTreeMap<String, String>) ->
     overrides.config.clone().or_else(variable)
 }
 
+/// What a flag makes the default, below all that is said.
+fn assumed(overrides: &Overrides) -> Layer {
+    let mut values = Dict::new();
+    if overrides.ephemeral {
+        // Test suites run side by side: each server takes a free port, and says which.
+        let addresses = Value::from(vec!["127.0.0.1:0"]);
+        values.insert("listen".into(), Value::from(Dict::from([("addresses".to_owned(), addresses)])));
+    }
+    Layer { origin: Origin::Flag, values }
+}
+
 fn flags(overrides: &Overrides) -> Layer {
     let mut values = Dict::new();
     if let Some(dir) = overrides.data_dir.as_deref().map(Path::to_string_lossy) {
@@ -134,6 +146,11 @@ impl Settings {
     /// Every mistake there is, at once.
     pub fn project(&self, slug: &str, stored: Option<&str>) -> Result<ProjectSettings, Problems> {
         stored::project(slug, stored, &self.declared)
+    }
+
+    /// Says of the value at `key`, which reads well, what is wrong with it all the same.
+    pub fn problem(&self, key: &str, reason: String) -> Problem {
+        Problem { source: Reader::new(self.declared.clone()).source(key), key: key.to_owned(), reason }
     }
 
     /// The same settings with these projects among them, by slug, each with the TOML text kept in its own file.

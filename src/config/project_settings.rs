@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::forms::{self, spell_duration};
 use super::keys::{Keys, Section};
 use super::project;
+pub use super::project_mail::{Notify, ProjectMail};
 use crate::crypto::Secret;
 use crate::outbound::Target;
 pub use crate::token::TokenFormat;
@@ -51,6 +52,8 @@ pub struct ProjectSettings {
     pub tokens: Tokens,
     /// How many sessions a user may hold.
     pub sessions: Sessions,
+    /// How long the audit trail is kept.
+    pub audit: Audit,
     /// Which pages' scripts may call.
     pub cors: Cors,
     /// What this project's mails look like.
@@ -80,6 +83,7 @@ impl Section for ProjectSettings {
         keys.section("lockout", &mut self.lockout);
         keys.section("tokens", &mut self.tokens);
         keys.section("sessions", &mut self.sessions);
+        keys.section("audit", &mut self.audit);
         keys.section("cors", &mut self.cors);
         keys.section("mail", &mut self.mail);
         keys.section("notify", &mut self.notify);
@@ -110,6 +114,7 @@ impl ProjectSettings {
             lockout: Lockout::default(),
             tokens: Tokens::default(),
             sessions: Sessions::default(),
+            audit: Audit::default(),
             cors: Cors::default(),
             mail: ProjectMail::default(),
             notify: Notify::default(),
@@ -124,50 +129,6 @@ impl ProjectSettings {
     /// The name that mails and pages call it by.
     pub fn app_name(&self) -> &str {
         self.mail.app_name.as_deref().unwrap_or(&self.slug)
-    }
-}
-
-/// `[project.SLUG.mail]`: what its mails look like.
-#[derive(Clone, Debug, Default, PartialEq, Eq, DocumentedFields)]
-pub struct ProjectMail {
-    /// The sender. Unset: mail.from.
-    pub from: Option<String>,
-    /// The language of mails to who prefers none. Unset: mail.locale.
-    pub locale: Option<String>,
-    /// The name mails and pages call your app by. Unset: the slug.
-    pub app_name: Option<String>,
-}
-
-impl Section for ProjectMail {
-    fn keys(&mut self, keys: &mut Keys<'_>) {
-        keys.optional("from", &mut self.from, forms::mailbox, "Example App <auth@example.com>");
-        keys.optional("locale", &mut self.locale, forms::locale, "fr");
-        keys.optional("app_name", &mut self.app_name, forms::app_name, "Example App");
-    }
-}
-
-/// `[project.SLUG.notify]`: what owners of accounts are told by mail.
-#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
-pub struct Notify {
-    /// Wrong passwords locked the account; at most one mail a day.
-    pub lockout: bool,
-    /// The password was changed.
-    pub password_change: bool,
-    /// Somebody signed in from a device not seen before.
-    pub new_device: bool,
-}
-
-impl Section for Notify {
-    fn keys(&mut self, keys: &mut Keys<'_>) {
-        keys.flag("lockout", &mut self.lockout);
-        keys.flag("password_change", &mut self.password_change);
-        keys.flag("new_device", &mut self.new_device);
-    }
-}
-
-impl Default for Notify {
-    fn default() -> Self {
-        Self { lockout: true, password_change: true, new_device: true }
     }
 }
 
@@ -430,6 +391,28 @@ pub struct Sessions {
 impl Section for Sessions {
     fn keys(&mut self, keys: &mut Keys<'_>) {
         keys.number("max", &mut self.max, 0..=10_000, "sessions");
+    }
+}
+
+/// `[project.SLUG.audit]`: how long the audit trail is kept.
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
+pub struct Audit {
+    /// How long an entry is kept.
+    pub keep: Duration,
+    /// How many entries are kept, of about 150 bytes each; beyond it the oldest go. Failed sign-ins are entries, too.
+    pub max_entries: u64,
+}
+
+impl Section for Audit {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.duration("keep", &mut self.keep, HOUR..=YEARS);
+        keys.number("max_entries", &mut self.max_entries, 100..=100_000_000, "entries");
+    }
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { keep: 90 * DAY, max_entries: 1_000_000 }
     }
 }
 

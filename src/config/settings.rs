@@ -14,6 +14,7 @@ use super::keys::{Keys, Section};
 use super::tls::WrittenTls;
 pub use super::tls::{Acme, ExternalAccount, Tls, TlsMode};
 use crate::config::{Declared, ProjectSettings};
+use crate::crypto::HashCost;
 use crate::crypto::Secret;
 use crate::mail::Templates;
 pub use crate::net::ListenAddress;
@@ -22,8 +23,8 @@ use crate::outbound::Policy;
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// 4 GiB in KiB.
-const MAX_MEMORY_KIB: u64 = 4 * 1024 * 1024;
+/// 1 GiB in KiB.
+const MAX_MEMORY_KIB: u64 = 1024 * 1024;
 
 /// Everything an operator can decide, checked. Made by [`crate::config::load`]; `Settings::default()` is what a server
 /// without file, environment and flags gets.
@@ -180,17 +181,26 @@ pub struct Hashing {
     pub queue: usize,
 }
 
+impl Hashing {
+    /// What a hash costs.
+    pub fn cost(&self) -> HashCost {
+        HashCost { memory_kib: self.memory_kib, iterations: self.iterations, parallelism: self.parallelism }
+    }
+}
+
 impl Section for Hashing {
     fn keys(&mut self, keys: &mut Keys<'_>) {
         keys.number("memory_kib", &mut self.memory_kib, 8..=MAX_MEMORY_KIB, "KiB");
         keys.number("iterations", &mut self.iterations, 1..=64, "");
-        keys.number("parallelism", &mut self.parallelism, 1..=64, "");
+        keys.number("parallelism", &mut self.parallelism, 1..=16, "");
         keys.number("threads", &mut self.threads, 0..=1024, "threads");
         keys.number("queue", &mut self.queue, 1..=65_536, "hashes");
         if u64::from(self.memory_kib) < 8 * u64::from(self.parallelism) {
             let least = 8 * self.parallelism;
             let reason = format!("is below 8 KiB a lane: at least {least} (RFC 9106, section 3.1)");
             keys.refuse("memory_kib", reason);
+        } else if let Err(error) = self.cost().check() {
+            keys.refuse("memory_kib", error.to_string());
         }
     }
 }

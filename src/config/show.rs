@@ -1,10 +1,11 @@
 //! Settings written back as the TOML that would make them, each value with where it came from; secrets stay unseen.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use toml::{Table, Value};
 
-use super::keys::{Key, Listed, Listing};
+use super::keys::{Item, Key, Listed, Listing};
 use super::project_settings::ProjectSettings;
 use super::reader::Reader;
 use super::settings::Settings;
@@ -48,18 +49,21 @@ impl Settings {
 
     /// The keys whose values differ, secrets among them.
     pub fn differences(&self, other: &Self) -> Vec<String> {
-        let (mine, others) = (&mut self.clone(), &mut other.clone());
-        let (mine, others) = (Listing::of(mine, "", false), Listing::of(others, "", false));
-        let mut differing: Vec<String> = Vec::new();
-        for (one, all) in [(&mine, &others), (&others, &mine)] {
-            for key in one.keys().filter(|key| !matches!(key.value, Listed::Unset)) {
-                let same = all.keys().any(|other| other.path == key.path && is_same(&key.value, &other.value));
-                if !same && !differing.contains(&key.path) {
-                    differing.push(key.path.clone());
-                }
-            }
-        }
-        differing
+        let (mine, others) = (Listing::of(&mut self.clone(), "", false), Listing::of(&mut other.clone(), "", false));
+        let set = |listing: Listing| {
+            let keys = listing.items.into_iter().filter_map(|item| match item {
+                Item::Key(key) if !matches!(key.value, Listed::Unset) => Some((key.path, key.value)),
+                Item::Key(_) | Item::Section { .. } => None,
+            });
+            keys.collect::<BTreeMap<String, Listed>>()
+        };
+        let (mine, others) = (set(mine), set(others));
+        let differs = |path: &&String| match (mine.get(*path), others.get(*path)) {
+            (Some(one), Some(other)) => !is_same(one, other),
+            _ => true,
+        };
+        let all: BTreeSet<&String> = mine.keys().chain(others.keys()).collect();
+        all.into_iter().filter(differs).cloned().collect()
     }
 }
 

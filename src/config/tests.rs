@@ -315,7 +315,8 @@ fn certificate_files_and_their_mode_belong_together() {
 #[test]
 fn bounds_hold_at_their_edges() {
     for (fits, breaks) in [
-        ("[hashing]\nmemory_kib = 4194304", "[hashing]\nmemory_kib = 4194305"),
+        ("[hashing]\nmemory_kib = 1048576", "[hashing]\nmemory_kib = 1048577"),
+        ("[hashing]\nmemory_kib = 65536\niterations = 64", "[hashing]\nmemory_kib = 65537\niterations = 64"),
         ("[hashing]\nmemory_kib = 8", "[hashing]\nmemory_kib = 7"),
         ("[hashing]\nmemory_kib = 32\nparallelism = 4", "[hashing]\nmemory_kib = 31\nparallelism = 4"),
         ("[project.a.password]\nmin_length = 1", "[project.a.password]\nmin_length = 0"),

@@ -12,4 +12,4 @@ pub use password::{BadCost, HashCost, ImportError, StoredHash};
 pub use pool::{Busy, HashPool, PoolSettings, Verdict};
 pub use queue::ClientGroup;
 pub use seal::{MasterKey, SealError};
-pub use secret::{Digest, Secret};
+pub use secret::{Digest, DigestKey, Secret, hex};

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use argon2::Block;
 use thiserror::Error;
 use tokio::sync::oneshot;
 use zeroize::Zeroize;
 
 use super::queue::{FairQueue, Pushed};
-use super::{ClientGroup, HashCost, Secret, StoredHash};
+use super::{BadCost, ClientGroup, HashCost, Secret, StoredHash};
 use crate::env::Entropy;
 
 /// How a [`HashPool`] works.
@@ -75,7 +76,8 @@ const FIRST_GUESS: Duration = Duration::from_millis(20);
 const RESERVE: usize = 33 * 1024;
 
 struct Shared {
-    cost: HashCost,
+    /// What a new hash costs from now on.
+    cost: ArcSwap<HashCost>,
     threads: usize,
     entropy: Arc<dyn Entropy>,
     state: Mutex<State>,
@@ -112,7 +114,7 @@ impl HashPool {
             some => some,
         };
         let shared = Arc::new(Shared {
-            cost: settings.cost,
+            cost: ArcSwap::from_pointee(settings.cost),
             threads,
             entropy,
             state: Mutex::new(State { queue: FairQueue::new(settings.queue), closed: false }),
@@ -125,7 +127,7 @@ impl HashPool {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new()
                 .name(format!("hash-{number}"))
-                .spawn(move || Worker { shared, memory: Vec::new() }.run(idle))
+                .spawn(move || Worker { shared, memory: Vec::new(), counted: 0 }.run(idle))
                 .expect("the system gives a starting server its threads");
         }
         Arc::new(Self { shared })
@@ -156,9 +158,28 @@ impl HashPool {
         self.wait(answer).await
     }
 
+    /// What new hashes cost from now on; stored ones of another cost are replaced at the next sign-in. One that is
+    /// being computed is finished at its own cost.
+    ///
+    /// # Errors
+    /// When [`HashCost::check`] refuses it.
+    pub fn set_cost(&self, cost: HashCost) -> Result<(), BadCost> {
+        cost.check()?;
+        if self.shared.cost() != cost {
+            self.shared.cost.store(Arc::new(cost));
+            self.shared.hash_micros.store(0, Relaxed);
+        }
+        Ok(())
+    }
+
     /// How many hashes were computed since the start, dummies and replacements included.
     pub fn hashes_computed(&self) -> u64 {
         self.shared.computed.load(Relaxed)
+    }
+
+    /// The running mean of one hash of the present cost; `None` before the first.
+    pub fn measured_hash_time(&self) -> Option<Duration> {
+        Some(self.shared.hash_micros.load(Relaxed)).filter(|micros| *micros > 0).map(Duration::from_micros)
     }
 
     /// How many jobs wait.
@@ -202,7 +223,7 @@ impl Drop for HashPool {
 
 impl std::fmt::Debug for HashPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HashPool").field("cost", &self.shared.cost).field("threads", &self.shared.threads).finish()
+        f.debug_struct("HashPool").field("cost", &self.shared.cost()).field("threads", &self.shared.threads).finish()
     }
 }
 
@@ -210,6 +231,10 @@ impl Shared {
     /// Nothing panics while it holds the lock, and the queue is sound between any two of its operations.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cost(&self) -> HashCost {
+        **self.cost.load()
     }
 
     fn hash_time(&self) -> Duration {
@@ -248,6 +273,8 @@ impl Job {
 struct Worker {
     shared: Arc<Shared>,
     memory: Vec<Block>,
+    /// Blocks of it that are counted in `Shared::memory_blocks`: those it began with.
+    counted: usize,
 }
 
 impl Worker {
@@ -308,7 +335,7 @@ impl Worker {
             self.hash(password);
             return Verdict { matches: false, rehash: None };
         };
-        let current = stored.is_current(self.shared.cost);
+        let current = stored.is_current(self.shared.cost());
         let start = Instant::now();
         self.prepare();
         let matches = stored.matches(password, &mut self.memory);
@@ -327,7 +354,7 @@ impl Worker {
         self.shared.entropy.fill(&mut salt);
         self.prepare();
         let start = Instant::now();
-        let hash = StoredHash::compute(self.shared.cost, salt, password, &mut self.memory);
+        let hash = StoredHash::compute(self.shared.cost(), salt, password, &mut self.memory);
         self.shared.measured(start.elapsed());
         self.shared.computed.fetch_add(1, Relaxed);
         hash
@@ -338,7 +365,7 @@ impl Worker {
     fn fill_up(&mut self, took: Duration, password: &[u8]) {
         let whole = self.shared.hash_time();
         let missing = whole.saturating_sub(took).as_secs_f64() / whole.as_secs_f64();
-        let cost = self.shared.cost;
+        let cost = self.shared.cost();
         let memory_kib = (f64::from(cost.memory_kib) * missing).floor();
         // At most the configured memory, as `missing` is at most 1; a cast from float saturates.
         let part = HashCost { memory_kib: memory_kib as u32, ..cost };
@@ -349,15 +376,17 @@ impl Worker {
 
     fn prepare(&mut self) {
         if self.memory.capacity() == 0 {
-            self.memory.reserve_exact(self.shared.cost.blocks().max(RESERVE));
-            self.memory.resize(self.shared.cost.blocks(), Block::new());
-            self.shared.memory_blocks.fetch_add(self.memory.len(), Relaxed);
+            let blocks = self.shared.cost().blocks();
+            self.memory.reserve_exact(blocks.max(RESERVE));
+            self.memory.resize(blocks, Block::new());
+            self.counted = blocks;
+            self.shared.memory_blocks.fetch_add(blocks, Relaxed);
         }
     }
 
-    /// An imported hash of higher cost made the memory grow: give that back at once.
+    /// An imported hash of higher cost made the memory grow, or another cost holds now: give that back at once.
     fn shrink(&mut self) {
-        if self.memory.len() > self.shared.cost.blocks() {
+        if self.memory.len() > self.shared.cost().blocks() || self.memory.len() != self.counted {
             self.release();
         }
     }
@@ -367,7 +396,8 @@ impl Worker {
         if self.memory.capacity() > 0 {
             self.memory.iter_mut().for_each(Zeroize::zeroize);
             self.memory = Vec::new();
-            self.shared.memory_blocks.fetch_sub(self.shared.cost.blocks(), Relaxed);
+            self.shared.memory_blocks.fetch_sub(self.counted, Relaxed);
+            self.counted = 0;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aws_lc_rs::{constant_time, digest};
+use aws_lc_rs::{constant_time, digest, hmac};
 use serde::{Deserialize, Deserializer, Serialize};
 use zeroize::Zeroize;
 
@@ -74,6 +74,59 @@ impl Digest {
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
+
+    /// 64 lower-case hexadecimal digits, for digests that people compare.
+    pub fn hex(&self) -> String {
+        hex(&self.0)
+    }
+
+    /// A digest written by [`Digest::hex`], in either case.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+}
+
+/// Makes short digests of personal data: whoever lacks the key cannot try likely texts against them.
+pub struct DigestKey(hmac::Key);
+
+impl DigestKey {
+    /// Derived from 32 secret bytes for one purpose and one place, such as a project's id.
+    pub fn derive(secret: &Secret<[u8; 32]>, purpose: &'static str, place: &[u8]) -> Self {
+        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret.expose()));
+        context.update(purpose.as_bytes());
+        context.update(&[0]);
+        context.update(place);
+        Self(hmac::Key::new(hmac::HMAC_SHA256, context.sign().as_ref()))
+    }
+
+    /// The first half of HMAC-SHA256 of `data`.
+    pub fn digest(&self, data: &[u8]) -> [u8; 16] {
+        let mut short = [0; 16];
+        short.copy_from_slice(&hmac::sign(&self.0, data).as_ref()[..16]);
+        short
+    }
+}
+
+impl fmt::Debug for DigestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes it");
+        text
+    })
 }
 
 impl PartialEq for Digest {

@@ -1,12 +1,11 @@
-//! What happened to accounts, as an operator should be able to look it up afterwards. Appended in the transaction that
-//! made it so.
+//! What happened, as an operator should be able to look it up afterwards: who did what to which account, from where, and
+//! what came of it. Kept in the trail ([`super::audit`]).
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Record, Table, end_of, key, store};
+use super::Record;
 use crate::env::Timestamp;
-use crate::store::{Read, StoreError, Write};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,12 +18,33 @@ pub struct Event {
     pub kind: EventKind,
     /// Who did it.
     pub by: By,
+    /// The operator's user id in the operating system, where an operator did it.
+    pub uid: Option<u32>,
     /// To which account; `None` where there is none, such as a failed sign-in with an unknown address.
+    #[serde(with = "nil_for_none")]
     pub user: Option<Uuid>,
     /// From where: IPv6, or IPv4 mapped into it; `None` for the operator.
     pub ip: Option<[u8; 16]>,
     /// The request it happened in, as logs and `x-request-id` name it; `None` for the operator.
     pub request: Option<u64>,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Which address was tried or unlocked, as a digest under a key of the project: whoever knows the address and may
+    /// use the server finds it again, whoever has only the file learns nothing of an address without account.
+    pub address: Option<[u8; 16]>,
+}
+
+/// What came of it. Numbers are on disk: new ones go to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It was done.
+    Done,
+    /// Not done: unknown address, wrong password, or no password set.
+    WrongCredentials,
+    /// Not done: the right password, of an account that is switched off.
+    AccountDisabled,
+    /// Not done: the right password, of an account whose address must be proved first.
+    Unverified,
 }
 
 /// Who did it. Numbers are on disk.
@@ -81,6 +101,8 @@ pub enum EventKind {
     Created,
     /// The signing keys were rotated.
     KeysRotated,
+    /// The project was made.
+    ProjectCreated,
     /// A session began from a device not seen before.
     NewDevice,
     /// Somebody tried to sign up with an address that has an account, and was answered as if it had none.
@@ -92,22 +114,84 @@ impl EventKind {
     pub const fn is_sent(self) -> bool {
         matches!(self, Self::PasswordChanged | Self::PasswordSet)
     }
+
+    /// Its name in listings and exports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LockedOut => "locked_out",
+            Self::RefreshTokenReused => "refresh_token_reused",
+            Self::PasswordChanged => "password_changed",
+            Self::PasswordSet => "password_set",
+            Self::Disabled => "disabled",
+            Self::Enabled => "enabled",
+            Self::Deleted => "deleted",
+            Self::Unlocked => "unlocked",
+            Self::SessionsRevoked => "sessions_revoked",
+            Self::SignedUp => "signed_up",
+            Self::SignedIn => "signed_in",
+            Self::SignInFailed => "sign_in_failed",
+            Self::SignedOut => "signed_out",
+            Self::SignedOutEverywhere => "signed_out_everywhere",
+            Self::EmailVerified => "email_verified",
+            Self::ApiKeyCreated => "api_key_created",
+            Self::ApiKeyRevoked => "api_key_revoked",
+            Self::Created => "created",
+            Self::KeysRotated => "keys_rotated",
+            Self::ProjectCreated => "project_created",
+            Self::NewDevice => "new_device",
+            Self::SignUpConcealed => "sign_up_concealed",
+        }
+    }
 }
 
-impl Record for Event {
-    const VERSION: u8 = 2;
+impl By {
+    /// Its name in listings and exports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stranger => "stranger",
+            Self::User => "user",
+            Self::Operator => "operator",
+            Self::Server => "server",
+        }
+    }
 }
 
-/// Appends an event.
-pub fn append(w: &mut (impl Write + ?Sized), event: &Event) -> Result<(), StoreError> {
-    store(w, &key(Table::Event, &[event.id.as_bytes()]), event)
+impl Outcome {
+    /// Its name in listings and exports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::WrongCredentials => "credentials",
+            Self::AccountDisabled => "disabled",
+            Self::Unverified => "unverified",
+        }
+    }
 }
 
-/// At most `limit` events in the order they happened, after the one with the id `after`.
-pub fn list(r: &(impl Read + ?Sized), after: Option<Uuid>, limit: usize) -> Result<Vec<Event>, StoreError> {
-    let from = match after {
-        Some(id) => key(Table::Event, &[id.as_bytes(), &[0]]),
-        None => key(Table::Event, &[]),
-    };
-    super::collect(r, &from, &end_of(&key(Table::Event, &[])), limit)
+/// An id that takes as much room when there is none, so that a row about an unknown account is as long as any other.
+mod nil_for_none {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use uuid::Uuid;
+
+    pub(super) fn serialize<S: Serializer>(id: &Option<Uuid>, to: S) -> Result<S::Ok, S::Error> {
+        id.unwrap_or_default().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Uuid>, D::Error> {
+        Uuid::deserialize(from).map(|id| Some(id).filter(|id| !id.is_nil()))
+    }
+}
+
+/// What is left to be read of the events that version 0.1.0 kept without a chain: their age.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Unchained {
+    id: Uuid,
+    pub(crate) at: Timestamp,
+}
+
+impl Record for Unchained {
+    fn decode_earlier(_version: u8, body: &[u8]) -> Option<Self> {
+        // Both versions there were begin so.
+        postcard::from_bytes(body).ok()
+    }
 }

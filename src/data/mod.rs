@@ -4,6 +4,7 @@
 //! later version can tell what it reads. Bodies are postcard. Ids are UUIDv7, so rows written together lie together.
 
 pub mod api_keys;
+pub mod audit;
 pub mod devices;
 pub mod email;
 pub mod events;

@@ -225,7 +225,7 @@ mod tests {
         let store = Store::memory();
         store
             .write(|w| {
-                let mut use_it = |w: &mut dyn Write, text| consume(w, Purpose::VerifyEmail, &digest(text), NOW);
+                let use_it = |w: &mut dyn Write, text| consume(w, Purpose::VerifyEmail, &digest(text), NOW);
                 issue(w, Purpose::VerifyEmail, &[digest("link"), digest("code")], &secret(1))?;
                 assert!(use_it(w, "code")?.is_some_and(|found| found.mailed));
                 assert!(use_it(w, "link")?.is_none(), "gone with the code");

@@ -120,26 +120,41 @@ impl DeadLetter {
     }
 }
 
-/// Which items are looked at together when one is due. What cannot be sent in one lane does not hold up the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
+/// Which items are looked at together when one is due. What cannot be sent in one lane does not hold up another.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lane {
     /// Mails, and the decoys among them.
-    Mail = 0,
-    /// Webhooks.
-    Webhook = 1,
+    Mail,
+    /// What the webhook of this name is told, of at most [`MAX_NAME`] bytes.
+    Webhook(String),
 }
+
+/// Bytes of a webhook's name, for which keys have a place of that length.
+pub const MAX_NAME: usize = 32;
+const MAIL: u8 = 0;
+const WEBHOOK: u8 = 1;
 
 impl Lane {
-    /// All there are.
-    pub const ALL: [Self; 2] = [Self::Mail, Self::Webhook];
+    /// How the keys of its items begin.
+    fn prefix(&self) -> Vec<u8> {
+        match self {
+            Self::Mail => key(Table::OutboxDue, &[&[MAIL]]),
+            Self::Webhook(name) => {
+                let mut place = [0; MAX_NAME];
+                for (to, from) in place.iter_mut().zip(name.bytes()) {
+                    *to = from;
+                }
+                key(Table::OutboxDue, &[&[WEBHOOK], &place])
+            }
+        }
+    }
 }
 
-impl Kind {
-    const fn lane(self) -> Lane {
-        match self {
-            Self::Mail | Self::Decoy => Lane::Mail,
-            Self::Webhook => Lane::Webhook,
+impl Item {
+    fn lane(&self) -> Lane {
+        match self.kind {
+            Kind::Mail | Kind::Decoy => Lane::Mail,
+            Kind::Webhook => Lane::Webhook(self.recipient.clone()),
         }
     }
 }
@@ -170,8 +185,8 @@ pub fn get(r: &(impl Read + ?Sized), id: Uuid) -> Result<Option<Item>, StoreErro
 }
 
 /// Of a lane at most `limit` items in the order they are due, `(when, id)`.
-pub fn due(r: &(impl Read + ?Sized), lane: Lane, limit: usize) -> Result<Vec<(Timestamp, Uuid)>, StoreError> {
-    let from = key(Table::OutboxDue, &[&[lane as u8]]);
+pub fn due(r: &(impl Read + ?Sized), lane: &Lane, limit: usize) -> Result<Vec<(Timestamp, Uuid)>, StoreError> {
+    let from = lane.prefix();
     let (mut all, mut bad) = (Vec::new(), None);
     r.scan(&from, &end_of(&from), limit, &mut |key, _| match due_of(&key[from.len()..]) {
         Ok(entry) => {
@@ -186,14 +201,25 @@ pub fn due(r: &(impl Read + ?Sized), lane: Lane, limit: usize) -> Result<Vec<(Ti
     bad.map_or(Ok(all), Err)
 }
 
-/// When the first item is due; `None` when nothing waits.
-pub fn next_due(r: &(impl Read + ?Sized)) -> Result<Option<Timestamp>, StoreError> {
-    let mut next: Option<Timestamp> = None;
-    for lane in Lane::ALL {
-        let first = due(r, lane, 1)?.first().map(|(at, _)| *at);
-        next = next.into_iter().chain(first).min();
+/// The names of webhooks for which something waits.
+pub fn webhooks(r: &(impl Read + ?Sized)) -> Result<Vec<String>, StoreError> {
+    let all = key(Table::OutboxDue, &[&[WEBHOOK]]);
+    let (mut from, end) = (all.clone(), end_of(&all));
+    let mut names = Vec::new();
+    // From the first item of one to the first of the next: what waits between is not looked at.
+    while let Some(first) = super::keys(r, &from, &end, 1)?.pop() {
+        let place = first.get(all.len()..all.len() + MAX_NAME).unwrap_or_default();
+        let name = place.split(|byte| *byte == 0).next().unwrap_or_default();
+        let name = std::str::from_utf8(name).map_err(|_| StoreError::Corrupt("a webhook without a name".into()))?;
+        from = end_of(&Lane::Webhook(name.to_owned()).prefix());
+        names.push(name.to_owned());
     }
-    Ok(next)
+    Ok(names)
+}
+
+/// Whether anything waits.
+pub fn any(r: &(impl Read + ?Sized)) -> Result<bool, StoreError> {
+    Ok(count(r, WAITING)? > 0)
 }
 
 /// Writes that an attempt is beginning. Its place in the order of what is due stays, so that it is found after a crash.
@@ -334,8 +360,10 @@ fn tomb(id: Uuid) -> Vec<u8> {
 
 /// Lane, moment, id: in the order things are due.
 fn due_key(item: &Item) -> Vec<u8> {
-    let at = item.next_at.millis().to_be_bytes();
-    key(Table::OutboxDue, &[&[item.kind.lane() as u8], &at, item.id.as_bytes()])
+    let mut key = item.lane().prefix();
+    key.extend_from_slice(&item.next_at.millis().to_be_bytes());
+    key.extend_from_slice(item.id.as_bytes());
+    key
 }
 
 fn due_of(rest: &[u8]) -> Result<(Timestamp, Uuid), StoreError> {
@@ -368,6 +396,10 @@ mod tests {
         }
     }
 
+    fn hook(name: &str) -> Lane {
+        Lane::Webhook(name.into())
+    }
+
     async fn write<T: Send + 'static>(
         store: &Store,
         mut job: impl FnMut(&mut dyn Write) -> Result<T, StoreError> + Send + 'static,
@@ -379,23 +411,27 @@ mod tests {
     async fn items_come_in_the_order_they_are_due_each_lane_by_itself() {
         let store = Store::memory();
         write(&store, |w| {
-            for (n, kind, at) in [(1, Kind::Mail, 30), (2, Kind::Mail, 10), (3, Kind::Webhook, 20)] {
-                enqueue(w, &item(n, kind, at))?;
+            for (n, at) in [(1, 30), (2, 10)] {
+                enqueue(w, &item(n, Kind::Mail, at))?;
+            }
+            for (n, name, at) in [(3, "crm", 20), (4, "crm", 5), (5, "log", 1)] {
+                enqueue(w, &Item { recipient: name.into(), ..item(n, Kind::Webhook, at) })?;
             }
             Ok(())
         })
         .await;
         let ids = |lane| -> Vec<u128> {
-            let due = store.read(|r| due(r, lane, 9)).expect("a read");
+            let due = store.read(|r| due(r, &lane, 9)).expect("a read");
             due.iter().map(|(_, id)| id.as_u128()).collect()
         };
-        assert_eq!((ids(Lane::Mail), ids(Lane::Webhook)), (vec![2, 1], vec![3]));
-        assert_eq!(store.read(|r| next_due(r)).expect("a read"), Some(Timestamp::from_secs(10)));
+        assert_eq!((ids(Lane::Mail), ids(hook("crm")), ids(hook("log"))), (vec![2, 1], vec![4, 3], vec![5]));
+        assert!(ids(hook("lo")).is_empty() && ids(hook("logs")).is_empty());
+        assert_eq!(store.read(|r| webhooks(r)).expect("a read"), ["crm", "log"]);
         write(&store, |w| postpone(w, item(2, Kind::Mail, 10), Timestamp::from_secs(99), "down")).await;
         assert_eq!(ids(Lane::Mail), [1, 2]);
         write(&store, |w| remove(w, &item(1, Kind::Mail, 30))).await;
         assert_eq!(ids(Lane::Mail), [2]);
-        assert_eq!(store.read(|r| counts(r)).expect("a read"), (2, 0));
+        assert_eq!(store.read(|r| counts(r)).expect("a read"), (4, 0));
     }
 
     #[tokio::test]
@@ -438,6 +474,6 @@ mod tests {
         let left = store.read(|r| dead_letters(r, None, 9)).expect("a read");
         let left: Vec<_> = left.iter().map(|letter| (letter.item.id.as_u128(), letter.item.payload.len())).collect();
         assert_eq!(left, [(2, 0)]);
-        assert!(store.read(|r| next_due(r)).expect("a read").is_none());
+        assert!(!store.read(|r| any(r)).expect("a read"));
     }
 }

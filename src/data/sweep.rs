@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::{Record, Table, decode, decode_row, end_of, key, lockouts, one_time, outbox, sessions};
-use crate::data::events::Event;
+use crate::data::events::Unchained;
 use crate::data::one_time::OneTime;
 use crate::env::Timestamp;
 use crate::store::{Read, StoreError, Write};
 
-/// How long events are kept.
+/// How long events of before the audit trail are kept.
 const KEEP_EVENTS: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// Where the next step goes on. One round visits every table that holds things that expire.
@@ -118,8 +118,8 @@ fn is_expired(table: Table, value: &[u8], now: Timestamp) -> Result<bool, StoreE
         Table::LockoutByClient => row::<lockouts::ByClient>(value)?.keep_until <= now,
         Table::LockoutByAccount => row::<lockouts::ByAccount>(value)?.keep_until <= now,
         Table::Cooldown => row::<one_time::Cooldown>(value)?.until <= now,
+        Table::Event => row::<Unchained>(value)?.at.plus(KEEP_EVENTS) <= now,
         Table::DeadLetter => row::<outbox::DeadLetter>(value)?.keep_until() <= now,
-        Table::Event => row::<Event>(value)?.at.plus(KEEP_EVENTS) <= now,
         _ => false,
     })
 }

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::response::Response;
+use serde_json::Value;
 
 use crate::auth::{ProjectSettings, Rules};
+use crate::http::openapi::{self, Scope};
 
 /// What goes wrong before a dialect's handler is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,31 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Noma];
+
+    /// Its name in settings, paths and commands.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Noma => "noma",
+        }
+    }
+
+    /// Where it is mounted in a project with these settings; `None` where it is switched off.
+    pub fn mount(self, settings: &ProjectSettings) -> Option<&str> {
+        let (enabled, path) = match self {
+            Self::Noma => (settings.noma.enabled, settings.noma.path.as_str()),
+        };
+        enabled.then_some(path)
+    }
+
+    /// Its OpenAPI document.
+    pub fn document(self, scope: &Scope<'_>) -> Value {
+        match self {
+            Self::Noma => openapi::document(&noma::API, scope),
+        }
+    }
+
     /// Its routes, mounted at `path` (which begins with `/` and does not end with one).
     pub fn routes(self, path: &str) -> Router {
         match self {

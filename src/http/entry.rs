@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, HOST, ORIGIN, RETRY_AFTER, USER_AGENT};
+use axum::body::{Body, HttpBody};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, HOST, ORIGIN, RETRY_AFTER, USER_AGENT};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -21,7 +21,7 @@ use super::{cors, pages, published};
 use crate::auth::projects::Selector;
 use crate::auth::{Client, Ctx, Error, Project, ProjectSettings, Projects, RequestId};
 use crate::dialect::{Dialect, Trouble};
-use crate::net::{ClientAddress, Peer, Trust};
+use crate::net::{ClientAddress, LiveLimits, Peer};
 
 /// The one way in for requests from outside.
 #[derive(Clone, Debug)]
@@ -30,7 +30,8 @@ pub struct Entry(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     projects: Arc<Projects>,
-    trust: Trust,
+    /// Whose forwarded headers are believed is said there.
+    limits: LiveLimits,
     /// Routers by dialect and mount path; most projects share the first.
     routers: ArcSwap<Vec<Mounted>>,
     first_request: u64,
@@ -45,13 +46,13 @@ struct Mounted {
 }
 
 impl Entry {
-    /// An entry to `projects`, for clients whose address `trust` settles.
-    pub fn new(projects: Arc<Projects>, trust: Trust) -> Self {
+    /// An entry to `projects` for connections under `limits`, whose trust settles the client's address.
+    pub fn new(projects: Arc<Projects>, limits: LiveLimits) -> Self {
         // Only a name for log lines: unpredictable starts keep two runs apart.
         let first_request = u64::from_be_bytes(projects.shared().env.random());
         Self(Arc::new(Inner {
             projects,
-            trust,
+            limits,
             routers: ArcSwap::default(),
             first_request,
             requests: AtomicU64::new(0),
@@ -65,8 +66,7 @@ impl Entry {
         let head = request.method() == Method::HEAD;
         let mut reply = self.answer(request, id).await;
         if head {
-            // Over HTTP/2 a body where none may be ends the connection (RFC 9110, 9.3.2).
-            *reply.body_mut() = Body::empty();
+            reply = without_body(reply);
         }
         let headers = reply.headers_mut();
         headers.insert(X_REQUEST_ID, header_of(id));
@@ -258,7 +258,7 @@ impl Entry {
     fn client(&self, request: &Request<Body>) -> Client {
         let peer = request.extensions().get::<Peer>();
         let address = match peer {
-            Some(peer) => ClientAddress::settle(peer.address, request.headers(), &self.0.trust),
+            Some(peer) => ClientAddress::settle(peer.address, request.headers(), &self.0.limits.current().trust),
             None => ClientAddress::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         };
         // Only kept with a session, which only a change begins.
@@ -274,6 +274,16 @@ const PROJECT_ID: HeaderName = HeaderName::from_static("project-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
 
+/// What GET would be answered, without its body (RFC 9110, section 9.3.2): over HTTP/2 nobody else takes it away.
+fn without_body(mut reply: Response) -> Response {
+    if let Some(length) = reply.body().size_hint().exact() {
+        // Where a router took the body away, it said the length before.
+        reply.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
+    }
+    *reply.body_mut() = Body::empty();
+    reply
+}
+
 /// A request's name as a header.
 fn header_of(id: RequestId) -> HeaderValue {
     let mut hex = [0; 16];
@@ -285,12 +295,8 @@ fn header_of(id: RequestId) -> HeaderValue {
 
 /// The dialect mounted over `path`, and where.
 fn mounted<'a>(settings: &'a ProjectSettings, path: &str) -> Option<(Dialect, &'a str)> {
-    let mounts = [(Dialect::Noma, settings.noma.enabled, settings.noma.path.as_str())];
-    mounts
-        .into_iter()
-        .filter(|(_, enabled, mount)| *enabled && is_under(path, mount))
-        .max_by_key(|(_, _, mount)| mount.len())
-        .map(|(dialect, _, mount)| (dialect, mount))
+    let mounts = Dialect::ALL.into_iter().filter_map(|dialect| Some((dialect, dialect.mount(settings)?)));
+    mounts.filter(|(_, mount)| is_under(path, mount)).max_by_key(|(_, mount)| mount.len())
 }
 
 fn is_under(path: &str, mount: &str) -> bool {

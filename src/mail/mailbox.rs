@@ -70,6 +70,14 @@ impl Mailbox {
         self.lock().kept.iter().filter(wanted).cloned().collect()
     }
 
+    /// Forgets all mails, those to one address when `to` is given; how many there were.
+    pub fn clear(&self, to: Option<&str>) -> usize {
+        let mut state = self.lock();
+        let before = state.kept.len();
+        state.kept.retain(|sent| to.is_some_and(|to| !sent.to.eq_ignore_ascii_case(to)));
+        before - state.kept.len()
+    }
+
     /// How many mails ever came in, as it changes.
     pub fn received(&self) -> watch::Receiver<u64> {
         self.received.subscribe()

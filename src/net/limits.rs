@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
 use super::client_address::{ClientAddress, PeerAddress, Trust};
 
 /// Bounds on what the network may cost. The defaults are for production; tests shorten them.
@@ -76,9 +79,69 @@ impl Limits {
     }
 }
 
+/// Limits that may be replaced while the server runs. A connection keeps those it began under, but for the number of
+/// connections and requests, which are judged by the newest.
+#[derive(Clone, Debug)]
+pub struct LiveLimits(Arc<Live>);
+
+#[derive(Debug)]
+struct Live {
+    current: ArcSwap<Limits>,
+    taken: AtomicUsize,
+    /// Woken when a connection may have become free.
+    freed: Notify,
+}
+
+impl From<Limits> for LiveLimits {
+    fn from(limits: Limits) -> Self {
+        let current = ArcSwap::from_pointee(limits);
+        Self(Arc::new(Live { current, taken: AtomicUsize::new(0), freed: Notify::new() }))
+    }
+}
+
+impl LiveLimits {
+    /// What holds now.
+    pub fn current(&self) -> Arc<Limits> {
+        self.0.current.load_full()
+    }
+
+    /// What holds from now on.
+    pub fn replace(&self, limits: Limits) {
+        self.0.current.store(Arc::new(limits));
+        self.0.freed.notify_one();
+    }
+
+    /// Waits until one more connection may be served. For one caller at a time, the accept loop.
+    pub(super) async fn place(&self) -> Place {
+        loop {
+            if count_in(&self.0.taken, self.0.current.load().connections) {
+                return Place(self.clone());
+            }
+            // One that became free since is remembered.
+            self.0.freed.notified().await;
+        }
+    }
+
+    /// Whether less than a quarter of the places is left.
+    pub(super) fn is_crowded(&self) -> bool {
+        let connections = self.0.current.load().connections;
+        connections.saturating_sub(self.0.taken.load(Ordering::Relaxed)) < connections / 4
+    }
+}
+
+/// A connection's place, until dropped.
+pub(super) struct Place(LiveLimits);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.0.taken.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.freed.notify_one();
+    }
+}
+
 /// Who is connected, by client address.
 pub(super) struct Guests {
-    limits: Arc<Limits>,
+    limits: LiveLimits,
     requests: AtomicUsize,
     groups: Mutex<HashMap<u128, Arc<Group>>>,
 }
@@ -90,14 +153,15 @@ struct Group {
 }
 
 impl Guests {
-    pub(super) fn new(limits: Arc<Limits>) -> Arc<Self> {
+    pub(super) fn new(limits: LiveLimits) -> Arc<Self> {
         Arc::new(Self { limits, requests: AtomicUsize::new(0), groups: Mutex::default() })
     }
 
     /// Counts a connection in, unless its address has too many.
     pub(super) fn admit(self: &Arc<Self>, peer: PeerAddress) -> Option<Arc<Guest>> {
+        let limits = self.limits.current();
         let counted = match peer {
-            PeerAddress::Ip(ip) if !self.limits.trust.includes(peer) => Some(ClientAddress::new(ip).group),
+            PeerAddress::Ip(ip) if !limits.trust.includes(peer) => Some(ClientAddress::new(ip).group),
             PeerAddress::Ip(_) | PeerAddress::Unix => None,
         };
         let group = match counted {
@@ -106,7 +170,7 @@ impl Guests {
                 let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
                 let group = groups.entry(key).or_default();
                 // Counted only under the lock, so that the last one out can remove the entry.
-                if group.connections.load(Ordering::Relaxed) >= self.limits.connections_per_client {
+                if group.connections.load(Ordering::Relaxed) >= limits.connections_per_client {
                     return None;
                 }
                 group.connections.fetch_add(1, Ordering::Relaxed);
@@ -126,7 +190,7 @@ pub(super) struct Guest {
 impl Guest {
     /// Counts a request in, unless there are too many.
     pub(super) fn request(self: &Arc<Self>) -> Option<RequestPlace> {
-        let limits = &self.guests.limits;
+        let limits = self.guests.limits.current();
         if !count_in(&self.guests.requests, limits.requests) {
             return None;
         }
@@ -179,7 +243,7 @@ mod tests {
     fn guests() -> Arc<Guests> {
         let trust = Trust { proxies: vec!["10.0.0.0/8".parse().unwrap()], unix: false };
         let limits = Limits { requests: 3, requests_per_client: 2, trust, ..Limits::with_connections(4) };
-        Guests::new(Arc::new(limits))
+        Guests::new(limits.into())
     }
 
     fn ip(text: &str) -> PeerAddress {

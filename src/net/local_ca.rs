@@ -74,7 +74,7 @@ pub enum LocalCaError {
 #[derive(Debug)]
 pub struct LocalCa {
     dir: Option<PathBuf>,
-    names: BTreeSet<String>,
+    names: ArcSwap<BTreeSet<String>>,
     ca_pem: ArcSwap<String>,
     tls: Tls,
 }
@@ -86,7 +86,12 @@ impl LocalCa {
         let names = wanted_names(names)?;
         let (ca_pem, identity) = keep_or_make(dir, &names, env)?;
         let tls = Tls::new(identity, env)?;
-        Ok(Self { dir: Some(dir.to_owned()), names, ca_pem: ArcSwap::from_pointee(ca_pem), tls })
+        Ok(Self {
+            dir: Some(dir.to_owned()),
+            names: ArcSwap::from_pointee(names),
+            ca_pem: ArcSwap::from_pointee(ca_pem),
+            tls,
+        })
     }
 
     /// An authority that is never written down. Its certificates are valid from 2000 to 2100.
@@ -97,7 +102,7 @@ impl LocalCa {
         let chain = vec![CertificateDer::from_pem_slice(chain.as_bytes()).expect("just written as PEM")];
         let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).expect("just written as PEM");
         let tls = Tls::new(Identity::new(chain, key)?, env)?;
-        Ok(Self { dir: None, names, ca_pem: ArcSwap::from_pointee(authority.pem), tls })
+        Ok(Self { dir: None, names: ArcSwap::from_pointee(names), ca_pem: ArcSwap::from_pointee(authority.pem), tls })
     }
 
     /// The configuration to serve with; it follows every renewal.
@@ -115,10 +120,19 @@ impl LocalCa {
         self.dir.as_deref().map(|dir| dir.join("ca.pem"))
     }
 
-    /// Makes new certificates when they are due and serves them; says whether it did. To be called daily or oftener.
+    /// What the certificate must name from the next [`LocalCa::renew_if_due`] on. One in memory keeps its names.
+    ///
+    /// # Errors
+    /// When a name cannot stand in a certificate; then the former names stay.
+    pub fn set_names<N: AsRef<str>>(&self, names: &[N]) -> Result<(), LocalCaError> {
+        self.names.store(Arc::new(wanted_names(names)?));
+        Ok(())
+    }
+
+    /// Makes new certificates when they are due or have other names and serves them; says whether it did. To be called daily or oftener.
     pub fn renew_if_due(&self, env: &Env) -> Result<bool, LocalCaError> {
         let Some(dir) = &self.dir else { return Ok(false) };
-        let (ca_pem, identity) = keep_or_make(dir, &self.names, env)?;
+        let (ca_pem, identity) = keep_or_make(dir, &self.names.load(), env)?;
         if identity.leaf() == self.tls.identity().leaf() {
             return Ok(false);
         }

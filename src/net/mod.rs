@@ -40,7 +40,7 @@ pub use certificate_files::{CertificateFileError, load_certificate};
 pub use client_address::{ClientAddress, PeerAddress, Trust};
 pub use descriptors::{affordable_connections, raise_descriptor_limit};
 pub use inherited::Inherited;
-pub use limits::Limits;
+pub use limits::{Limits, LiveLimits};
 pub use listen::{
     BindError, Bound, BoundAddress, InvalidListenAddress, ListenAddress, bind, bind_all, bind_or_inherit, bind_unix,
 };

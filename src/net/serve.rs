@@ -16,14 +16,14 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::{Service, ServiceExt};
 
 use super::body::{Answer, arriving};
 use super::client_address::PeerAddress;
-use super::limits::{Guest, Guests, Limits};
+use super::limits::{Guest, Guests, Limits, LiveLimits, Place};
 use super::listen::Bound;
 use super::pulse::{OpenRequest, Pulse, Verdict, Watched};
 use super::tls::{ACME_TLS, Tls};
@@ -62,19 +62,19 @@ pub struct Drained {
 ///
 /// Every request carries [`Peer`], and [`PeerUid`] on unix sockets. Its body fails with
 /// [`BodyTooSlow`](super::BodyTooSlow) rather than wait forever. Accept errors never end the loop.
-pub async fn serve<S>(listeners: Vec<Bound>, limits: Limits, service: S, shutdown: impl Future<Output = ()>) -> Drained
+pub async fn serve<S>(
+    listeners: Vec<Bound>,
+    limits: impl Into<LiveLimits>,
+    service: S,
+    shutdown: impl Future<Output = ()>,
+) -> Drained
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
-    let limits = Arc::new(limits);
+    let limits = limits.into();
     let (draining, _) = watch::channel(false);
-    let house = House {
-        guests: Guests::new(limits.clone()),
-        places: Arc::new(Semaphore::new(limits.connections)),
-        draining: draining.subscribe(),
-        limits,
-    };
+    let house = House { guests: Guests::new(limits.clone()), draining: draining.subscribe(), limits };
     let mut tasks = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut turn = 0;
@@ -83,7 +83,7 @@ where
             biased;
             () = &mut shutdown => break,
             Some(ended) = tasks.join_next() => report(ended),
-            (place, wire, tls) = next_connection(&listeners, &house.places, &mut turn) => {
+            (place, wire, tls) = next_connection(&listeners, &house.limits, &mut turn) => {
                 let Some(guest) = house.guests.admit(wire.peer()) else {
                     tracing::debug!(peer = ?wire.peer(), "too many connections from one address");
                     continue;
@@ -94,7 +94,7 @@ where
     }
     drop(listeners);
     draining.send_replace(true);
-    let all_done = timeout(house.limits.drain, async {
+    let all_done = timeout(house.limits.current().drain, async {
         while let Some(ended) = tasks.join_next().await {
             report(ended);
         }
@@ -107,19 +107,14 @@ where
 /// What all connections share.
 #[derive(Clone)]
 struct House {
-    limits: Arc<Limits>,
+    limits: LiveLimits,
     guests: Arc<Guests>,
-    places: Arc<Semaphore>,
     draining: watch::Receiver<bool>,
 }
 
 /// Takes a place first, then accepts: a connection that cannot be served stays in the kernel.
-async fn next_connection(
-    listeners: &[Bound],
-    places: &Arc<Semaphore>,
-    turn: &mut usize,
-) -> (OwnedSemaphorePermit, Wire, Option<Tls>) {
-    let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
+async fn next_connection(listeners: &[Bound], limits: &LiveLimits, turn: &mut usize) -> (Place, Wire, Option<Tls>) {
+    let place = limits.place().await;
     loop {
         let accepted = poll_fn(|cx| {
             // Each listener is first in turn, so that a busy one cannot starve another.
@@ -156,26 +151,21 @@ fn report(ended: Result<(), JoinError>) {
     }
 }
 
-async fn connection<S>(
-    wire: Wire,
-    tls: Option<Tls>,
-    place: OwnedSemaphorePermit,
-    guest: Arc<Guest>,
-    house: House,
-    service: S,
-) where
+async fn connection<S>(wire: Wire, tls: Option<Tls>, place: Place, guest: Arc<Guest>, house: House, service: S)
+where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
+    let limits = house.limits.current();
     wire.prepare();
     let (peer, uid) = (Peer { address: wire.peer(), tls: tls.is_some() }, wire.peer_uid().map(PeerUid));
-    let pulse = Pulse::new(&house.limits);
-    let door = Door { peer, uid, guest, pulse: pulse.clone(), limits: house.limits.clone(), service };
+    let pulse = Pulse::new(&limits);
+    let door = Door { peer, uid, guest, pulse: pulse.clone(), limits: Arc::clone(&limits), service };
     let watched = Watched::new(wire, pulse);
     // What only the handshake needs lies in a box of its own, given back before the conversation, which may last.
     let conversation = match tls {
         None => Some(converse(watched, false, door, house)),
-        Some(tls) => match Box::pin(timeout(house.limits.handshake, tls.acceptor().accept(watched))).await {
+        Some(tls) => match Box::pin(timeout(limits.handshake, tls.acceptor().accept(watched))).await {
             Ok(Ok(stream)) => match stream.get_ref().1.alpn_protocol() {
                 // The handshake was the answer (RFC 8737, section 3).
                 Some(ACME_TLS) => None,
@@ -213,7 +203,7 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
-    let (pulse, limits, io) = (door.pulse.clone(), house.limits.clone(), TokioIo::new(stream));
+    let (pulse, limits, io) = (door.pulse.clone(), Arc::clone(&door.limits), TokioIo::new(stream));
     pulse.ready();
     let service = service_fn(move |request| door.enter(request));
     if http2 {
@@ -227,12 +217,12 @@ where
             .keep_alive_interval(limits.ping)
             .keep_alive_timeout(PONG);
         let conversation = Box::pin(http.serve_connection(io, service));
-        Box::pin(watch_over(conversation, |c| c.graceful_shutdown(), pulse, true, house))
+        Box::pin(watch_over(conversation, |c| c.graceful_shutdown(), pulse, true, limits, house))
     } else {
         let mut http = http1::Builder::new();
         http.max_buf_size(limits.header_bytes.max(8192));
         let conversation = Box::pin(http.serve_connection(io, service));
-        Box::pin(watch_over(conversation, |c| c.graceful_shutdown(), pulse, false, house))
+        Box::pin(watch_over(conversation, |c| c.graceful_shutdown(), pulse, false, limits, house))
     }
 }
 
@@ -242,11 +232,11 @@ async fn watch_over<C>(
     ask_to_end: impl Fn(Pin<&mut C>),
     pulse: Arc<Pulse>,
     http2: bool,
+    limits: Arc<Limits>,
     mut house: House,
 ) where
     C: Future<Output = hyper::Result<()>>,
 {
-    let limits = house.limits.clone();
     // Looking early costs nothing; looking late would stretch the shortest limit.
     let mut timer = pin!(sleep_until(Instant::now() + limits.header_read.min(limits.stall).min(limits.idle)));
     let mut drain_at: Option<Instant> = None;
@@ -271,8 +261,7 @@ async fn watch_over<C>(
         if asked_at.is_some_and(|asked| now >= asked + limits.linger) && !pulse.is_busy() {
             return;
         }
-        let crowded = house.places.available_permits() < limits.connections / 4;
-        let idle = if crowded { limits.idle.min(limits.header_read) } else { limits.idle };
+        let idle = if house.limits.is_crowded() { limits.idle.min(limits.header_read) } else { limits.idle };
         let verdict = pulse.verdict(&limits, http2, idle);
         let mut next = match verdict {
             Verdict::Stalled(at) => {

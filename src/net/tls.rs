@@ -9,6 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rcgen::{CertificateParams, CustomExtension, KeyPair};
 use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
@@ -168,7 +169,8 @@ impl Tls {
         let key = KeyPair::generate()?;
         let chain = vec![params.self_signed(&key)?.der().clone()];
         let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(|_| TlsError::MalformedCertificate)?;
-        let certified = Arc::new(CertifiedKey::from_der(chain, key, &default_provider())?);
+        // Not by `from_der`, which reads the certificate: its critical extension is nobody's but an ACME server's.
+        let certified = Arc::new(CertifiedKey::new(chain, any_supported_type(&key)?));
         let name = name.to_ascii_lowercase();
         self.current.change_challenges(|all| _ = all.insert(name.clone(), Arc::clone(&certified)));
         Ok(Answering { current: Arc::clone(&self.current), name })

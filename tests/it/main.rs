@@ -2,8 +2,10 @@
 
 mod binary;
 mod bot;
+mod leaks;
 mod mail;
 mod noma;
+mod openapi;
 mod persona;
 mod receiver;
 mod smoke;

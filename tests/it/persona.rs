@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use keystead::auth::accounts::UserRef;
 use keystead::auth::projects::Selector;
-use keystead::auth::{Email, Project};
+use keystead::auth::{Email, Operator, Project};
+use keystead::dialect::Dialect;
 use keystead::env::{Clock, Timestamp};
 use keystead::testing::Server;
 use reqwest::{Certificate, Method, StatusCode};
 use serde_json::{Value, json};
+
+use crate::leaks::{self, Watch};
+use crate::openapi;
 
 /// A server and somebody who talks to it.
 #[derive(Clone)]
@@ -20,6 +24,8 @@ pub struct Persona {
     project: Option<String>,
     mount: String,
     headers: Vec<(&'static str, String)>,
+    /// As long as somebody of the test is there, nothing secret may be logged.
+    _watch: Arc<Watch>,
 }
 
 /// A reply with its parts taken out.
@@ -61,6 +67,7 @@ impl Persona {
             project: Some(server.project().to_string()),
             mount: "/api/auth".to_owned(),
             headers: Vec::new(),
+            _watch: Watch::begin(),
         }
     }
 
@@ -114,6 +121,8 @@ impl Persona {
 
     /// Sends anything to a path below the mount.
     pub async fn send(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Reply {
+        let sent = leaks::in_request(path, &self.headers, body.as_ref().map(|(_, bytes)| bytes.as_slice()));
+        sent.iter().for_each(|secret| leaks::remember(secret));
         let mut request = self.client.request(method.clone(), format!("{}{}{path}", self.url, self.mount));
         if let Some(project) = &self.project {
             request = request.header("project-id", project);
@@ -124,7 +133,15 @@ impl Persona {
         if let Some((kind, bytes)) = body {
             request = request.header("content-type", kind).body(bytes);
         }
-        Reply::read(&method, request.send().await.expect("a reply")).await
+        let reply = Reply::read(&method, request.send().await.expect("a reply")).await;
+        leaks::in_reply(&reply.headers, &reply.body).iter().for_each(|secret| leaks::remember(secret));
+        if reply.status.is_client_error() || reply.status.is_server_error() {
+            leaks::not_repeated(&sent, &reply.text);
+        }
+        if method != Method::HEAD && !self.mount.is_empty() {
+            openapi::check(Dialect::Noma, &method, path, reply.status.as_u16(), &reply.headers, &reply.body);
+        }
+        reply
     }
 
     /// Signs up and becomes that user.
@@ -155,7 +172,7 @@ impl Persona {
     /// Somebody without an account, at a server in another process.
     pub fn at(client: reqwest::Client, url: &str, project: &str) -> Self {
         let (url, project) = (url.to_owned(), Some(project.to_owned()));
-        Self { client, url, project, mount: "/api/auth".to_owned(), headers: Vec::new() }
+        Self { client, url, project, mount: "/api/auth".to_owned(), headers: Vec::new(), _watch: Watch::begin() }
     }
 }
 
@@ -274,4 +291,9 @@ pub async fn all_at_once<T: Send + 'static>(
 /// What the server's clock says.
 pub fn now(server: &Server) -> Timestamp {
     server.clock().now()
+}
+
+/// An operator at work now, through no socket.
+pub fn operator(server: &Server) -> Operator {
+    Operator { now: now(server), uid: None }
 }

@@ -87,8 +87,11 @@ pub(super) async fn certificate(
     };
     // Held until the server has looked.
     let answering = prove(&mut order, tls, http01).await?;
-    if order.poll_ready(&POLLS).await? != OrderStatus::Ready {
-        return Err(why_not(&mut order).await);
+    match order.poll_ready(&POLLS).await {
+        Ok(OrderStatus::Ready) => {}
+        // The order's own error says only that some name was not proved.
+        Ok(_) | Err(Error::Api(_)) => return Err(why_not(&mut order).await),
+        Err(error) => return Err(error.into()),
     }
     drop(answering);
     let key = KeyPair::generate()?;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{Entry, Projects};
+use crate::auth::project::Maker;
 use crate::auth::{Error, ProjectSettings};
-use crate::config::{Problems, Settings, check_together};
+use crate::config::{Problem, Problems, Settings, check_together};
 use crate::env::Timestamp;
 use crate::outbound::SetupError;
 
@@ -35,11 +36,12 @@ pub enum NotAdopted {
 }
 
 impl Projects {
-    /// Puts `settings` in force, for open projects at their next request, and makes the projects they declare.
+    /// Puts `settings` in force, for open projects at their next request, and makes the projects they declare. Links are
+    /// built from `default_url` where neither a project nor the settings say.
     ///
     /// # Errors
     /// [`NotAdopted`], and then nothing has changed.
-    pub async fn adopt(&self, settings: Settings, now: Timestamp) -> Result<Adopted, NotAdopted> {
+    pub async fn adopt(&self, settings: Settings, default_url: &str, now: Timestamp) -> Result<Adopted, NotAdopted> {
         let _changing = self.changing.lock().await;
         let before = self.settings();
         let mut entries = self.catalog.load().by_id.clone();
@@ -69,6 +71,7 @@ impl Projects {
         }
         self.shared.outbound.adopt(outbound);
         self.settings.store(Arc::new(settings));
+        self.default_url.store(Arc::new(default_url.to_owned()));
         for (id, settings) in resolved {
             if let Some(project) = self.opened(id) {
                 project.adopt(self.with_url(settings));
@@ -77,10 +80,22 @@ impl Projects {
         Ok(adopted)
     }
 
+    /// Everything for which [`Projects::adopt`] would refuse `settings`, at once.
+    pub fn problems_with(&self, settings: &Settings) -> Vec<Problem> {
+        let mut problems = match resolve(settings, &self.catalog.load().by_id) {
+            Ok(_) => Vec::new(),
+            Err(Problems(problems)) => problems,
+        };
+        if let Err(error) = self.shared.outbound.prepare(&settings.outbound.policy()) {
+            problems.push(settings.problem("outbound.ca_file", error.to_string()));
+        }
+        problems
+    }
+
     /// Makes all of them, or none.
     async fn make_files(&self, new: &[(Uuid, Entry)]) -> Result<(), Error> {
         for (count, (id, entry)) in new.iter().enumerate() {
-            if let Err(error) = self.make_file(*id, entry.clone()).await {
+            if let Err(error) = self.make_file(*id, entry.clone(), Maker::Configuration).await {
                 self.remove_files(&new[..=count]).await;
                 return Err(error);
             }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{Trouble, trouble, wire};
 use crate::auth::attempts::retry_after_secs;
@@ -63,7 +63,7 @@ fn spell(error: Error) -> Response {
         Error::InvalidCredentials | Error::AccountDisabled => plain(StatusCode::UNAUTHORIZED, "Invalid credentials."),
         Error::Locked { retry_after } => {
             let seconds = retry_after_secs(retry_after);
-            let body = Json(json!({ "message": "Invalid credentials.", "retry_after": seconds }));
+            let body = Json(wire::Locked { message: "Invalid credentials.", retry_after: seconds });
             (StatusCode::TOO_MANY_REQUESTS, [("retry-after", seconds.to_string())], body).into_response()
         }
         Error::VerificationRequired(unverified) => {
@@ -96,19 +96,19 @@ const UNWRITABLE_RETRY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// `{"message"}`
 pub(super) fn plain(status: StatusCode, message: &str) -> Response {
-    (status, Json(json!({ "message": message }))).into_response()
+    (status, Json(wire::Message::of(message))).into_response()
 }
 
 /// `{"message","code"}`
-pub(super) fn coded(status: StatusCode, message: &str, code: &str) -> Response {
-    (status, Json(json!({ "message": message, "code": code }))).into_response()
+pub(super) fn coded(status: StatusCode, message: &str, code: &'static str) -> Response {
+    (status, Json(wire::Message { message, code: Some(code) })).into_response()
 }
 
 pub(super) fn field(name: &str, message: &str) -> Response {
     invalid(&[(name.to_owned(), message.to_owned())])
 }
 
-/// 422 `{"message","errors":{field:[message]}}`; the message is the first field's.
+/// 422: all messages by field; the first one is the whole's.
 fn invalid(fields: &[(String, String)]) -> Response {
     let mut errors = Map::new();
     for (name, message) in fields {
@@ -118,5 +118,5 @@ fn invalid(fields: &[(String, String)]) -> Response {
         }
     }
     let message = fields.first().map_or("", |(_, message)| message.as_str());
-    (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "message": message, "errors": errors }))).into_response()
+    (StatusCode::UNPROCESSABLE_ENTITY, Json(wire::Invalid { message, errors })).into_response()
 }

@@ -1,25 +1,32 @@
 //! What comes in: the bearer, and bodies as checked fields. All wrong fields are told at once (contract, section 2.1).
+//!
+//! A body is read by a [`Form`], and the same reading writes the document: run without a body, [`Fields`] notes every
+//! field it is asked for, with its limits.
 
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 
 use super::error::Refusal;
+use super::wire::{Invalid, Message};
 use super::{BODY_LIMIT, Trouble};
-use crate::auth::{Actor, Ctx, Email, Error, session};
+use crate::auth::{Actor, Ctx, Email, Error, ProjectSettings, session};
 use crate::crypto::Secret;
 use crate::env::Timestamp;
 use crate::http::body::{self, BodyError};
+use crate::http::openapi::{self, Answer, Asks, BodyFields, Operation, Scope, nullable};
 use crate::http::{bearer, moment};
 
 /// Most characters in any text field but tokens.
 const MAX_CHARS: usize = 255;
 /// Most characters in a token: longer ones are none of ours.
 const MAX_TOKEN_CHARS: usize = 4096;
+/// Most texts in a list.
+const MAX_ITEMS: usize = 100;
 /// Most characters in a token of another service.
 const MAX_FOREIGN_TOKEN_CHARS: usize = 8192;
 
@@ -35,6 +42,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Here {
             Err(_) => Err(super::trouble(&Trouble::Internal)),
         }
     }
+}
+
+impl Asks for Here {
+    fn ask(_: &mut Operation, _: &Scope<'_>) {}
 }
 
 /// The signed-in user: a handler that takes this answers 401 without one.
@@ -53,20 +64,69 @@ impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
     }
 }
 
-/// The fields of a JSON body, secrets among them (so no `Debug`). Take each with its rule, then [`Fields::check`].
-pub(super) struct Fields {
-    body: Map<String, Value>,
-    wrong: Vec<(String, String)>,
+impl Asks for SignedIn {
+    fn ask(operation: &mut Operation, _: &Scope<'_>) {
+        operation.bearer("user", "The `access_token` of a session.");
+        operation.answer(unauthenticated("The access token is missing, wrong, expired or revoked."));
+    }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Fields {
+/// The answer without the bearer that a route needs.
+pub(super) fn unauthenticated(description: &'static str) -> Answer {
+    Answer::of::<Message>(401, description).with_header("www-authenticate", "`Bearer`.")
+}
+
+/// A JSON body that an endpoint reads.
+pub(super) trait Form: Sized {
+    /// Its name in the document.
+    const NAME: &'static str;
+
+    /// Takes every field with its rule, in the order of the contract; `None` where one was refused, which `fields`
+    /// then knows.
+    fn read(fields: &mut Fields, rules: &FormRules<'_>) -> Option<Self>;
+}
+
+/// What a rule of a field may depend on.
+pub(super) struct FormRules<'a> {
+    pub(super) settings: &'a ProjectSettings,
+    pub(super) now: Timestamp,
+}
+
+/// A body, read: a handler that takes this answers what is wrong with it.
+pub(super) struct Body<F>(pub(super) F);
+
+impl<F: Form, S: Send + Sync> FromRequest<S> for Body<F> {
     type Rejection = Response;
 
-    async fn from_request(request: Request<Body>, _: &S) -> Result<Self, Response> {
-        match body::json_object(request, BODY_LIMIT).await {
-            Ok(body) => Ok(Self { body, wrong: Vec::new() }),
-            Err(error) => Err(refusal(error).into_response()),
+    async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
+        let Some(ctx) = request.extensions().get::<Ctx>() else { return Err(super::trouble(&Trouble::Internal)) };
+        let (settings, now) = (ctx.settings.clone(), ctx.now);
+        let body = body::json_object(request, BODY_LIMIT).await.map_err(|error| refusal(error).into_response())?;
+        let mut fields = Fields { body, wrong: Vec::new(), asked: None };
+        let form = F::read(&mut fields, &FormRules { settings: &settings, now });
+        match form {
+            Some(form) if fields.wrong.is_empty() => Ok(Self(form)),
+            None if fields.wrong.is_empty() => {
+                let defect = Error::Internal("a required field was neither given nor refused".into());
+                Err(Refusal::from(defect).into_response())
+            }
+            _ => Err(Refusal::Invalid(fields.wrong).into_response()),
         }
+    }
+}
+
+impl<F: Form> Asks for Body<F> {
+    fn ask(operation: &mut Operation, scope: &Scope<'_>) {
+        let mut fields = Fields { body: Map::new(), wrong: Vec::new(), asked: Some(BodyFields::default()) };
+        let rules = FormRules { settings: scope.settings, now: Timestamp::default() };
+        // Nothing is there to be read: only what was asked for counts.
+        let _ = F::read(&mut fields, &rules);
+        operation.body(F::NAME, fields.asked.unwrap_or_default());
+        operation.answer(Answer::of::<Message>(400, "The body is not a JSON object, or repeats a key."));
+        operation.answer(Answer::of::<Message>(408, "The body did not come in time."));
+        operation.answer(Answer::of::<Message>(413, "The body is larger than 64 KiB."));
+        operation.answer(Answer::of::<Message>(415, "The body is not `application/json`."));
+        operation.answer(Answer::of::<Invalid>(422, "A field is wrong."));
     }
 }
 
@@ -88,14 +148,18 @@ fn refusal(error: BodyError) -> Refusal {
     }
 }
 
-impl Fields {
-    /// Ends the reading: either all fields were right, or all wrong ones are told.
-    pub(super) fn check(self) -> Result<(), Refusal> {
-        if self.wrong.is_empty() { Ok(()) } else { Err(Refusal::Invalid(self.wrong)) }
-    }
+/// The fields of a JSON body, secrets among them (so no `Debug`).
+pub(super) struct Fields {
+    body: Map<String, Value>,
+    wrong: Vec<(String, String)>,
+    /// What was asked for, where there is no body and the document is written.
+    asked: Option<BodyFields>,
+}
 
+impl Fields {
     /// A required address.
     pub(super) fn email(&mut self, name: &str) -> Option<Email> {
+        self.note(|asked| asked.required(name, openapi::email(MAX_CHARS)));
         let text = self.required(name, Trim::Yes)?;
         if text.chars().count() > MAX_CHARS {
             self.too_long(name, MAX_CHARS);
@@ -110,7 +174,8 @@ impl Fields {
 
     /// A required new password of at least `min` characters.
     pub(super) fn new_password(&mut self, name: &str, min: usize) -> Option<Secret<String>> {
-        let text = self.password(name)?;
+        self.note(|asked| asked.required(name, openapi::text(min..=MAX_CHARS)));
+        let text = self.secret(name)?;
         if text.expose().chars().count() < min {
             self.refuse(name, &format!("The {} field must be at least {min} characters.", spoken(name)));
             return None;
@@ -120,6 +185,11 @@ impl Fields {
 
     /// A required password as it may be on file.
     pub(super) fn password(&mut self, name: &str) -> Option<Secret<String>> {
+        self.note(|asked| asked.required(name, openapi::text(1..=MAX_CHARS)));
+        self.secret(name)
+    }
+
+    fn secret(&mut self, name: &str) -> Option<Secret<String>> {
         let text = Secret::new(self.required(name, Trim::No)?);
         if text.expose().chars().count() > MAX_CHARS {
             self.too_long(name, MAX_CHARS);
@@ -130,6 +200,7 @@ impl Fields {
 
     /// A required token of at least `min` characters.
     pub(super) fn token(&mut self, name: &str, min: usize) -> Option<String> {
+        self.note(|asked| asked.required(name, openapi::text(min..=MAX_TOKEN_CHARS)));
         let text = self.required(name, Trim::No)?;
         if text.chars().count() < min {
             self.refuse(name, &format!("The {} field must be at least {min} characters.", spoken(name)));
@@ -140,25 +211,31 @@ impl Fields {
 
     /// An optional token of another service.
     pub(super) fn optional_token(&mut self, name: &str) -> Option<String> {
+        self.note(|asked| asked.optional(name, nullable(openapi::text(0..=MAX_FOREIGN_TOKEN_CHARS))));
         let text = self.string(name, Trim::Yes)?;
         self.no_longer_than(name, text, MAX_FOREIGN_TOKEN_CHARS)
     }
 
     /// A required text of at most 255 characters.
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
+        self.note(|asked| asked.required(name, openapi::text(1..=MAX_CHARS)));
         let text = self.required(name, Trim::Yes)?;
         self.short(name, text)
     }
 
     /// An optional text of at most 255 characters.
     pub(super) fn optional_text(&mut self, name: &str) -> Option<String> {
+        self.note(|asked| asked.optional(name, nullable(openapi::text(0..=MAX_CHARS))));
         let text = self.string(name, Trim::Yes)?;
         self.short(name, text)
     }
 
     /// An optional list of texts of at most 255 characters; at most 100 of them.
     pub(super) fn texts(&mut self, name: &str) -> Vec<String> {
-        const MAX_ITEMS: usize = 100;
+        self.note(|asked| {
+            let items = ArrayBuilder::new().items(openapi::text(0..=MAX_CHARS));
+            asked.optional(name, nullable(items.max_items(Some(MAX_ITEMS)).build()));
+        });
         let items = match self.body.remove(name) {
             None | Some(Value::Null) => return Vec::new(),
             Some(Value::Array(items)) => items,
@@ -184,6 +261,12 @@ impl Fields {
 
     /// An optional moment after `now`: a date or a date-time.
     pub(super) fn future(&mut self, name: &str, now: Timestamp) -> Option<Timestamp> {
+        self.note(|asked| {
+            let text = ObjectBuilder::new().schema_type(Type::String);
+            let text = text.description(Some("A date or a date-time (RFC 3339) that is still to come."));
+            let text = text.examples(["2099-12-31T23:59:59Z"]);
+            asked.optional(name, nullable(text.build()));
+        });
         let text = self.string(name, Trim::Yes)?;
         match moment(&text) {
             Some(at) if at > now => Some(at),
@@ -204,6 +287,13 @@ impl Fields {
             return None;
         }
         Some(text)
+    }
+
+    /// Notes a field for the document, when that is what the reading is for.
+    fn note(&mut self, field: impl FnOnce(&mut BodyFields)) {
+        if let Some(asked) = &mut self.asked {
+            field(asked);
+        }
     }
 
     fn short(&mut self, name: &str, text: String) -> Option<String> {

@@ -10,6 +10,7 @@
 
 mod accounts;
 mod api_keys;
+mod document;
 mod error;
 mod input;
 mod sessions;
@@ -19,32 +20,19 @@ mod wire;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 
 use super::Trouble;
 use crate::auth::attempts::retry_after_secs;
 use crate::auth::{ProjectSettings, Rules};
+use crate::http::openapi;
+pub use document::API;
 
 /// The largest body taken, in bytes: no field of the contract needs more than a few KiB.
 pub const BODY_LIMIT: usize = 64 * 1024;
 
 /// The endpoints, mounted at `path`.
 pub fn routes(path: &str) -> Router {
-    let at = |route: &str| format!("{path}{route}");
-    Router::new()
-        .route(&at("/signup"), post(accounts::sign_up))
-        .route(&at("/login"), post(accounts::sign_in))
-        .route(&at("/login/social"), post(accounts::sign_in_social))
-        .route(&at("/refresh"), post(sessions::refresh))
-        .route(&at("/me"), get(sessions::me))
-        .route(&at("/change-password"), post(sessions::change_password))
-        .route(&at("/logout"), post(sessions::sign_out))
-        .route(&at("/logout-all"), post(sessions::sign_out_all))
-        .route(&at("/verify-email/resend"), post(verification::resend))
-        .route(&at("/verify-email/confirm"), post(verification::confirm))
-        .route(&at("/api-keys"), get(api_keys::list).post(api_keys::create))
-        .route(&at("/api-keys/verify"), post(api_keys::prove))
-        .route(&at("/api-keys/{id}/revoke"), post(api_keys::revoke))
+    openapi::router(path, document::endpoints())
         .fallback(async || trouble(&Trouble::NotFound))
         .method_not_allowed_fallback(async || trouble(&Trouble::MethodNotAllowed))
 }

@@ -2,22 +2,29 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 
-use super::accounts::unreachable_field;
 use super::error::Refusal;
-use super::input::{Fields, Here, SignedIn};
-use super::wire::{Me, TokenPayload, User};
+use super::input::{Body, Fields, Form, FormRules, Here, SignedIn};
+use super::wire::{Me, Message, TokenPayload, User};
 use crate::auth::{password, session};
+use crate::crypto::Secret;
 
 /// The shortest text that may be a refresh token (contract 3.4).
 const MIN_REFRESH_TOKEN_CHARS: usize = 40;
 
+/// The body of `refresh`.
+pub(super) struct RefreshForm(String);
+
+impl Form for RefreshForm {
+    const NAME: &'static str = "Refresh";
+
+    fn read(fields: &mut Fields, _: &FormRules<'_>) -> Option<Self> {
+        fields.token("refresh_token", MIN_REFRESH_TOKEN_CHARS).map(Self)
+    }
+}
+
 /// `POST refresh`: 200 with new tokens.
-pub(super) async fn refresh(Here(ctx): Here, mut fields: Fields) -> Result<Response, Refusal> {
-    let token = fields.token("refresh_token", MIN_REFRESH_TOKEN_CHARS);
-    fields.check()?;
-    let Some(token) = token else { return Err(unreachable_field()) };
+pub(super) async fn refresh(Here(ctx): Here, Body(RefreshForm(token)): Body<RefreshForm>) -> Result<Response, Refusal> {
     let issued = session::refresh(&ctx, &token).await.map_err(|error| Refusal::from(error).noted(&ctx))?;
     Ok(Json(TokenPayload::of(&issued)).into_response())
 }
@@ -27,28 +34,40 @@ pub(super) async fn me(SignedIn(actor): SignedIn) -> Response {
     Json(Me { user: User::of(&actor.user) }).into_response()
 }
 
+/// The body of `change-password`.
+pub(super) struct PasswordForm {
+    current: Secret<String>,
+    new: Secret<String>,
+}
+
+impl Form for PasswordForm {
+    const NAME: &'static str = "ChangePassword";
+
+    fn read(fields: &mut Fields, rules: &FormRules<'_>) -> Option<Self> {
+        let current = fields.password("current_password");
+        let new = fields.new_password("new_password", rules.settings.password.min_length);
+        Some(Self { current: current?, new: new? })
+    }
+}
+
 /// `POST change-password`: 200; a wrong current password is 422, never 401.
 pub(super) async fn change_password(
     SignedIn(actor): SignedIn,
     Here(ctx): Here,
-    mut fields: Fields,
+    Body(form): Body<PasswordForm>,
 ) -> Result<Response, Refusal> {
-    let current = fields.password("current_password");
-    let new = fields.new_password("new_password", ctx.settings.password.min_length);
-    fields.check()?;
-    let (Some(current), Some(new)) = (current, new) else { return Err(unreachable_field()) };
-    password::change(&ctx, actor, current, new).await.map_err(|error| Refusal::from(error).noted(&ctx))?;
-    Ok(Json(json!({ "message": "Password updated." })).into_response())
+    password::change(&ctx, actor, form.current, form.new).await.map_err(|error| Refusal::from(error).noted(&ctx))?;
+    Ok(Json(Message::of("Password updated.")).into_response())
 }
 
 /// `POST logout`: ends this session.
 pub(super) async fn sign_out(SignedIn(actor): SignedIn, Here(ctx): Here) -> Result<Response, Refusal> {
     session::sign_out(&ctx, actor).await.map_err(|error| Refusal::from(error).noted(&ctx))?;
-    Ok(Json(json!({ "message": "Logged out." })).into_response())
+    Ok(Json(Message::of("Logged out.")).into_response())
 }
 
 /// `POST logout-all`: ends all of this user's sessions.
 pub(super) async fn sign_out_all(SignedIn(actor): SignedIn, Here(ctx): Here) -> Result<Response, Refusal> {
     session::sign_out_all(&ctx, actor).await.map_err(|error| Refusal::from(error).noted(&ctx))?;
-    Ok(Json(json!({ "message": "Logged out from all sessions." })).into_response())
+    Ok(Json(Message::of("Logged out from all sessions.")).into_response())
 }

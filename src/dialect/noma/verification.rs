@@ -2,40 +2,57 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 
-use super::accounts::unreachable_field;
 use super::error::Refusal;
-use super::input::{Fields, Here};
-use super::wire::{Confirmed, User};
+use super::input::{Body, Fields, Form, FormRules, Here};
+use super::wire::{Confirmed, Resent, User};
 use crate::auth::attempts::retry_after_secs;
-use crate::auth::verify::{self, Resent};
+use crate::auth::{Email, verify};
 
 /// The same for every address, known or not.
 const RESENT: &str = "If the address needs verification, a new verification token has been issued.";
 
+/// The body of `verify-email/resend`.
+pub(super) struct ResendForm(Email);
+
+impl Form for ResendForm {
+    const NAME: &'static str = "ResendVerification";
+
+    fn read(fields: &mut Fields, _: &FormRules<'_>) -> Option<Self> {
+        fields.email("email").map(Self)
+    }
+}
+
 /// `POST verify-email/resend`: 200, with a token or the rest of the cooldown.
-pub(super) async fn resend(Here(ctx): Here, mut fields: Fields) -> Result<Response, Refusal> {
-    let email = fields.email("email");
-    fields.check()?;
-    let Some(email) = email else { return Err(unreachable_field()) };
-    let body = match verify::resend(&ctx, email).await.map_err(|error| Refusal::from(error).noted(&ctx))? {
-        Resent::Token(token) => json!({ "message": RESENT, "verification_token": token.expose() }),
-        Resent::Mailed => json!({ "message": RESENT }),
-        Resent::Cooldown { retry_after } => json!({
-            "message": RESENT,
-            "resend_cooldown_active": true,
-            "retry_after_seconds": retry_after_secs(retry_after),
-        }),
+pub(super) async fn resend(Here(ctx): Here, Body(ResendForm(email)): Body<ResendForm>) -> Result<Response, Refusal> {
+    let resent = verify::resend(&ctx, email).await.map_err(|error| Refusal::from(error).noted(&ctx))?;
+    let (token, cooldown) = match &resent {
+        verify::Resent::Token(token) => (Some(token.expose().as_str()), None),
+        verify::Resent::Mailed => (None, None),
+        verify::Resent::Cooldown { retry_after } => (None, Some(retry_after_secs(*retry_after))),
+    };
+    let body = Resent {
+        message: RESENT,
+        verification_token: token,
+        resend_cooldown_active: cooldown.map(|_| true),
+        retry_after_seconds: cooldown,
     };
     Ok(Json(body).into_response())
 }
 
+/// The body of `verify-email/confirm`.
+pub(super) struct ConfirmForm(String);
+
+impl Form for ConfirmForm {
+    const NAME: &'static str = "ConfirmVerification";
+
+    fn read(fields: &mut Fields, _: &FormRules<'_>) -> Option<Self> {
+        fields.token("token", 1).map(Self)
+    }
+}
+
 /// `POST verify-email/confirm`: 200 with the user; no session.
-pub(super) async fn confirm(Here(ctx): Here, mut fields: Fields) -> Result<Response, Refusal> {
-    let token = fields.token("token", 1);
-    fields.check()?;
-    let Some(token) = token else { return Err(unreachable_field()) };
+pub(super) async fn confirm(Here(ctx): Here, Body(ConfirmForm(token)): Body<ConfirmForm>) -> Result<Response, Refusal> {
     let user = verify::confirm(&ctx, &token).await.map_err(|error| Refusal::from(error).noted(&ctx))?;
     Ok(Json(Confirmed { message: "Email verified.", user: User::of(&user) }).into_response())
 }

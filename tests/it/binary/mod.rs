@@ -2,11 +2,13 @@
 
 #![expect(clippy::panic, reason = "a test says so when it cannot go on")]
 
+mod audit;
 mod client;
 mod command_line;
 mod configuration;
 mod crash;
 mod elf;
+mod ephemeral;
 mod first_start;
 mod full_disk;
 mod hostile_clients;
@@ -16,4 +18,5 @@ mod listeners;
 mod logs;
 mod process;
 mod secrets;
+mod sign_in_failed;
 mod supervision;

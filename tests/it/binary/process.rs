@@ -15,6 +15,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::leaks;
+
 /// How long anything may take before a test is called broken: the machine may be busy with other tests.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -110,7 +112,8 @@ impl Place {
         Process::start_with(&mut self.command(arguments), input).ended()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// This executable with these arguments, in this place.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let words: Vec<&str> = self.wrapper.iter().map(String::as_str).chain([KEYSTEAD]).collect();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).args(arguments).current_dir(self.path()).env_clear();
@@ -215,6 +218,10 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
+        // A test that fails already says why.
+        if !std::thread::panicking() {
+            leaks::not_in("what a process said on standard error", &self.err.so_far());
+        }
     }
 }
 
@@ -325,10 +332,14 @@ impl Binary {
         self.ready["projects"][0]["id"].as_str().expect("a server has a project")
     }
 
+    /// The path that the ready line gives under this name.
+    pub fn path_of(&self, name: &str) -> PathBuf {
+        self.directory.join(self.ready[name].as_str().expect("the ready line has it"))
+    }
+
     /// Its CA's certificate, PEM.
     pub fn ca_pem(&self) -> String {
-        let path = self.directory.join(self.ready["ca"].as_str().expect("a server with a CA of its own"));
-        fs::read_to_string(path).expect("the CA's file")
+        fs::read_to_string(self.path_of("ca")).expect("the CA's file")
     }
 
     /// A client that trusts its CA.

@@ -118,13 +118,16 @@ async fn no_secret_is_said_and_none_lies_in_clear() {
         ended.out + &ended.err
     };
     let mut told = operator(&["user", "create", "grace@example.com"], "set by an operator\n");
-    let listings: [&[&str]; 6] = [
+    let listings: [&[&str]; 9] = [
         &["user", "list", "--json"],
         &["user", "show", "ada@example.com"],
         &["session", "list", "--json"],
         &["key", "list", "--json"],
         &["project", "show", "--json"],
         &["config", "show"],
+        &["audit", "tail", "-n", "1000"],
+        &["audit", "export"],
+        &["audit", "verify", "--json"],
     ];
     for listing in listings {
         told += &operator(listing, "");

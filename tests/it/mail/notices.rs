@@ -8,7 +8,7 @@ use keystead::testing::Server;
 use serde_json::json;
 
 use super::{ADA, BY_MAIL, PASSWORD, STRICT, confirm, sign_up};
-use crate::persona::{Persona, account, now, project};
+use crate::persona::{Persona, account, operator, project};
 
 /// Ada, whose address is proved by mail.
 async fn proved(server: &Server) -> Persona {
@@ -67,7 +67,7 @@ async fn a_changed_password_is_told_whoever_changed_it() {
     assert!(told.text.contains("127.0.0.1"), "{}", told.text);
     let default = project(&server, "default").await;
     let new = NewPassword::Plain(Secret::new("operator's horse".to_owned()));
-    accounts::set_password(&default, now(&server), account(ADA), new).await.expect("set");
+    accounts::set_password(&default, operator(&server), account(ADA), new).await.expect("set");
     assert_eq!(server.mailbox().next_to(ADA).await.template, "password-changed");
 }
 

@@ -9,7 +9,7 @@ use keystead::testing::Server;
 use serde_json::{Value, json};
 
 use super::{ADA, BY_MAIL, LENIENT, PASSWORD, STRICT, confirm, resend, sign_up, token_in};
-use crate::persona::{Persona, Reply, account, all_at_once, now, project};
+use crate::persona::{Persona, Reply, account, all_at_once, operator, project};
 
 const INVALID: &str = "The verification token is invalid or has expired.";
 const CONCEAL: (&str, &str) = ("PROJECT__DEFAULT__CONCEAL", "true");
@@ -125,7 +125,7 @@ async fn resend_answers_all_alike_and_mails_only_who_has_something_to_prove() {
         }
     }
     let default = project(&server, "default").await;
-    accounts::disable(&default, now(&server), account("off@example.com")).await.expect("disabled");
+    accounts::disable(&default, operator(&server), account("off@example.com")).await.expect("disabled");
     server.clock().advance(Duration::from_secs(60));
     let (mut sent, mut cooling) = (Vec::new(), Vec::new());
     for email in ["nobody@example.com", "done@example.com", "off@example.com", ADA] {

@@ -7,7 +7,7 @@ use keystead::auth::{accounts, keys};
 use keystead::testing::Server;
 use serde_json::{Value, json};
 
-use crate::persona::{Persona, account, now, project, project_id};
+use crate::persona::{Persona, account, operator, project, project_id};
 
 const ADA: &str = "ada@example.com";
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -89,10 +89,10 @@ async fn lockout_cooldown_and_operators_verbs_stay_in_their_project() {
         assert!(anon.post("/verify-email/resend", &resend).await.body["verification_token"].is_string());
     }
     let ours = project(&server, "one").await;
-    accounts::disable(&ours, now(&server), account(ADA)).await.expect("disabled");
+    accounts::disable(&ours, operator(&server), account(ADA)).await.expect("disabled");
     theirs.get("/me").await.expect(200);
-    accounts::delete(&ours, now(&server), account(ADA)).await.expect("deleted");
-    keys::rotate(&ours, now(&server), Duration::ZERO).await.expect("rotated");
+    accounts::delete(&ours, operator(&server), account(ADA)).await.expect("deleted");
+    keys::rotate(&ours, operator(&server), Duration::ZERO).await.expect("rotated");
     theirs.get("/me").await.expect(200);
     two.sign_in(ADA, "correct horse").await.expect(200);
 }
@@ -112,15 +112,15 @@ async fn each_publishes_its_own_keys() {
 async fn a_deleted_project_is_gone_and_a_new_one_of_its_name_is_another() {
     let (server, one, two) = two().await;
     let new = |slug: &str| NewProject { slug: slug.to_owned(), id: None, settings: None };
-    let made = server.projects().create(new("three"), now(&server)).await.expect("made");
+    let made = server.projects().create(new("three"), operator(&server)).await.expect("made");
     let three = one.in_project(Some(&made.id().to_string()));
     let (ada, body) = three.sign_up(ADA, "correct horse").await;
     let id = made.id();
     drop(made);
-    server.projects().delete(id).await.expect("deleted");
+    server.projects().delete(id, operator(&server)).await.expect("deleted");
     assert_eq!(ada.get("/me").await.expect(404).text, r#"{"message":"Project not found."}"#);
     three.refresh(text(&body, "refresh_token")).await.expect(404);
-    let again = server.projects().create(new("three"), now(&server)).await.expect("made");
+    let again = server.projects().create(new("three"), operator(&server)).await.expect("made");
     let three = one.in_project(Some(&again.id().to_string()));
     assert_ne!(again.id(), id);
     three.sign_in(ADA, "correct horse").await.expect(401);
@@ -136,7 +136,7 @@ async fn one_host_leads_to_one_project_even_when_two_are_made_at_once() {
     let made = |slug: &str| {
         let settings = Some("hosts = [\"shop.example.com\"]".to_owned());
         let new = keystead::auth::projects::NewProject { slug: slug.to_owned(), id: None, settings };
-        projects.create(new, keystead::env::Timestamp::from_secs(1_800_000_000))
+        projects.create(new, operator(&server))
     };
     let (first, second) = tokio::join!(made("first"), made("second"));
     assert_eq!([first.is_ok(), second.is_ok()].iter().filter(|made| **made).count(), 1);

@@ -6,7 +6,7 @@ use keystead::auth::{Email, accounts};
 use keystead::testing::Server;
 use serde_json::json;
 
-use crate::persona::{Persona, Reply, account, all_at_once, now, project};
+use crate::persona::{Persona, Reply, account, all_at_once, operator, project};
 
 const ADA: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse";
@@ -63,7 +63,7 @@ async fn an_unknown_address_is_locked_just_the_same() {
     let mut counters = Vec::new();
     for email in [ADA, "nobody@example.com"] {
         let email = Email::parse(email).expect("an address");
-        counters.push(accounts::unlock(&default, now(&server), email).await.expect("unlocked"));
+        counters.push(accounts::unlock(&default, operator(&server), email).await.expect("unlocked"));
     }
     assert_eq!(counters, [2, 2]);
     anon.sign_in(ADA, PASSWORD).await.expect(200);
@@ -266,11 +266,11 @@ async fn an_operator_unlocks_every_client_of_an_address() {
         retry_after(&client.sign_in(ADA, PASSWORD).await);
     }
     let email = Email::parse("ADA@example.com").expect("an address");
-    assert_eq!(accounts::unlock(&default, now(&server), email.clone()).await.expect("unlocked"), 3);
+    assert_eq!(accounts::unlock(&default, operator(&server), email.clone()).await.expect("unlocked"), 3);
     for client in &clients {
         client.sign_in(ADA, PASSWORD).await.expect(200);
     }
-    assert_eq!(accounts::unlock(&default, now(&server), email).await.expect("nothing to unlock"), 0);
+    assert_eq!(accounts::unlock(&default, operator(&server), email).await.expect("nothing to unlock"), 0);
 }
 
 #[tokio::test]
@@ -279,11 +279,11 @@ async fn a_lock_outlives_the_account_and_a_disabled_account_is_counted_too() {
     let anon = Persona::anon(&server);
     let default = project(&server, "default").await;
     anon.sign_up(ADA, PASSWORD).await;
-    accounts::disable(&default, now(&server), account(ADA)).await.expect("disabled");
+    accounts::disable(&default, operator(&server), account(ADA)).await.expect("disabled");
     for _ in 0..5 {
         anon.sign_in(ADA, PASSWORD).await.expect(401);
     }
     retry_after(&anon.sign_in(ADA, PASSWORD).await);
-    accounts::delete(&default, now(&server), account(ADA)).await.expect("deleted");
+    accounts::delete(&default, operator(&server), account(ADA)).await.expect("deleted");
     retry_after(&anon.sign_in(ADA, PASSWORD).await);
 }

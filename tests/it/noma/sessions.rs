@@ -7,7 +7,7 @@ use keystead::auth::accounts;
 use keystead::testing::Server;
 use serde_json::{Value, json};
 
-use crate::persona::{Persona, account, all_at_once, now, project};
+use crate::persona::{Persona, account, all_at_once, operator, project};
 
 const ADA: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse";
@@ -209,7 +209,7 @@ async fn what_an_operator_ends_is_over_at_the_next_request() {
     let server = Server::with(&[("PROJECT__DEFAULT__SECRET", secret)]).await;
     let anon = Persona::anon(&server);
     let default = project(&server, "default").await;
-    let moment = now(&server);
+    let by = operator(&server);
     for verb in ["disable", "delete", "revoke all", "revoke one"] {
         let email = format!("{}@example.com", verb.replace(' ', "-"));
         let (user, up) = anon.sign_up(&email, PASSWORD).await;
@@ -220,12 +220,12 @@ async fn what_an_operator_ends_is_over_at_the_next_request() {
         user.get("/me").await.expect(200);
         let who = account(&email);
         match verb {
-            "disable" => drop(accounts::disable(&default, moment, who).await.expect("done")),
-            "delete" => drop(accounts::delete(&default, moment, who).await.expect("done")),
-            "revoke all" => assert_eq!(accounts::revoke_sessions(&default, moment, who).await.expect("done"), 1),
+            "disable" => drop(accounts::disable(&default, by, who).await.expect("done")),
+            "delete" => drop(accounts::delete(&default, by, who).await.expect("done")),
+            "revoke all" => assert_eq!(accounts::revoke_sessions(&default, by, who).await.expect("done"), 1),
             _ => {
                 let sessions = accounts::list_sessions(&default, Some(&who), None, 10).expect("sessions");
-                accounts::revoke_session(&default, moment, sessions[0].id).await.expect("done");
+                accounts::revoke_session(&default, by, sessions[0].id).await.expect("done");
             }
         }
         user.get("/me").await.expect(401);

@@ -7,7 +7,7 @@ use keystead::crypto::{Secret, StoredHash};
 use keystead::testing::Server;
 use serde_json::json;
 
-use crate::persona::{Persona, account, all_at_once, now, project};
+use crate::persona::{Persona, account, all_at_once, operator, project};
 
 const ADA: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse";
@@ -80,9 +80,9 @@ async fn an_unknown_address_and_a_wrong_password_are_the_same() {
         verified: true,
         metadata: None,
     };
-    accounts::create(&default, now(&server), new("social@example.com")).await.expect("made");
+    accounts::create(&default, operator(&server), new("social@example.com")).await.expect("made");
     anon.sign_up("off@example.com", PASSWORD).await;
-    accounts::disable(&default, now(&server), account("off@example.com")).await.expect("disabled");
+    accounts::disable(&default, operator(&server), account("off@example.com")).await.expect("disabled");
     let hashes = || server.projects().shared().pool.hashes_computed();
     let mut replies = Vec::new();
     for (email, password) in [
@@ -145,7 +145,7 @@ async fn hashes_from_elsewhere_sign_in_and_are_replaced() {
             verified: true,
             metadata: Some(r#"{"plan":"pro","n":1.50}"#.to_owned()),
         };
-        accounts::create(&default, now(&server), new).await.expect("made");
+        accounts::create(&default, operator(&server), new).await.expect("made");
         anon.sign_in(&email, "something else").await.expect(401);
         let stored = || accounts::show(&default, &account(&email)).expect("an account").password.expect("a password");
         let imported = stored();
@@ -166,9 +166,9 @@ async fn a_disabled_account_is_let_in_again_when_enabled() {
     let anon = Persona::anon(&server);
     let default = project(&server, "default").await;
     anon.sign_up(ADA, PASSWORD).await;
-    accounts::disable(&default, now(&server), account(ADA)).await.expect("disabled");
+    accounts::disable(&default, operator(&server), account(ADA)).await.expect("disabled");
     anon.sign_in(ADA, PASSWORD).await.expect(401);
-    accounts::enable(&default, now(&server), account(ADA)).await.expect("enabled");
+    accounts::enable(&default, operator(&server), account(ADA)).await.expect("enabled");
     anon.sign_in(ADA, PASSWORD).await.expect(200);
 }
 
@@ -179,7 +179,7 @@ async fn an_operators_password_ends_every_session() {
     let default = project(&server, "default").await;
     let (ada, body) = anon.sign_up(ADA, PASSWORD).await;
     let new = NewPassword::Plain(Secret::new("battery staple".to_owned()));
-    accounts::set_password(&default, now(&server), account(ADA), new).await.expect("set");
+    accounts::set_password(&default, operator(&server), account(ADA), new).await.expect("set");
     ada.get("/me").await.expect(401);
     anon.refresh(body["refresh_token"].as_str().expect("a token")).await.expect(401);
     anon.sign_in(ADA, PASSWORD).await.expect(401);

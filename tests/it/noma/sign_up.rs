@@ -5,7 +5,7 @@ use keystead::auth::accounts;
 use keystead::testing::Server;
 use serde_json::{Value, json};
 
-use crate::persona::{Persona, account, all_at_once, now, project};
+use crate::persona::{Persona, account, all_at_once, operator, project};
 
 const PASSWORD: &str = "correct horse";
 
@@ -183,7 +183,7 @@ async fn a_user_id_is_never_reused() {
     let anon = Persona::anon(&server);
     let (ada, first) = anon.sign_up("ada@example.com", PASSWORD).await;
     let default = project(&server, "default").await;
-    accounts::delete(&default, now(&server), account("ada@example.com")).await.expect("deleted");
+    accounts::delete(&default, operator(&server), account("ada@example.com")).await.expect("deleted");
     let (again, second) = anon.sign_up("ada@example.com", PASSWORD).await;
     assert_eq!((&first["user"]["id"], &second["user"]["id"]), (&json!(1), &json!(2)));
     assert_ne!(first["user"]["uuid"], second["user"]["uuid"]);

@@ -13,7 +13,7 @@ use pasetors::token::{Public, UntrustedToken};
 use pasetors::version4::{PublicToken, V4};
 use serde_json::{Value, json};
 
-use crate::persona::{Persona, now, project};
+use crate::persona::{Persona, operator, project};
 
 const ADA: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse";
@@ -147,7 +147,7 @@ async fn keys_rotate_with_overlap() {
         let default = project(&server, "default").await;
         let (before, up) = anon.sign_up(ADA, PASSWORD).await;
         let overlap = Duration::from_secs(600);
-        let new = keys::rotate(&default, now(&server), overlap).await.expect("rotated");
+        let new = keys::rotate(&default, operator(&server), overlap).await.expect("rotated");
         let (after, body) = anon.signed_in(ADA, PASSWORD).await;
         let jwks = published(&anon, "jwks").await;
         assert_eq!(jwks["keys"].as_array().map(Vec::len), Some(2));
@@ -177,7 +177,7 @@ async fn rotation_without_overlap_ends_every_token_at_once() {
     let default = project(&server, "default").await;
     let (before, up) = anon.sign_up(ADA, PASSWORD).await;
     before.get("/me").await.expect(200);
-    keys::rotate(&default, now(&server), Duration::ZERO).await.expect("rotated");
+    keys::rotate(&default, operator(&server), Duration::ZERO).await.expect("rotated");
     before.get("/me").await.expect(401);
     let fresh = anon.refresh(up["refresh_token"].as_str().expect("a token")).await.expect(200);
     anon.with_token(fresh.text_at("access_token")).get("/me").await.expect(200);

@@ -7,7 +7,7 @@ use keystead::auth::accounts;
 use keystead::testing::Server;
 use serde_json::{Value, json};
 
-use crate::persona::{Persona, Reply, account, all_at_once, now, project};
+use crate::persona::{Persona, Reply, account, all_at_once, operator, project};
 
 const ADA: &str = "ada@example.com";
 const PASSWORD: &str = "correct horse";
@@ -133,9 +133,9 @@ async fn one_answer_for_every_token_that_does_not_work() {
     let reply = anon.post("/verify-email/confirm", &json!({ "token": 7 })).await;
     assert_eq!(reply.refused("token"), "The token field must be a string.");
     anon.post("/verify-email/confirm", &json!({ "token": "x".repeat(4097) })).await.expect(422);
-    accounts::disable(&default, now(&server), account(ADA)).await.expect("disabled");
+    accounts::disable(&default, operator(&server), account(ADA)).await.expect("disabled");
     assert_eq!(confirm(&anon, &token).await.refused("token"), INVALID);
-    accounts::enable(&default, now(&server), account(ADA)).await.expect("enabled");
+    accounts::enable(&default, operator(&server), account(ADA)).await.expect("enabled");
     assert_eq!(confirm(&anon, &token).await.refused("token"), INVALID, "withdrawn with the account's sessions");
 }
 
@@ -151,7 +151,7 @@ async fn resend_answers_all_addresses_alike() {
             confirm(&anon, up.text_at("verification_token")).await.expect(200);
         }
     }
-    accounts::disable(&default, now(&server), account("off@example.com")).await.expect("disabled");
+    accounts::disable(&default, operator(&server), account("off@example.com")).await.expect("disabled");
     server.clock().advance(Duration::from_secs(60));
     let mut tokens = Vec::new();
     let mut cooling = Vec::new();

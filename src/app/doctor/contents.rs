@@ -1,0 +1,74 @@
+//! What is in the projects: files that cannot be used, mails and calls that do not get through.
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::{Facts, Found, State, listed};
+use crate::admin::{Finding, Severity};
+use crate::auth::projects::Selector;
+use crate::auth::{Error, Projects, outbox};
+use crate::data::outbox::Kind;
+
+/// So many attempts in vain are more than a passing trouble.
+const SEVERAL: u32 = 3;
+/// Items of an outbox that are looked at.
+const LOOKED_AT: usize = 1000;
+
+/// Opens a project and looks what state it is in.
+pub(super) async fn look(projects: &Projects, id: Uuid) -> Result<State, String> {
+    let project = projects.find(Selector::Id(id)).await.and_then(|found| found.ok_or(Error::UnknownProject));
+    let project = project.map_err(|error| error.to_string())?;
+    project.readable().map_err(|error| error.to_string())?;
+    let (_, dead) = outbox::counts(&project).map_err(|error| error.to_string())?;
+    let waiting = outbox::waiting(&project, None, LOOKED_AT).map_err(|error| error.to_string())?;
+    let failing = waiting.iter().filter(|item| item.kind == Kind::Webhook && item.attempts >= SEVERAL);
+    let failing: BTreeSet<String> = failing.map(|item| item.recipient.clone()).collect();
+    Ok(State { settings: project.settings(), dead, failing: failing.into_iter().collect() })
+}
+
+pub(super) fn unreadable(facts: &Facts) -> Vec<Finding> {
+    let broken = facts.projects.iter().filter_map(|found| Some((found, found.state.as_ref().err()?)));
+    let finding = |(found, reason): (&Found, &String)| {
+        Finding::new(
+            Severity::Error,
+            format!("project {} cannot be used: {reason}", found.slug),
+            "nobody can sign in there",
+            "bring back its file from a backup, or the master key it was made with; `keystead project list` names it",
+        )
+    };
+    broken.map(finding).collect()
+}
+
+fn usable(facts: &Facts) -> impl Iterator<Item = (&str, &State)> {
+    facts.projects.iter().filter_map(|found| Some((found.slug.as_str(), found.state.as_ref().ok()?)))
+}
+
+pub(super) fn dead_letters(facts: &Facts) -> Vec<Finding> {
+    let with = usable(facts).filter(|(_, state)| state.dead > 0);
+    let finding = |(slug, state): (&str, &State)| {
+        Finding::new(
+            Severity::Warning,
+            format!("{} mails or calls of project {slug} were given up", state.dead),
+            "those they were for do not know what they should",
+            format!(
+                "`keystead outbox list --dead --project {slug}` says why; mend that, then `keystead outbox resend`"
+            ),
+        )
+    };
+    with.map(finding).collect()
+}
+
+pub(super) fn webhooks(facts: &Facts) -> Vec<Finding> {
+    let with = usable(facts).filter(|(_, state)| !state.failing.is_empty());
+    let finding = |(slug, state): (&str, &State)| {
+        let targets: Vec<_> = state.failing.iter().map(String::as_str).collect();
+        Finding::new(
+            Severity::Warning,
+            format!("webhooks of project {slug} fail: {}", listed(&targets)),
+            "what happens is not told there; it is tried again, and given up in the end",
+            format!("`keystead outbox list --project {slug}` says what the target answered"),
+        )
+    };
+    with.map(finding).collect()
+}
