@@ -132,6 +132,19 @@ impl Timestamp {
         let second = i64::try_from(self.secs()).unwrap_or(i64::MAX).min(MAX_RFC3339_SECOND);
         jiff::Timestamp::from_second(second).map_or_else(|_| String::new(), |t| t.to_string())
     }
+
+    /// RFC 3339 in UTC with milliseconds, `2026-11-22T10:15:00.000Z`.
+    pub fn rfc3339_millis(self) -> String {
+        let millis = i64::try_from(self.0).unwrap_or(i64::MAX).min(MAX_RFC3339_SECOND * 1000 + 999);
+        jiff::Timestamp::from_millisecond(millis).map_or_else(|_| String::new(), |t| format!("{t:.3}"))
+    }
+
+    /// The date of an HTTP header (RFC 9110, section 5.6.7), `Sun, 22 Nov 2026 10:15:00 GMT`.
+    pub fn http_date(self) -> String {
+        let second = i64::try_from(self.secs()).unwrap_or(i64::MAX).min(MAX_RFC3339_SECOND);
+        let date = jiff::Timestamp::from_second(second);
+        date.map_or_else(|_| String::new(), |t| t.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
+    }
 }
 
 /// 9999-12-31T23:59:59Z, the last moment RFC 3339 can spell (and below jiff's own limit).
@@ -214,5 +227,21 @@ struct SystemResolver;
 impl Resolver for SystemResolver {
     fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         Ok((host, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_as_they_are_written() {
+        let at = Timestamp::from_millis(1_795_342_500_007);
+        assert_eq!(at.rfc3339(), "2026-11-22T10:15:00Z");
+        assert_eq!(at.rfc3339_millis(), "2026-11-22T10:15:00.007Z");
+        assert_eq!(at.http_date(), "Sun, 22 Nov 2026 10:15:00 GMT");
+        for last in [Timestamp::from_millis(u64::MAX), Timestamp::from_secs(u64::MAX)] {
+            assert!(last.rfc3339_millis().starts_with("9999-12-3") && last.http_date().contains("9999"));
+        }
     }
 }

@@ -8,6 +8,7 @@
 //!                               data -> store     records and their invariants, then ordered bytes in redb or memory
 //!
 //!    auth also uses:              token, crypto, outbound, env, and the policy values of config
+//!    counted, whoever counts, in: metrics
 //!    assembled by:                config, app, cli, testing; nothing below names them
 //! ```
 //!
@@ -40,6 +41,7 @@ pub mod dialect;
 pub mod env;
 pub mod http;
 pub mod mail;
+pub mod metrics;
 pub mod net;
 pub mod outbound;
 pub mod store;

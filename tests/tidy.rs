@@ -10,31 +10,33 @@ use std::{fs, iter};
 /// What each module may name, from the bottom up. Whoever wants to add an entry here changes the shape of the house.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("env", &[]),
-    ("store", &[]),
-    ("crypto", &["env"]),
+    // Whatever counts names it, and it names nothing.
+    ("metrics", &[]),
+    ("store", &["metrics"]),
+    ("crypto", &["env", "metrics"]),
     ("mail", &["crypto", "env"]),
-    ("net", &["env"]),
+    ("net", &["env", "metrics"]),
     ("outbound", &["env"]),
     ("token", &["crypto", "env"]),
     ("data", &["crypto", "env", "store"]),
     // Settings are made of the values that the parts below take.
     ("config", &["crypto", "mail", "net", "outbound", "token"]),
     // `config::ProjectSettings` is the policy of a project as plain values; `auth` reads it, and nothing else of config.
-    ("auth", &["config", "crypto", "data", "env", "mail", "outbound", "store", "token"]),
+    ("auth", &["config", "crypto", "data", "env", "mail", "metrics", "outbound", "store", "token"]),
     // `http` finds the dialect of a request, a dialect reads bodies and tokens with `http`: one layer, two folders.
-    ("http", &["auth", "dialect", "env", "net"]),
+    ("http", &["auth", "dialect", "env", "metrics", "net"]),
     ("dialect", &["auth", "crypto", "env", "http"]),
     // The operator's API sets projects up, and shows records as they are: hence `config` and the types of `data`.
     ("admin", &["auth", "config", "crypto", "data", "env", "http", "mail", "net"]),
     (
         "app",
         &[
-            "admin", "auth", "config", "crypto", "data", "dialect", "env", "http", "mail", "net", "outbound", "store",
-            "token",
+            "admin", "auth", "config", "crypto", "data", "dialect", "env", "http", "mail", "metrics", "net",
+            "outbound", "store", "token",
         ],
     ),
     ("testing", &["app", "auth", "config", "crypto", "data", "env", "mail"]),
-    ("cli", &["admin", "app", "auth", "config", "crypto", "dialect", "env", "http", "net", "testing"]),
+    ("cli", &["admin", "app", "auth", "config", "crypto", "dialect", "env", "http", "metrics", "net", "testing"]),
 ];
 
 /// Crates that only these modules may name.
@@ -51,6 +53,7 @@ const CRATES_OF: &[(&str, &[&str])] = &[
     ("reqwest", &["app", "outbound"]),
     ("http_body_util", &["net", "http", "dialect", "admin", "app", "cli"]),
     ("listenfd", &["net"]),
+    ("prometheus_client", &["metrics"]),
     ("rustls", &["net", "outbound"]),
 ];
 

@@ -11,8 +11,8 @@ use axum::http::Request;
 use keystead::app::App;
 use keystead::config::{Overrides, load};
 use keystead::env::Env;
-use keystead::http::Entry;
-use keystead::net::Trust;
+use keystead::http::{Entry, Health};
+use keystead::net::Limits;
 use tokio::runtime::{Builder, Runtime};
 
 static SERVER: LazyLock<(Runtime, Entry, App)> = LazyLock::new(|| {
@@ -27,7 +27,8 @@ static SERVER: LazyLock<(Runtime, Entry, App)> = LazyLock::new(|| {
     let settings = load(&overrides, &environment).expect("settings");
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let app = runtime.block_on(App::open(settings, Env::system())).expect("a server");
-    (runtime, Entry::new(app.projects().clone(), Trust::default()), app)
+    let health = Health::new(app.projects().clone(), None);
+    (runtime, Entry::new(app.projects().clone(), Limits::default().into(), health), app)
 });
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

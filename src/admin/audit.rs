@@ -157,7 +157,7 @@ fn view(entry: &Entry, hash: &Digest) -> View {
         uid: event.uid,
         user: event.user,
         ip: event.ip.map(|ip| Ipv6Addr::from(ip).to_canonical().to_string()),
-        request: event.request.map(|id| RequestId(id).to_string()),
+        request: event.request.map(|id| RequestId::new(id).to_string()),
         address: event.address.map(|digest| hex(&digest)),
         previous: entry.previous.hex(),
         hash: hash.hex(),

@@ -94,6 +94,8 @@ fn verb(error: &Error) -> Response {
         Error::InvalidCredentials => (StatusCode::FORBIDDEN, "invalid_credentials", None),
         Error::AccountDisabled => (StatusCode::FORBIDDEN, "account_disabled", None),
         Error::Locked { retry_after } => (StatusCode::TOO_MANY_REQUESTS, "locked", Some(*retry_after)),
+        Error::TooManyRequests(standing) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", Some(standing.reset)),
+        Error::NoPassword => (StatusCode::CONFLICT, "no_password", None),
         Error::VerificationRequired(_) => (StatusCode::FORBIDDEN, "verification_required", None),
         Error::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", None),
         Error::InvalidRefreshToken => (StatusCode::FORBIDDEN, "invalid_refresh_token", None),

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::Admin;
 use super::error::Refusal;
 use crate::auth::accounts::{NewPassword, UserRef};
-use crate::auth::{Email, Operator, Project};
+use crate::auth::{Email, Operator, Project, Role};
 use crate::crypto::{Secret, StoredHash};
 use crate::http::body;
 use crate::net::PeerUid;
@@ -123,6 +123,17 @@ impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         Email::parse(&text).map(Self).map_err(|_| D::Error::custom("that is not a valid email address"))
+    }
+}
+
+/// What the app lets an account do: `user` or `admin`.
+#[derive(Debug, Default)]
+pub(super) struct AsRole(pub(super) Role);
+
+impl<'de> Deserialize<'de> for AsRole {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        Role::named(&name).map(Self).ok_or_else(|| D::Error::custom("a role is `user` or `admin`"))
     }
 }
 

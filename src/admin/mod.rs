@@ -7,10 +7,12 @@
 //! | `GET /projects/P` | | `Project` with `settings` |
 //! | `DELETE /projects/P` | | `Project` |
 //! | `GET /projects/P/users` | `?after=ID&limit=N` | `{"users": [User], "next": ID or null}` |
-//! | `POST /projects/P/users` | `{"email", "password"?, "password_hash"?, "display_name"?, "verified"?, "metadata"?}` | 201 `User` |
+//! | `POST /projects/P/users` | `{"email", "password"?, "password_hash"?, "display_name"?, "verified"?, "role"?, "metadata"?}` | 201 `User` |
+//! | `POST /projects/P/users/import` | `{"accounts": [{"line", "email", "id"?, "password_hash"?, "display_name"?, "role"?, "avatar"?, "locale"?, "created_at"?}], "skip_invalid"?, "verified"?}` | `{"made": N, "present": N, "refused": [{"line", "reason"}]}` |
 //! | `GET /projects/P/users/WHO`, `DELETE` | | `User` |
 //! | `POST /projects/P/users/WHO/disable`, `/enable` | | `User` |
 //! | `PUT /projects/P/users/WHO/password` | `{"password"?, "password_hash"?}` | `User` |
+//! | `PUT /projects/P/users/WHO/role` | `{"role": "user" or "admin"}` | `User` |
 //! | `DELETE /projects/P/users/WHO/sessions` | | `{"revoked": N}` |
 //! | `POST /projects/P/unlock` | `{"email"}` | `{"counters": N}` |
 //! | `GET /projects/P/sessions` | `?user=WHO&after=ID&limit=N` | `{"sessions": [Session], "next": ID or null}` |
@@ -27,6 +29,9 @@
 //! | `GET /projects/P/outbox/ID` | | `Item`, without what it says |
 //! | `POST /projects/P/outbox/ID/resend` | | `Item`: tried now |
 //! | `DELETE /projects/P/outbox/ID` | | `{"dropped": 1}` |
+//! | `GET /health` | | `{"status", "checks": {NAME: {"status", "detail"}}}`, of a running server only |
+//!
+//! Beside them, without `/v1`, `GET /metrics` is OpenMetrics text.
 //!
 //! A server that `serve --ephemeral` has begun also answers, not below `/v1`:
 //!
@@ -46,6 +51,7 @@
 mod audit;
 mod error;
 mod host;
+mod import;
 mod input;
 mod keys;
 mod outbox;
@@ -68,6 +74,7 @@ use axum::routing::{delete, get, post, put};
 use crate::auth::projects::Selector;
 use crate::auth::{Error, Project, Projects};
 use crate::env::Timestamp;
+use crate::http::Watch;
 use crate::net::PeerUid;
 use error::Refusal;
 pub use host::{Finding, Host, NotReloaded, Reloaded, Severity, Work};
@@ -88,10 +95,12 @@ fn api(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
     let one_project = Router::new()
         .route("/", get(projects::show).delete(projects::delete))
         .route("/users", get(users::list).post(users::create))
+        .route("/users/import", post(import::import))
         .route("/users/{who}", get(users::show).delete(users::delete))
         .route("/users/{who}/disable", post(users::disable))
         .route("/users/{who}/enable", post(users::enable))
         .route("/users/{who}/password", put(users::set_password))
+        .route("/users/{who}/role", put(users::set_role))
         .route("/users/{who}/sessions", delete(sessions::revoke_all))
         .route("/unlock", post(users::unlock))
         .route("/sessions", get(sessions::list))
@@ -117,6 +126,11 @@ fn api(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
 
 fn guarded(router: Router) -> Router {
     router.layer(from_fn(to_the_end)).layer(from_fn(only_the_owner))
+}
+
+/// What is to be seen of a running server, for its operator. Every request must carry the extension [`PeerUid`].
+pub fn watch_routes(watch: Watch) -> Router {
+    watch.clone().metrics_routes().merge(watch.health_routes()).layer(from_fn(only_the_owner))
 }
 
 /// The user this process runs as: the one that may use the control socket, beside root.

@@ -13,9 +13,10 @@ use tower::ServiceExt;
 use super::own_uid;
 use crate::app::App;
 use crate::auth::projects::Selector;
-use crate::auth::{Client, Ctx, Email, Project, RequestId, Rules, TokenFormat, session, sign_in};
+use crate::auth::{Client, Ctx, Email, Project, RequestId, session, sign_in};
 use crate::config::{Overrides, load};
 use crate::crypto::Secret;
+use crate::dialect::Dialect;
 use crate::env::Env;
 use crate::net::PeerUid;
 use crate::testing::TestClock;
@@ -140,7 +141,7 @@ async fn an_account_from_making_to_deleting() {
         made,
         json!({
             "id": id, "number": 1, "email": "Ada@example.com", "display_name": "Ada",
-            "verified_at": "2026-01-01T00:00:00Z", "verified_by": "operator", "has_password": true,
+            "verified_at": "2026-01-01T00:00:00Z", "verified_by": "operator", "has_password": true, "role": "user",
             "disabled_at": null, "created_at": "2026-01-01T00:00:00Z",
             "metadata": {"plan": "pro", "nested": {"n": 1.5}},
         })
@@ -275,10 +276,10 @@ fn ctx(house: &House, project: &Arc<Project>) -> Ctx {
     Ctx {
         settings: project.settings(),
         project: Arc::clone(project),
-        rules: Rules { token_format: TokenFormat::Paseto },
+        rules: Dialect::Noma.rules(&project.settings()),
         now: house.app.projects().shared().env.now(),
-        client: Client { ip: [192, 0, 2, 1].into(), group: 1, agent: None },
-        request_id: RequestId(1),
+        client: Client { ip: [192, 0, 2, 1].into(), group: 1, agent: None, secure: true },
+        request_id: RequestId::new(1),
     }
 }
 
@@ -289,4 +290,44 @@ async fn sign_in(house: &House, email: &str) -> String {
     let password = Secret::new("correct horse".to_owned());
     let issued = sign_in::with_password(&ctx(house, &project), Email::parse(email).unwrap(), password).await;
     issued.unwrap().access_token.expose().clone()
+}
+
+#[tokio::test]
+async fn the_trail_names_the_operator_and_refuses_what_it_cannot_read() {
+    let house = House::new().await;
+    let made = house.ask(Method::POST, USERS, json!({"email": "ada@example.com"})).await;
+    assert_eq!(made.0, StatusCode::CREATED);
+    let root = house.send(Method::POST, &format!("{USERS}/ada@example.com/disable"), "", Some(PeerUid(0))).await;
+    assert_eq!(root.0, StatusCode::OK);
+    let trail = house.get("/v1/projects/default/audit").await;
+    let told = trail["entries"].as_array().unwrap().iter().map(|entry| (entry["event"].clone(), entry["uid"].clone()));
+    let expected = [
+        (json!("project_created"), Value::Null),
+        (json!("created"), json!(own_uid().0)),
+        (json!("disabled"), json!(0)),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert_eq!((&trail["next"], &trail["end"]), (&Value::Null, &json!(3)));
+    let page = house.get("/v1/projects/default/audit?limit=2").await;
+    assert_eq!((page["entries"].as_array().unwrap().len(), &page["next"]), (2, &json!(2)));
+    assert_eq!(house.get("/v1/projects/default/audit?after=18446744073709551615").await["entries"], json!([]));
+    assert_eq!(house.get("/v1/projects/default/audit?after=3").await["end"], 3, "where a follower goes on");
+    for query in [
+        "?limit=0",
+        "?limit=1001",
+        "?last=0",
+        "?last=5&after=1",
+        "?after=-1",
+        "?since=yesterday",
+        "?address=ada",
+        "?who=ada",
+        "/verify?expect=1",
+        "/verify?expect=1:abc",
+        "/verify?expect=x:0000000000000000000000000000000000000000000000000000000000000000",
+    ] {
+        let refused = house.refused(Method::GET, &format!("/v1/projects/default/audit{query}"), Value::Null).await;
+        assert_eq!(refused, (422, "invalid".to_owned()), "{query}");
+    }
+    let far = format!("/v1/projects/default/audit/verify?expect={}:{}", u64::MAX, "0".repeat(64));
+    assert_eq!(house.get(&far).await["broken_at"], 4);
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::error::Refusal;
-use super::input::{self, Acting, Address, Asked, At, Page, ProjectName, Said, Who};
+use super::input::{self, Acting, Address, AsRole, Asked, At, Page, ProjectName, Said, Who};
 use super::{Admin, created};
 use crate::auth::User;
 use crate::auth::accounts::{self, NewUser};
@@ -34,6 +34,7 @@ pub(super) struct View {
     /// `operator`, `mail`, or `app` when the proof went through the app's hands.
     verified_by: Option<&'static str>,
     has_password: bool,
+    role: &'static str,
     disabled_at: Option<String>,
     created_at: String,
     metadata: Option<Value>,
@@ -48,7 +49,15 @@ pub(super) struct New {
     display_name: Option<String>,
     #[serde(default)]
     verified: bool,
+    #[serde(default)]
+    role: AsRole,
     metadata: Option<Map<String, Value>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewRole {
+    role: AsRole,
 }
 
 #[derive(Deserialize)]
@@ -93,6 +102,7 @@ pub(super) async fn create(
         display_name: input::display_name(new.display_name.as_deref())?,
         verified: new.verified,
         metadata: input::metadata(new.metadata.as_ref()),
+        role: new.role.0,
     };
     Ok(created(view(&accounts::create(&project, by, user).await?)))
 }
@@ -141,6 +151,16 @@ pub(super) async fn set_password(
     Ok(Json(view(&accounts::set_password(&project, by, who.0, password).await?)))
 }
 
+pub(super) async fn set_role(
+    State(admin): State<Admin>,
+    Acting(by): Acting,
+    At((name, who)): At<Named>,
+    Said(new): Said<NewRole>,
+) -> Result<Json<View>, Refusal> {
+    let project = admin.project(&name).await?;
+    Ok(Json(view(&accounts::set_role(&project, by, who.0, new.role.0).await?)))
+}
+
 pub(super) async fn unlock(
     State(admin): State<Admin>,
     Acting(by): Acting,
@@ -168,6 +188,7 @@ fn view(user: &User) -> View {
             ProofKind::Mailed => "mail",
         }),
         has_password: user.password.is_some(),
+        role: user.role.name(),
         disabled_at: user.disabled_at.map(|at| at.rfc3339()),
         created_at: user.created_at.rfc3339(),
         metadata: user.metadata.as_deref().and_then(|text| serde_json::from_str(text).ok()),

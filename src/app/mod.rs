@@ -26,6 +26,7 @@ use crate::config::{MasterKeySource, Settings};
 use crate::crypto::{HashPool, MasterKey, PoolSettings};
 use crate::env::Env;
 use crate::mail::Mailbox;
+use crate::metrics::{Count, Metrics, Stores};
 use crate::outbound::Outbound;
 use crate::store::{Fleet, FleetOptions, StoreOptions};
 use data_dir::DataDir;
@@ -55,7 +56,7 @@ impl App {
     /// [`StartError`] says what an operator can do about it.
     pub async fn open(settings: Settings, env: Env) -> Result<Self, StartError> {
         let data_dir = Self::take_data_dir(&settings)?;
-        Self::open_in(data_dir, settings, env).await
+        Self::open_in(data_dir, settings, env, Arc::default()).await
     }
 
     /// Takes the data directory; none for a server in memory.
@@ -64,7 +65,12 @@ impl App {
     }
 
     /// As [`App::open`], with the data directory taken already.
-    async fn open_in(data_dir: Option<DataDir>, settings: Settings, env: Env) -> Result<Self, StartError> {
+    async fn open_in(
+        data_dir: Option<DataDir>,
+        settings: Settings,
+        env: Env,
+        lost_lines: Arc<Count>,
+    ) -> Result<Self, StartError> {
         let master = match (&settings.master_key, &data_dir) {
             (Some(MasterKeySource::Bytes(bytes)), _) => MasterKey::from_bytes(*bytes.expose()),
             (Some(MasterKeySource::File(path)), _) => {
@@ -76,15 +82,20 @@ impl App {
             }
             (None, None) => MasterKey::generate(&env),
         };
+        let store = Arc::<Stores>::default();
         let fleet = match &data_dir {
-            Some(dir) => Fleet::open(&dir.projects(), fleet_options(&settings)).map_err(crate::auth::Error::from)?,
+            Some(dir) => {
+                Fleet::open(&dir.projects(), fleet_options(&settings, &store)).map_err(crate::auth::Error::from)?
+            }
             None => Fleet::memory(),
         };
         let (hashing, cost) = (&settings.hashing, settings.hashing.cost());
         cost.check().map_err(|error| StartError::Hashing(error.to_string()))?;
         let pool = PoolSettings { cost, threads: hashing.threads, queue: hashing.queue };
+        let pool = HashPool::start(pool, Arc::clone(&env.entropy));
         let shared = Shared {
-            pool: HashPool::start(pool, Arc::clone(&env.entropy)),
+            metrics: Arc::new(Metrics { hashing: Arc::clone(pool.counts()), store, lost_lines, ..Metrics::default() }),
+            pool,
             master: Arc::new(master),
             wakes: Arc::default(),
             webhook_wakes: Arc::default(),
@@ -138,7 +149,8 @@ impl admin::Host for Stopped {
     }
 }
 
-fn fleet_options(settings: &Settings) -> FleetOptions {
-    let store = StoreOptions { cache_bytes: settings.store.cache_mib << 20, ..StoreOptions::default() };
+fn fleet_options(settings: &Settings, counts: &Arc<Stores>) -> FleetOptions {
+    let cache_bytes = settings.store.cache_mib << 20;
+    let store = StoreOptions { cache_bytes, counts: Arc::clone(counts), ..StoreOptions::default() };
     FleetOptions { store, ..FleetOptions::default() }
 }

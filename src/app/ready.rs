@@ -24,6 +24,9 @@ pub struct Ready {
     pub ca: Option<PathBuf>,
     /// The control socket; `null` in memory inside another program.
     pub control: Option<PathBuf>,
+    /// Where the metrics are, beside the control socket; not there where that is the only place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<String>,
     /// The projects.
     pub projects: Vec<ReadyProject>,
     #[serde(skip)]

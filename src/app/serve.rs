@@ -18,11 +18,14 @@ use super::{App, Ephemeral, StartError, delivery, doctor, redirect, upkeep};
 use crate::admin::{self, Finding, NotReloaded, Reloaded, TestBench};
 use crate::config::Settings;
 use crate::env::Env;
-use crate::http::Entry;
-use crate::net::{self, Bound, BoundAddress, Inherited, Limits, LiveLimits, Trust};
+use crate::http::{Entry, Health, Watch, refusal};
+use crate::metrics::Count;
+use crate::net::{self, Bound, BoundAddress, Inherited, Limits, LiveLimits, Terms, Trust};
 
 /// Connections of the plain listener at a time: none of them does any work.
 const REDIRECT_CONNECTIONS: usize = 256;
+/// Connections of those who scrape the metrics at a time.
+const SCRAPER_CONNECTIONS: usize = 16;
 
 /// What a server has from the process it runs in, beside settings and environment; by default nothing, as in a test.
 #[derive(Debug, Default)]
@@ -31,6 +34,8 @@ pub struct Process {
     pub inherited: Inherited,
     /// Who wants to know how it goes.
     pub supervisor: Supervisor,
+    /// Log lines that nobody took in time.
+    pub lost_lines: Arc<Count>,
     /// Where settings are taken from anew; `None`: they never change by themselves.
     pub source: Option<Source>,
     /// For tests in other processes, to whom it belongs; with it goes its [`Ephemeral::env`].
@@ -93,7 +98,7 @@ pub async fn start(settings: Settings, env: Env) -> Result<Running, StartError> 
 /// # Errors
 /// [`StartError`] when it cannot start.
 pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<Running, StartError> {
-    let Process { mut inherited, supervisor, source, ephemeral } = process;
+    let Process { mut inherited, supervisor, lost_lines, source, ephemeral } = process;
     let wall = ephemeral.as_ref().map_or_else(|| env.clone(), |ephemeral| ephemeral.wall().clone());
     let fresh = !settings.ephemeral && !settings.data_dir.exists();
     // Projects need to know the URL, which needs the port, which needs the socket: the directory is taken first all
@@ -107,9 +112,13 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
         settings.tls.names.extend(inherited.ips().map(|ip| ip.to_string()));
         tokio::task::spawn_blocking(move || Certificates::open(&settings, places.as_ref(), &env))
     };
-    let app = App::open_in(data_dir, settings.clone(), env.clone()).await?;
+    let app = App::open_in(data_dir, settings.clone(), env.clone(), lost_lines).await?;
     let certificates = certificates.await.map_err(|_| StartError::Panicked)??;
     let plain = match &settings.listen.redirect {
+        Some(address) => net::bind_or_inherit(address, None, &mut inherited).await?,
+        None => Vec::new(),
+    };
+    let metrics = match &settings.metrics.listen {
         Some(address) => net::bind_or_inherit(address, None, &mut inherited).await?,
         None => Vec::new(),
     };
@@ -147,6 +156,7 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
         urls,
         ca,
         control,
+        metrics: ready::urls(&metrics).into_iter().next().map(|url| format!("{url}/metrics")),
         projects: projects.into_iter().map(|(id, entry)| ReadyProject { slug: entry.slug, id }).collect(),
         guidance: String::new(),
     };
@@ -167,9 +177,11 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
         listener_url: app.projects().default_url().to_string(),
         turn: Mutex::default(),
     });
+    let health = Health::new(Arc::clone(app.projects()), certificates.tls.clone());
+    let seen = Watch::new(Arc::clone(app.projects()), health.clone());
     let (stop, stopped) = watch::channel(false);
     let mut tasks = vec![
-        tokio::spawn(public(&app, listeners, limits, stopped.clone())),
+        tokio::spawn(public(&app, listeners, limits, health, stopped.clone())),
         tokio::spawn(upkeep::run(Arc::clone(app.projects()), certificates.clone(), env.clone(), wall, stopped.clone())),
         tokio::spawn(delivery::run(Arc::clone(app.projects()), Arc::clone(app.mailbox()), env, stopped.clone())),
         tokio::spawn(supervisor::beat(supervisor, Arc::clone(app.projects()), stopped.clone())),
@@ -177,10 +189,13 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
     if !plain.is_empty() {
         tasks.push(tokio::spawn(redirect(&app, plain, certificates.answers.clone(), stopped.clone())));
     }
+    if !metrics.is_empty() {
+        tasks.push(tokio::spawn(measured(metrics, seen.clone(), stopped.clone())));
+    }
     if let Some(socket) = socket {
         let mailbox = Arc::clone(app.mailbox());
         let bench = ephemeral.as_ref().map(|ephemeral| TestBench { clock: Arc::clone(ephemeral.clock()), mailbox });
-        tasks.push(tokio::spawn(control_socket(&app, socket, Arc::clone(&reloader), bench, stopped)));
+        tasks.push(tokio::spawn(control_socket(&app, socket, Arc::clone(&reloader), seen, bench, stopped)));
     }
     Ok(Running { ready, app, certificates, reloader, _ephemeral: ephemeral, stop, tasks })
 }
@@ -248,12 +263,14 @@ fn public(
     app: &App,
     listeners: Vec<Bound>,
     limits: LiveLimits,
+    health: Health,
     stopped: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + use<> {
-    let entry = Entry::new(Arc::clone(app.projects()), limits.clone());
+    let entry = Entry::new(Arc::clone(app.projects()), limits.clone(), health);
+    let terms = Terms { limits, refusal, counts: Arc::clone(&app.projects().shared().metrics.network) };
     let service = tower::service_fn(move |request: Request<Body>| entry.clone().handle(request));
     async move {
-        let drained = net::serve(listeners, limits, service, is_set(stopped)).await;
+        let drained = net::serve(listeners, terms, service, is_set(stopped)).await;
         if drained.cut > 0 {
             tracing::warn!(connections = drained.cut, "some connections took too long to end and were cut");
         }
@@ -278,10 +295,20 @@ fn redirect(
     }
 }
 
+/// The listener of those who scrape the metrics.
+fn measured(listeners: Vec<Bound>, seen: Watch, stopped: watch::Receiver<bool>) -> impl Future<Output = ()> + use<> {
+    let router = seen.metrics_routes();
+    let service = tower::service_fn(move |request: Request<Body>| router.clone().oneshot(request));
+    async move {
+        net::serve(listeners, Limits::with_connections(SCRAPER_CONNECTIONS), service, is_set(stopped)).await;
+    }
+}
+
 fn control_socket(
     app: &App,
     socket: Bound,
     reloader: Arc<Reloader>,
+    seen: Watch,
     bench: Option<TestBench>,
     stopped: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + use<> {
@@ -290,6 +317,7 @@ fn control_socket(
         Some(bench) => admin::routes_for_tests(projects, host, bench),
         None => admin::routes(projects, host),
     };
+    let router = router.merge(admin::watch_routes(seen));
     let service = tower::service_fn(move |request: Request<Body>| router.clone().oneshot(request));
     async move {
         net::serve(vec![socket], Limits::with_connections(64), service, is_set(stopped)).await;

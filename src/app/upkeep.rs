@@ -21,6 +21,8 @@ const IDLE: Duration = Duration::from_secs(600);
 const NOTE_EVERY: Duration = Duration::from_secs(3600);
 /// How often the certificate's age is looked at: not oftener than an ACME server may be asked after a failure.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
+/// How often a store that failed to write is tried. Nobody else would: those who watch send requests elsewhere.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
 
 /// How often the operator's certificate files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -37,6 +39,7 @@ pub(super) async fn run(
         // The sender gone means the server is gone.
         _ = stopped.wait_for(|set| *set) => {}
         () = go_on(&projects, &env) => {}
+        () = probe(&projects) => {}
         // An order may take minutes, and must not hold up the sweeping.
         () = renew(&projects, &certificates, &wall) => {}
         () = look(&projects, &certificates, &wall) => {}
@@ -68,6 +71,19 @@ async fn renew(projects: &Projects, certificates: &Certificates, env: &Env) {
         }
         certificates.renew_if_due(&settings, env).await;
         known = settings;
+    }
+}
+
+async fn probe(projects: &Projects) {
+    let mut look = interval(PROBE_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
+        for project in projects.all_open() {
+            if project.failing().is_some() && project.try_to_write().await.is_ok() {
+                tracing::info!(project = %project.record().slug, "the store takes changes again");
+            }
+        }
     }
 }
 
@@ -105,8 +121,13 @@ async fn sweep_all(projects: &Projects, env: &Env) {
         let mut cursor = Cursor::default();
         loop {
             match sweep::step(&project, &cursor, env.now()).await {
-                Ok(swept) if swept.round_done => break,
-                Ok(swept) => cursor = swept.next,
+                Ok(swept) => {
+                    projects.shared().metrics.swept.add(swept.removed as u64);
+                    if swept.round_done {
+                        break;
+                    }
+                    cursor = swept.next;
+                }
                 Err(error) => {
                     tracing::warn!(project = %project.record().slug, %error, "sweeping stopped; it will be tried again");
                     break;

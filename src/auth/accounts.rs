@@ -8,7 +8,7 @@ use crate::crypto::{ClientGroup, Secret, StoredHash};
 use crate::data::project::{self, Sequence};
 use crate::data::sessions::Session;
 use crate::data::users::{EmailProof, ProofKind, Role, User};
-use crate::data::{api_keys, devices, lockouts, one_time, sessions, users};
+use crate::data::{api_keys, avatars, devices, lockouts, one_time, sessions, users};
 use crate::store::Write;
 
 /// How an operator names an account.
@@ -33,6 +33,8 @@ pub struct NewUser {
     pub verified: bool,
     /// A JSON object of the app's own.
     pub metadata: Option<String>,
+    /// What the app lets it do.
+    pub role: Role,
 }
 
 /// A password as an operator brings it.
@@ -70,7 +72,7 @@ pub async fn create(project: &Project, by: Operator, new: NewUser) -> Result<Use
         email_proof: new.verified.then_some(EmailProof { at: now, kind: ProofKind::Operator }),
         metadata: new.metadata,
         locale: None,
-        role: Role::User,
+        role: new.role,
         has_avatar: false,
         password,
         disabled_at: None,
@@ -151,6 +153,7 @@ pub async fn delete(project: &Project, by: Operator, who: UserRef) -> Result<Use
         one_time::withdraw_all(w, user.id)?;
         api_keys::remove_all(w, user.id)?;
         devices::remove_all(w, user.id)?;
+        avatars::remove(w, user.id)?;
         Ok(users::remove(w, user)?)
     })
     .await
@@ -166,6 +169,21 @@ pub async fn set_password(project: &Project, by: Operator, who: UserRef, passwor
         user.password = Some(hash.clone());
         sessions::remove_all(w, user.id, None)?;
         one_time::withdraw_all(w, user.id)?;
+        Ok(users::put(w, user)?)
+    })
+    .await
+}
+
+/// Gives an account another role; the sessions whose token says the former one end.
+///
+/// # Errors
+/// `UnknownUser`, and the store's.
+pub async fn set_role(project: &Project, by: Operator, who: UserRef, role: Role) -> Result<User, Error> {
+    change(project, by, who, EventKind::RoleChanged, move |w, user| {
+        if user.role != role {
+            user.role = role;
+            sessions::remove_by_token(w, user.id)?;
+        }
         Ok(users::put(w, user)?)
     })
     .await

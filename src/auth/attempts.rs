@@ -111,7 +111,7 @@ pub(crate) fn say_failed(ctx: &Ctx, reason: Reason) {
         Reason::Locked => "locked",
         Reason::Disabled => "disabled",
     };
-    let (client, project, request) = (ctx.client.ip, &ctx.project.record().slug, ctx.request_id);
+    let (client, project, request) = (ctx.client.ip, &ctx.project.record().slug, &ctx.request_id);
     // Outside every span: what they add would stand before the text.
     tracing::info!(target: "keystead::sign_in", parent: None, %client, %project, %reason, %request, "sign-in failed");
 }

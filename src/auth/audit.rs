@@ -29,8 +29,6 @@ use crate::env::Timestamp;
 
 /// Rows read in one snapshot: some milliseconds at most.
 const STEP: usize = 1000;
-/// Entries removed in one transaction.
-const TRIM: usize = 512;
 
 /// An entry's number and hash: what a trail up to there can be recognised by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,7 +195,7 @@ pub(crate) async fn trim(project: &Project, now: Timestamp) -> Result<usize, Err
     let due = project.store().read(|r| {
         let bounds = rows::bounds(r)?;
         let beyond = bounds.count().saturating_sub(keep.max_entries);
-        let oldest = rows::after(r, bounds.first.saturating_sub(1), TRIM)?;
+        let oldest = rows::after(r, bounds.first.saturating_sub(1), rows::TRIM)?;
         // One that cannot be read is left for an operator to see until it is one too many.
         let is_old = |row: &Row| row.entry().is_ok_and(|entry| entry.event.at.plus(keep.keep) <= now);
         let due = oldest.iter().take_while(|row| row.seq - bounds.first < beyond || is_old(row)).last();
@@ -209,7 +207,7 @@ pub(crate) async fn trim(project: &Project, now: Timestamp) -> Result<usize, Err
 
 /// Whether a step of [`trim`] that removed so many was the last one for now.
 pub(crate) fn is_trimmed(removed: usize) -> bool {
-    removed < TRIM
+    removed < rows::TRIM
 }
 
 /// Says the head in the log, unless it was said already: kept elsewhere, it proves later that nothing before it changed.

@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::audit::{self, Filter, Point, Verdict};
 use super::events::{EventKind, Outcome};
 use super::projects::Selector;
-use super::{Client, Ctx, Email, Error, Operator, Project, RequestId, Rules, TokenFormat, accounts, sign_in, sign_up};
+use super::{Client, Ctx, Email, Error, Operator, Project, RequestId, accounts, sign_in, sign_up};
 use crate::crypto::{Digest, Secret};
 use crate::data::Table;
 use crate::data::lockouts::Standing;
+use crate::dialect::Dialect;
 use crate::env::Clock;
 use crate::store::StoreError;
 use crate::testing::Server;
@@ -28,11 +29,11 @@ fn ctx(server: &Server, project: &Arc<Project>) -> Ctx {
     Ctx {
         settings: project.settings(),
         project: Arc::clone(project),
-        rules: Rules { token_format: TokenFormat::Paseto },
+        rules: Dialect::Noma.rules(&project.settings()),
         now: server.clock().now(),
-        client: Client { ip: IpAddr::V4(ip), group: u128::from(ip.to_ipv6_mapped()), agent: None },
+        client: Client { ip: IpAddr::V4(ip), group: u128::from(ip.to_ipv6_mapped()), agent: None, secure: true },
         // As long in every entry: its length says nothing.
-        request_id: RequestId(u64::MAX),
+        request_id: RequestId::new(u64::MAX),
     }
 }
 
@@ -262,7 +263,7 @@ async fn a_success_writes_one_entry_and_a_refresh_none() {
     assert_eq!((audited(&project), rows(&project).len() - before), (3, 3));
     let longest = rows(&project).iter().filter(|row| row.0 == Table::Audit as u8).map(|row| row.1).max();
     assert!(longest <= Some(160), "{longest:?}");
-    super::session::refresh(&ctx, issued.refresh_token.expose()).await.expect("refreshed");
+    super::session::refresh(&ctx, issued.refresh.expect("a refresh token").token.expose()).await.expect("refreshed");
     super::session::authenticate(&ctx, issued.access_token.expose()).expect("signed in");
     assert_eq!(audited(&project), 3);
 }
@@ -378,6 +379,21 @@ async fn what_is_too_much_is_trimmed_in_small_steps() {
     assert_eq!((first, count, head.seq), (1407, 100, 1506));
     signs_in(&ctx(&server, &project), ADA, PASSWORD).await.expect("signed in");
     assert_eq!(whole(&project, Some(head)).await.2.seq, 1507, "numbers go on");
+}
+
+/// A damaged trail is trimmed like any other, and says where it is damaged until then.
+#[tokio::test]
+async fn a_gap_is_trimmed_with_the_rest() {
+    let server = Server::with(&[("PROJECT__DEFAULT__AUDIT__KEEP", "1d")]).await;
+    let project = six(&server).await;
+    for seq in [2, 3, 5] {
+        tamper(&project, entry_key(seq), |_| None).await;
+    }
+    assert_eq!(broken(&project, None).await, 2);
+    server.clock().advance(Duration::from_secs(24 * 3600));
+    signs_in(&ctx(&server, &project), ADA, PASSWORD).await.expect("signed in");
+    assert_eq!(audit::trim(&project, server.clock().now()).await.expect("swept"), 3);
+    assert_eq!(whole(&project, None).await.0, 7);
 }
 
 /// Rows of version 0.1.0 had no chain; all that is done with them is to remove them in time.

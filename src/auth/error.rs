@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::bot::BotCheck;
+use super::limits::Standing;
 use crate::crypto::{Busy, Secret};
 use crate::data::users::User;
 use crate::store::StoreError;
@@ -35,6 +36,12 @@ pub enum Error {
         /// How much longer.
         retry_after: Duration,
     },
+    /// More requests of one client than a limiter takes; nothing was checked.
+    #[error("too many requests ({:?})", .0.limiter)]
+    TooManyRequests(Standing),
+    /// The account has no password.
+    #[error("the account has no password")]
+    NoPassword,
     /// Right secret, but the project wants the address proved first.
     #[error("the address is not verified")]
     VerificationRequired(Box<Unverified>),

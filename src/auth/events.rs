@@ -24,7 +24,7 @@ impl Ctx {
             uid: None,
             user,
             ip: Some(self.client.ip_bytes()),
-            request: Some(self.request_id.0),
+            request: Some(self.request_id.number()),
             outcome: Outcome::Done,
             address: None,
         }

@@ -47,14 +47,14 @@ impl Engine {
 
     fn ctx(&self) -> Ctx {
         let settings = self.project.settings();
-        let client = Client { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), group: 1, agent: Some("test".into()) };
+        let client = Client { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), group: 1, agent: Some("test".into()), secure: true };
         Ctx {
             project: Arc::clone(&self.project),
             rules: Dialect::Noma.rules(&settings),
             settings,
             now: self.clock.now(),
             client,
-            request_id: RequestId(7),
+            request_id: RequestId::new(7),
         }
     }
 

@@ -12,16 +12,20 @@ pub mod audit;
 mod audit_tests;
 pub mod bot;
 pub mod catalog;
+mod counting;
 mod error;
 pub mod events;
 pub mod guesses;
+pub mod import;
 pub mod keys;
+pub mod limits;
 mod mail;
 #[cfg(test)]
 mod mail_tests;
 mod notices;
 pub mod outbox;
 pub mod password;
+pub mod profile;
 pub mod project;
 pub mod projects;
 pub mod session;
@@ -33,14 +37,15 @@ pub mod verify;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
-pub use crate::config::ProjectSettings;
+pub use crate::config::{Limit, ProjectSettings};
 use crate::crypto::ClientGroup;
 pub use crate::data::Email;
 use crate::data::lockouts::Subject;
-pub use crate::data::users::User;
+pub use crate::data::users::{Role, User};
 use crate::env::Timestamp;
 pub use crate::token::TokenFormat;
 pub use error::{Error, Unverified};
@@ -64,21 +69,79 @@ pub struct Ctx {
     pub request_id: RequestId,
 }
 
-/// The name of a request in logs and in the reply's `x-request-id`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestId(pub u64);
+/// The name of a request in logs, in error bodies and in the reply's `x-request-id`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId {
+    number: u64,
+    given: Option<Arc<str>>,
+}
+
+impl RequestId {
+    /// The longest name that is taken over, bytes.
+    const LONGEST: usize = 128;
+
+    /// A name of our own.
+    pub fn new(number: u64) -> Self {
+        Self { number, given: None }
+    }
+
+    /// The name somebody trustworthy gave it, when that is 1 to 128 of `A-Z a-z 0-9 . _ -`; else our own.
+    pub fn given(number: u64, name: &[u8]) -> Self {
+        let fits = (1..=Self::LONGEST).contains(&name.len())
+            && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte));
+        let given = std::str::from_utf8(name).ok().filter(|_| fits).map(Arc::from);
+        Self { number, given }
+    }
+
+    /// Our own number of it, which rows keep.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The name it was given by somebody else.
+    pub fn given_name(&self) -> Option<&str> {
+        self.given.as_deref()
+    }
+}
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        match &self.given {
+            Some(name) => f.write_str(name),
+            None => write!(f, "{:016x}", self.number),
+        }
     }
 }
 
 /// Where the APIs really differ.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// How access tokens are spelled.
-    pub token_format: TokenFormat,
+    /// What a session is carried by.
+    pub credential: Credential,
+    /// Whether a sign-up begins a session.
+    pub sign_up_signs_in: bool,
+    /// Whether the first account of an empty project gets the role of an administrator.
+    pub first_is_admin: bool,
+    /// Whether a sign-in says that an account has no password (not where `conceal` is on).
+    pub tells_missing_password: bool,
+    /// Whether a new password may be the current one.
+    pub same_password: bool,
+    /// Requests of one client.
+    pub requests: Option<Limit>,
+    /// Requests of one client that may change something.
+    pub changes: Option<Limit>,
+}
+
+/// What a session is carried by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// A signed access token that lives for minutes, and a refresh token.
+    Pair(TokenFormat),
+    /// One token that lives as long as the session.
+    Token {
+        /// How long that is.
+        ttl: Duration,
+    },
 }
 
 /// The sender of a request.
@@ -90,6 +153,8 @@ pub struct Client {
     pub group: u128,
     /// Its `User-Agent`.
     pub agent: Option<String>,
+    /// Whether it speaks TLS, to this server or to a trusted proxy before it.
+    pub secure: bool,
 }
 
 impl Client {

@@ -235,13 +235,14 @@ pub async fn settle(
     retry_for: Duration,
     ended: Vec<(Uuid, Outcome)>,
 ) -> Result<Tally, Error> {
-    let tally = project
+    let (tally, counted) = project
         .store()
         .write(move |w| {
-            let mut tally = Tally::default();
+            let (mut tally, mut counted) = (Tally::default(), Vec::new());
             for (id, outcome) in &ended {
                 // An operator may have dropped it meanwhile.
                 let Some(item) = rows::get(w, *id)? else { continue };
+                counted.push((item.kind, outcome.clone()));
                 match outcome {
                     Outcome::Sent => {
                         tally.sent += 1;
@@ -262,9 +263,12 @@ pub async fn settle(
                     }
                 }
             }
-            Ok::<_, Error>(tally)
+            Ok::<_, Error>((tally, counted))
         })
         .await?;
+    for (kind, outcome) in counted {
+        project.count_delivery(kind, &outcome);
+    }
     project.shared().wakes.count(tally);
     Ok(tally)
 }

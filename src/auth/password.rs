@@ -11,14 +11,18 @@ use crate::store::Write;
 /// failed sign-in.
 ///
 /// # Errors
-/// `WrongCurrentPassword` (also when the account has none), `SamePassword`, `Locked`, `Unauthenticated` when the
+/// `WrongCurrentPassword`, `NoPassword`, `SamePassword` (where the dialect minds), `Locked`, `Unauthenticated` when the
 /// session has ended meanwhile, `Busy`, and the store's.
 pub async fn change(ctx: &Ctx, actor: Actor, current: Secret<String>, new: Secret<String>) -> Result<(), Error> {
+    if actor.user.password.is_none() {
+        // Its owner is told nothing new, and nothing was guessed.
+        return Err(Error::NoPassword);
+    }
     let email = actor.user.address()?;
     let subject = ctx.subject(&email);
     let attempt = attempts::admit(ctx, subject).await?;
     let pool = ctx.project.pool();
-    let same = current.expose() == new.expose();
+    let same = !ctx.rules.same_password && current.expose() == new.expose();
     let verdict = pool.verify(ctx.hash_group(), current, actor.user.password.clone()).await?;
     let hash = match (verdict.matches, same) {
         (true, true) => None,
@@ -42,7 +46,8 @@ pub async fn change(ctx: &Ctx, actor: Actor, current: Secret<String>, new: Secre
     match outcome {
         Outcome::Changed => Ok(()),
         Outcome::Same => Err(Error::SamePassword),
-        Outcome::Wrong => {
+        Outcome::Wrong { locked } => {
+            ctx.count_lockout(locked);
             attempts::say_failed(ctx, attempts::Reason::Credentials);
             Err(Error::WrongCurrentPassword)
         }
@@ -70,7 +75,9 @@ enum Outcome {
     Changed,
     Same,
     /// Not an `Err`: the failure must be counted.
-    Wrong,
+    Wrong {
+        locked: bool,
+    },
 }
 
 impl Change {
@@ -81,11 +88,12 @@ impl Change {
         // What was checked must still be what is stored.
         if !self.matches || user.password != self.actor.user.password {
             ctx.record(w, &self.failed)?;
-            if lockouts::fail(w, &subject, &attempts::policy(ctx), ctx.now)? {
+            let locked = lockouts::fail(w, &subject, &attempts::policy(ctx), ctx.now)?;
+            if locked {
                 ctx.record(w, &self.lockout)?;
                 notices::locked_out(w, ctx, &user.address()?, Some(&user), &self.lockout)?;
             }
-            return Ok(Outcome::Wrong);
+            return Ok(Outcome::Wrong { locked });
         }
         lockouts::succeed(w, &subject)?;
         let Some(hash) = &self.hash else { return Ok(Outcome::Same) };

@@ -1,8 +1,8 @@
 //! One open project: its store, its keys, and what it keeps in memory about them.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -12,16 +12,18 @@ use uuid::Uuid;
 use super::attempts::Attempts;
 use super::events::{By, Event, EventKind, Outcome};
 use super::guesses::Guesses;
+use super::limits::Windows;
 use super::outbox::Wakes;
-use super::session::Living;
+use super::session::{KnownToken, Living};
 use super::{Email, Error, ProjectSettings};
 use crate::crypto::{DigestKey, HashPool, MasterKey, Secret};
 use crate::data::audit;
 use crate::data::project::{self as rows, ProjectRecord, SealedKey};
 use crate::env::{Env, Timestamp};
+use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::store::{Store, StoreError};
-use crate::token::{KeyRing, RefreshKey, VerifiedCache};
+use crate::token::{KeyRing, RefreshKey, SessionKey, VerifiedCache};
 
 /// How many verified access tokens, and sessions, a project remembers. Both together are about 700 bytes.
 const VERIFIED_TOKENS: usize = 8192;
@@ -38,6 +40,11 @@ pub struct Project {
     living: Cache<Uuid, Arc<Living>>,
     attempts: Attempts,
     guesses: Guesses,
+    /// Signs session tokens where no key was given.
+    session_key: SessionKey,
+    /// Session tokens that were found good. Made at the first one: most projects never see any.
+    known_tokens: OnceLock<Cache<[u8; 32], KnownToken>>,
+    windows: Windows,
     /// The number of the last entry of the audit trail whose hash was logged.
     noted: AtomicU64,
     /// When a request last came in, in milliseconds since the epoch.
@@ -65,6 +72,8 @@ pub struct Shared {
     pub pool: Arc<HashPool>,
     /// What seals their keys.
     pub master: Arc<MasterKey>,
+    /// What is counted of them.
+    pub metrics: Arc<Metrics>,
     /// Whose outbox should be looked at.
     pub wakes: Arc<Wakes>,
     /// The same, of those who are to be told by a webhook.
@@ -138,6 +147,7 @@ impl Project {
         let settings = settings(&record)?;
         let seed = Secret::new(seed);
         Ok(Some(Self {
+            session_key: SessionKey::own(&seed, record.id),
             refresh_key: RefreshKey::new(&seed, record.id),
             addresses: DigestKey::derive(&seed, "keystead/audit-address/1", record.id.as_bytes()),
             record,
@@ -148,6 +158,8 @@ impl Project {
             living: Cache::new(VERIFIED_TOKENS),
             attempts: Attempts::default(),
             guesses: Guesses::default(),
+            known_tokens: OnceLock::new(),
+            windows: Windows::default(),
             noted: AtomicU64::new(0),
             used_at: AtomicU64::new(shared.env.now().millis()),
             shared: shared.clone(),
@@ -181,6 +193,20 @@ impl Project {
     /// The store's.
     pub fn readable(&self) -> Result<(), Error> {
         self.store.read(|r| Ok::<_, Error>(rows::get(r)?)).map(drop)
+    }
+
+    /// Why the last change to its store was not made, if it was not.
+    pub fn failing(&self) -> Option<Error> {
+        self.store.failing().map(Error::from)
+    }
+
+    /// Makes a small change durable, to find out whether a store that failed takes changes again.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn try_to_write(&self) -> Result<(), Error> {
+        let now = self.env().now();
+        self.store.write(move |w| Ok::<_, Error>(rows::put_probe(w, now)?)).await
     }
 
     /// Says that something may wait in the outbox. From within a job or after it: whoever looks waits for the commit.
@@ -235,6 +261,10 @@ impl Project {
         &self.shared.env
     }
 
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
     pub(crate) fn pool(&self) -> &HashPool {
         &self.shared.pool
     }
@@ -258,6 +288,20 @@ impl Project {
     /// Sessions as they were at a version of the store.
     pub(crate) fn living(&self) -> &Cache<Uuid, Arc<Living>> {
         &self.living
+    }
+
+    /// What signs session tokens: the key that `settings` give, else the project's own.
+    pub(crate) fn session_key<'a>(&'a self, settings: &'a ProjectSettings) -> &'a SessionKey {
+        settings.nora.jwt_secret.as_ref().unwrap_or(&self.session_key)
+    }
+
+    pub(crate) fn known_tokens(&self) -> &Cache<[u8; 32], KnownToken> {
+        self.known_tokens.get_or_init(|| Cache::new(VERIFIED_TOKENS))
+    }
+
+    /// The windows of limiters that are kept in memory.
+    pub(crate) fn windows(&self) -> &Windows {
+        &self.windows
     }
 
     pub(crate) fn refresh_key(&self) -> &RefreshKey {

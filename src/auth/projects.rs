@@ -313,15 +313,16 @@ impl Projects {
         self.open.store(Arc::new(open));
     }
 
-    fn settings_of(&self, settings: &Settings, slug: &str, stored: Option<&str>) -> Result<ProjectSettings, Error> {
-        let settings = settings.project(slug, stored);
+    fn settings_of(&self, server: &Settings, slug: &str, stored: Option<&str>) -> Result<ProjectSettings, Error> {
+        let settings = server.project(slug, stored);
         let settings = settings.map_err(|problems| Error::Internal(format!("settings of project {slug}: {problems}")));
-        Ok(self.with_url(settings?))
+        Ok(self.completed(settings?, server))
     }
 
-    /// Links are built from the server's URL where the project has none of its own.
-    fn with_url(&self, mut settings: ProjectSettings) -> ProjectSettings {
+    /// What a project leaves to the server: the URL of links, and whether a stranger could be its first account.
+    fn completed(&self, mut settings: ProjectSettings, server: &Settings) -> ProjectSettings {
         settings.public_url.get_or_insert_with(|| self.default_url.load().to_string());
+        settings.nora.first_user_admin.get_or_insert_with(|| server.listen.is_local_only());
         settings
     }
 

@@ -1,35 +1,43 @@
 //! Sessions: begun by every way of signing in, checked at every use, rotated, ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::events::{By, Event, EventKind};
-use super::{Actor, Ctx, Error, Project, Unverified, notices};
+use super::{Actor, Credential, Ctx, Error, Project, TokenFormat, Unverified, notices};
 use crate::config::VerificationMode;
 use crate::crypto::{Digest, Secret};
 use crate::data::devices;
 use crate::data::sessions::{self, Session};
-use crate::data::users::{self, User};
+use crate::data::users::{self, Role, User};
 use crate::env::Timestamp;
-use crate::store::{Read, StoreError, Write};
-use crate::token::{AccessClaims, RefreshToken};
+use crate::store::{Read, Write};
+use crate::token::{AccessClaims, Blank, RefreshToken, SessionClaims, SessionKey, session_token_digest};
 
 use super::verify::{self, Candidate};
 
 /// What a client is given for a session.
 #[derive(Debug)]
 pub struct Issued {
-    /// The signed access token.
+    /// The token to present at every request.
     pub access_token: Secret<String>,
     /// When it expires.
     pub access_expires_at: Timestamp,
-    /// The refresh token.
-    pub refresh_token: Secret<String>,
-    /// When it expires if it is not used before.
-    pub refresh_expires_at: Timestamp,
+    /// The refresh token, where the session has one.
+    pub refresh: Option<IssuedRefresh>,
     /// Whose session it is.
     pub user: User,
+}
+
+/// A refresh token on its way to a client.
+#[derive(Debug)]
+pub struct IssuedRefresh {
+    /// Its text.
+    pub token: Secret<String>,
+    /// When it expires if it is not used before.
+    pub expires_at: Timestamp,
 }
 
 /// Finds out who presents an access token: its signature, its time, the session's row and the account's, all now.
@@ -37,25 +45,76 @@ pub struct Issued {
 /// # Errors
 /// `Unauthenticated` for every cause but a failing store.
 pub fn authenticate(ctx: &Ctx, token: &str) -> Result<Actor, Error> {
+    match ctx.rules.credential {
+        Credential::Pair(_) => by_signature(ctx, token),
+        Credential::Token { .. } => by_digest(ctx, token),
+    }
+}
+
+/// The session and the account that a signed access token names.
+fn by_signature(ctx: &Ctx, token: &str) -> Result<Actor, Error> {
     let project = &ctx.project;
     let claims =
         project.verified().verify(&project.keys(), token, project.id(), ctx.now).map_err(|_| Error::Unauthenticated)?;
-    // Taken before the rows are read: what is remembered under it is never newer than they are.
-    let version = project.store().version();
-    let remembered = project.living().get(&claims.session).filter(|living| living.version == version);
-    let living = match remembered {
-        Some(living) => living,
-        None => {
-            let read = project.store().read(|r| living(r, claims.session, version))?;
-            let living = Arc::new(read.ok_or(Error::Unauthenticated)?);
-            project.living().insert(claims.session, Arc::clone(&living));
-            living
-        }
-    };
-    if living.user.id != claims.user || ctx.now >= living.expires_at {
+    let living = alive(ctx, claims.session)?;
+    if living.user.id != claims.user {
         return Err(Error::Unauthenticated);
     }
     Ok(Actor { user: Arc::clone(&living.user), session: claims.session })
+}
+
+/// The session whose one token this is.
+fn by_digest(ctx: &Ctx, token: &str) -> Result<Actor, Error> {
+    // Before the digest: a megabyte of nonsense is not worth hashing.
+    if token.len() > SessionKey::MAX_TOKEN {
+        return Err(Error::Unauthenticated);
+    }
+    let project = &ctx.project;
+    let (digest, key) = (session_token_digest(token), project.session_key(&ctx.settings));
+    let known = project.known_tokens().get(digest.as_bytes()).filter(|known| known.key == key.id());
+    let session = match known {
+        Some(known) => known.session,
+        None => {
+            // Texts of strangers never reach the store.
+            if !key.signed(token) {
+                return Err(Error::Unauthenticated);
+            }
+            let session = project.store().read(|r| sessions::id_by_token(r, &digest))?.ok_or(Error::Unauthenticated)?;
+            project.known_tokens().insert(*digest.as_bytes(), KnownToken { key: key.id(), session });
+            session
+        }
+    };
+    let living = alive(ctx, session)?;
+    if living.token != Some(digest) {
+        return Err(Error::Unauthenticated);
+    }
+    Ok(Actor { user: Arc::clone(&living.user), session })
+}
+
+/// A session token that was found good, and the session it belongs to. Whether that lives is asked each time.
+#[derive(Clone, Copy)]
+pub(crate) struct KnownToken {
+    /// Under which key; another may be in force by now.
+    key: [u8; 8],
+    session: Uuid,
+}
+
+/// A session that has not ended, of an account that may use it: as the store has them now.
+fn alive(ctx: &Ctx, session: Uuid) -> Result<Arc<Living>, Error> {
+    let project = &ctx.project;
+    // Taken before the rows are read: what is remembered under it is never newer than they are.
+    let version = project.store().version();
+    let remembered = project.living().get(&session).filter(|living| living.version == version);
+    let living = match remembered {
+        Some(living) => living,
+        None => {
+            let read = project.store().read(|r| living(r, session, version))?;
+            let living = Arc::new(read.ok_or(Error::Unauthenticated)?);
+            project.living().insert(session, Arc::clone(&living));
+            living
+        }
+    };
+    if ctx.now < living.expires_at { Ok(living) } else { Err(Error::Unauthenticated) }
 }
 
 /// A session and its account as the store had them at a version: true as long as nothing was written since, so that a
@@ -64,13 +123,16 @@ pub(crate) struct Living {
     version: u64,
     user: Arc<User>,
     expires_at: Timestamp,
+    /// The digest of its one token, where it has one.
+    token: Option<Digest>,
 }
 
 /// The session and its account, when both exist and the account is not disabled.
 fn living(r: &dyn Read, session: Uuid, version: u64) -> Result<Option<Living>, Error> {
     let Some(session) = sessions::get(r, session)? else { return Ok(None) };
     let user = users::get(r, session.user)?.filter(|user| user.disabled_at.is_none());
-    Ok(user.map(|user| Living { version, user: Arc::new(user), expires_at: session.expires_at }))
+    let token = session.by_token.then_some(session.refresh);
+    Ok(user.map(|user| Living { version, user: Arc::new(user), expires_at: session.expires_at, token }))
 }
 
 /// Whether `actor` still is one, inside the transaction that acts for it: a logout may have come in between.
@@ -89,6 +151,12 @@ pub(crate) fn recheck(w: &dyn Write, actor: &Actor, now: Timestamp) -> Result<Us
 /// # Errors
 /// `InvalidRefreshToken` for every cause on the token's side; `VerificationRequired` in strict mode, the token unused.
 pub async fn refresh(ctx: &Ctx, token: &str) -> Result<Issued, Error> {
+    let result = rotate(ctx, token).await;
+    ctx.count_refresh(&result);
+    result
+}
+
+async fn rotate(ctx: &Ctx, token: &str) -> Result<Issued, Error> {
     let presented = ctx.project.refresh_key().parse(token).ok_or(Error::InvalidRefreshToken)?;
     let successor = ctx.project.refresh_key().successor(&presented);
     let job = Rotation {
@@ -105,6 +173,7 @@ pub async fn refresh(ctx: &Ctx, token: &str) -> Result<Issued, Error> {
         Rotated::Done { session, user } => Ok(issue(ctx, &session, *user, &successor)),
         Rotated::Unverified(unverified) => Err(Error::VerificationRequired(unverified)),
         Rotated::Reused { user } => {
+            ctx.count_theft();
             tracing::warn!(project = %ctx.project.record().slug, %user, client = %ctx.client.ip,
                 "a refresh token was presented again after its successor was in use; the session was ended");
             Err(Error::InvalidRefreshToken)
@@ -140,7 +209,7 @@ impl Rotation {
     fn run(&self, w: &mut dyn Write) -> Result<Rotated, Error> {
         let (now, settings) = (self.ctx.now, &self.ctx.settings);
         let mut session = sessions::get(w, self.session)?
-            .filter(|session| now < session.expires_at)
+            .filter(|session| now < session.expires_at && !session.by_token)
             .ok_or(Error::InvalidRefreshToken)?;
         let user =
             users::get(w, session.user)?.filter(|user| user.disabled_at.is_none()).ok_or(Error::InvalidRefreshToken)?;
@@ -206,7 +275,7 @@ pub async fn sign_out_all(ctx: &Ctx, actor: Actor) -> Result<(), Error> {
 /// A session about to begin, made before the transaction that stores it.
 pub(crate) struct Draft {
     session: Session,
-    refresh: RefreshToken,
+    tokens: Drafted,
     /// What the device it begins from is known by.
     device: [u8; 16],
     new_device: Event,
@@ -214,31 +283,69 @@ pub(crate) struct Draft {
     max: usize,
 }
 
+/// What the session will be carried by.
+enum Drafted {
+    Pair(RefreshToken),
+    /// The token, and the role it says.
+    Token(Secret<String>, Role),
+}
+
 impl Draft {
     /// A session of `user`, from this request.
-    pub(crate) fn new(ctx: &Ctx, user: Uuid) -> Self {
+    pub(crate) fn new(ctx: &Ctx, user: &User) -> Self {
         let env = ctx.project.env();
         let id = env.new_id(ctx.now);
-        let refresh = ctx.project.refresh_key().first(env, id);
+        let (tokens, digest, lasts) = match ctx.rules.credential {
+            Credential::Pair(_) => {
+                let refresh = ctx.project.refresh_key().first(env, id);
+                let digest = refresh.digest();
+                (Drafted::Pair(refresh), digest, ctx.settings.tokens.refresh_ttl)
+            }
+            Credential::Token { ttl } => {
+                let claims = SessionClaims {
+                    id: user.id,
+                    email: &user.lower_case_email(),
+                    role: user.role.name(),
+                    issued_at: ctx.now,
+                    expires_at: ctx.now.plus(ttl),
+                };
+                let token = ctx.project.session_key(&ctx.settings).mint(&claims, Blank::generate(env));
+                let digest = session_token_digest(&token);
+                (Drafted::Token(Secret::new(token), user.role), digest, ttl)
+            }
+        };
         let session = Session {
             id,
-            user,
+            user: user.id,
             created_at: ctx.now,
             refreshed_at: ctx.now,
-            expires_at: ctx.now.plus(ctx.settings.tokens.refresh_ttl),
+            expires_at: ctx.now.plus(lasts),
             generation: 0,
-            refresh: refresh.digest(),
+            refresh: digest,
             previous: None,
             ip: ctx.client.ip_bytes(),
             agent: ctx.client.agent.as_deref().map(|agent| agent.chars().take(120).collect()),
+            by_token: matches!(tokens, Drafted::Token(..)),
         };
         let device = devices::mark(ctx.client.agent.as_deref());
-        let new_device = ctx.event(EventKind::NewDevice, By::User, Some(user));
-        Self { session, refresh, device, new_device, max: ctx.settings.sessions.max as usize }
+        let new_device = ctx.event(EventKind::NewDevice, By::User, Some(user.id));
+        Self { session, tokens, device, new_device, max: ctx.settings.sessions.max as usize }
     }
 
-    /// Stores it; where the project limits sessions, the user's oldest ones end. The owner is told of a new device.
-    pub(crate) fn begin(&self, w: &mut dyn Write, ctx: &Ctx, user: &User) -> Result<(), StoreError> {
+    /// Stores it, as a session of `user` as it is now; where the project limits sessions, the user's oldest ones end.
+    /// The owner is told of a new device.
+    ///
+    /// # Errors
+    /// `Busy` when the account's role changed since the token was made, which says it; and the store's.
+    pub(crate) fn begin(&self, w: &mut dyn Write, ctx: &Ctx, user: &User) -> Result<(), Error> {
+        if let Drafted::Token(_, role) = &self.tokens {
+            if *role != user.role {
+                return Err(Error::Busy { retry_after: Duration::from_secs(1) });
+            }
+            if sessions::id_by_token(w, &self.session.refresh)?.is_some() {
+                return Err(Error::Internal("two session tokens are the same".into()));
+            }
+        }
         if let Some(others) = self.max.checked_sub(1) {
             // Before this one is among them: ids go by the clock, which may have stepped back.
             let all = sessions::of_user(w, self.session.user)?;
@@ -247,12 +354,17 @@ impl Draft {
             }
         }
         sessions::insert(w, &self.session)?;
-        notices::signed_in(w, ctx, user, &self.device, &self.new_device)
+        Ok(notices::signed_in(w, ctx, user, &self.device, &self.new_device)?)
     }
 
     /// What the client gets, once it is stored.
     pub(crate) fn issue(&self, ctx: &Ctx, user: User) -> Issued {
-        issue(ctx, &self.session, user, &self.refresh)
+        match &self.tokens {
+            Drafted::Pair(refresh) => issue(ctx, &self.session, user, refresh),
+            Drafted::Token(token, _) => {
+                Issued { access_token: token.clone(), access_expires_at: self.session.expires_at, refresh: None, user }
+            }
+        }
     }
 }
 
@@ -269,11 +381,15 @@ fn issue(ctx: &Ctx, session: &Session, user: User, refresh: &RefreshToken) -> Is
         expires_at,
     };
     let issuer = ctx.settings.public_url.as_deref().unwrap_or_default();
+    let format = match ctx.rules.credential {
+        Credential::Pair(format) => format,
+        // Such sessions have no refresh token, so none of theirs comes here.
+        Credential::Token { .. } => TokenFormat::default(),
+    };
     Issued {
-        access_token: Secret::new(project.keys().mint(ctx.rules.token_format, issuer, &claims)),
+        access_token: Secret::new(project.keys().mint(format, issuer, &claims)),
         access_expires_at: expires_at,
-        refresh_token: Secret::new(refresh.text()),
-        refresh_expires_at: session.expires_at,
+        refresh: Some(IssuedRefresh { token: Secret::new(refresh.text()), expires_at: session.expires_at }),
         user,
     }
 }

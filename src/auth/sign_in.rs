@@ -16,9 +16,15 @@ use crate::store::Write;
 /// answer as a wrong password.
 ///
 /// # Errors
-/// `InvalidCredentials`, `AccountDisabled`, `Locked`, `VerificationRequired` (only after the right password), `Busy`,
+/// `InvalidCredentials`, `NoPassword` (where the dialect tells), `AccountDisabled`, `Locked`, `VerificationRequired` (only after the right password), `Busy`,
 /// and the store's.
 pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) -> Result<Issued, Error> {
+    let result = check(ctx, email, password).await;
+    ctx.count_sign_in(&result);
+    result
+}
+
+async fn check(ctx: &Ctx, email: Email, password: Secret<String>) -> Result<Issued, Error> {
     let subject = ctx.subject(&email);
     let attempt = attempts::admit(ctx, subject).await?;
     let found = ctx.project.store().read(|r| users::by_email(r, &email))?;
@@ -28,7 +34,7 @@ pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) ->
     let user = found.as_ref().map(|user| user.id);
     let job = Arc::new(Judgement {
         verdict,
-        draft: found.as_ref().map(|user| Draft::new(ctx, user.id)),
+        draft: found.as_ref().map(|user| Draft::new(ctx, user)),
         found,
         candidate: (ctx.settings.verification.mode == VerificationMode::Strict).then(|| Candidate::new(ctx)),
         lockout: ctx.event_on(EventKind::LockedOut, By::Server, user, &email),
@@ -51,11 +57,18 @@ pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) ->
         (Outcome::In(user), Some(draft)) => Ok(draft.issue(ctx, *user)),
         (Outcome::In(_), None) => Err(Error::Internal("an account was found but no session drafted".into())),
         (Outcome::Unverified(unverified), _) => Err(Error::VerificationRequired(unverified)),
-        (Outcome::Wrong, _) => {
+        (Outcome::Wrong { locked }, _) => {
+            ctx.count_lockout(locked);
             attempts::say_failed(ctx, attempts::Reason::Credentials);
             Err(Error::InvalidCredentials)
         }
-        (Outcome::Disabled, _) => {
+        (Outcome::NoPassword { locked }, _) => {
+            ctx.count_lockout(locked);
+            attempts::say_failed(ctx, attempts::Reason::Credentials);
+            Err(Error::NoPassword)
+        }
+        (Outcome::Disabled { locked }, _) => {
+            ctx.count_lockout(locked);
             attempts::say_failed(ctx, attempts::Reason::Disabled);
             Err(Error::AccountDisabled)
         }
@@ -79,8 +92,16 @@ enum Outcome {
     In(Box<User>),
     Unverified(Box<Unverified>),
     /// Not an `Err`: the failure must be counted.
-    Wrong,
-    Disabled,
+    Wrong {
+        locked: bool,
+    },
+    /// There is no password that could be right, and the answer may say so.
+    NoPassword {
+        locked: bool,
+    },
+    Disabled {
+        locked: bool,
+    },
 }
 
 impl Judgement {
@@ -92,13 +113,15 @@ impl Judgement {
             Some(seen) => users::get(w, seen.id)?.filter(|user| user.password == seen.password),
             None => None,
         };
+        let tells = ctx.rules.tells_missing_password && !ctx.settings.conceal;
+        let without = now.as_ref().is_some_and(|user| user.password.is_none() && user.disabled_at.is_none());
         let (Some(mut user), true) = (now, self.verdict.matches) else {
-            self.wrong(w, events::Outcome::WrongCredentials)?;
-            return Ok(Outcome::Wrong);
+            let locked = self.wrong(w, events::Outcome::WrongCredentials)?;
+            return Ok(if tells && without { Outcome::NoPassword { locked } } else { Outcome::Wrong { locked } });
         };
         if user.disabled_at.is_some() {
-            self.wrong(w, events::Outcome::AccountDisabled)?;
-            return Ok(Outcome::Disabled);
+            let locked = self.wrong(w, events::Outcome::AccountDisabled)?;
+            return Ok(Outcome::Disabled { locked });
         }
         lockouts::succeed(w, &subject)?;
         if let Some(hash) = &self.verdict.rehash {
@@ -119,8 +142,8 @@ impl Judgement {
         Ok(Outcome::In(Box::new(user)))
     }
 
-    /// Counts the failure. As many rows of the same length whether or not the address has an account.
-    fn wrong(&self, w: &mut dyn Write, outcome: events::Outcome) -> Result<(), Error> {
+    /// Counts the failure; whether it locked the address. As many rows of the same length whether or not the address has an account.
+    fn wrong(&self, w: &mut dyn Write, outcome: events::Outcome) -> Result<bool, Error> {
         let ctx = &self.ctx;
         let locked = lockouts::fail(w, &ctx.subject(&self.email), &attempts::policy(ctx), ctx.now)?;
         ctx.record(w, &Event { outcome, ..self.failed.clone() })?;
@@ -128,6 +151,6 @@ impl Judgement {
             ctx.record(w, &self.lockout)?;
             notices::locked_out(w, ctx, &self.email, self.found.as_ref(), &self.lockout)?;
         }
-        Ok(())
+        Ok(locked)
     }
 }

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::events::{By, Event, EventKind};
 use super::session::{Draft, Issued};
 use super::verify::{self, Candidate};
 use super::{Ctx, Email, Error, Unverified, bot};
 use crate::config::{Delivery, VerificationMode};
-use crate::crypto::{Secret, StoredHash};
+use crate::crypto::Secret;
 use crate::data::one_time;
 use crate::data::project::{self, Sequence};
 use crate::data::users::{self, Role, User};
@@ -34,25 +32,43 @@ pub struct SignUp {
 pub enum SignedUp {
     /// Signed in at once.
     In(Box<Issued>),
+    /// An account without a session, as the dialect wants it.
+    Made(Box<User>),
     /// An account without a session: the address must be proved first.
     MustVerify(Box<Unverified>),
+}
+
+/// Whether anyone may sign up: for a dialect that says so before it looks at anything else.
+///
+/// # Errors
+/// `SignupDisabled`.
+pub fn open(ctx: &Ctx) -> Result<(), Error> {
+    if ctx.settings.signup.enabled { Ok(()) } else { Err(Error::SignupDisabled) }
+}
+
+/// Whether whoever signs up first will get the role of an administrator.
+///
+/// # Errors
+/// Only the store's.
+pub fn needs_first_admin(ctx: &Ctx) -> Result<bool, Error> {
+    let could = ctx.settings.signup.enabled && ctx.rules.first_is_admin;
+    Ok(could && !ctx.project.store().read(|r| users::any(r))?)
 }
 
 /// Makes an account, and in the same transaction its first session or its verification secret.
 ///
 /// # Errors
-/// `SignupDisabled`, `BotCheckFailed`, `EmailTaken` (not where `conceal` is on and the address must be proved: then the
+/// `SignupDisabled`, `BotCheckFailed`, `EmailTaken` (not where `conceal` is on and a sign-up begins no session: then the
 /// answer is that
 /// of a new account, after the same work and writes), `Busy`, and the store's.
 pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
-    if !ctx.settings.signup.enabled {
-        return Err(Error::SignupDisabled);
-    }
+    open(ctx)?;
     let verification = &ctx.settings.verification;
     let strict = verification.mode == VerificationMode::Strict;
     // Where nothing waits for the proof, it is asked for all the same if we can: by mail.
     let asks = strict || (verification.mode == VerificationMode::Lenient && verification.delivery == Delivery::Mail);
-    let conceal = ctx.settings.conceal && strict;
+    let signs_in = ctx.rules.sign_up_signs_in && !strict;
+    let conceal = ctx.settings.conceal && !signs_in;
     let SignUp { email, password, display_name, bot_token } = new;
     bot::check(ctx, bot_token.as_deref()).await?;
     // Saves a hash where the answer reveals the account anyway; the transaction below decides.
@@ -60,18 +76,30 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
         return Err(Error::EmailTaken);
     }
     let hash = ctx.project.pool().hash(ctx.hash_group(), password).await?;
-    let account = NewAccount {
+    let user = User {
         id: ctx.project.env().new_id(ctx.now),
-        email,
+        number: 0,
+        email: email.typed().to_owned(),
         display_name,
-        hash,
+        email_proof: None,
+        metadata: None,
+        locale: None,
+        role: Role::User,
+        has_avatar: false,
+        password: Some(hash),
+        disabled_at: None,
+        created_at: ctx.now,
+    };
+    let session = signs_in.then(|| Draft::new(ctx, &user));
+    let account = NewAccount {
+        user,
+        email,
         candidate: asks.then(|| Candidate::new(ctx)),
         signed_up: ctx.event(EventKind::SignedUp, By::User, None),
         concealed: ctx.event(EventKind::SignUpConcealed, By::Stranger, None),
         conceal,
         ctx: ctx.clone(),
     };
-    let session = (!strict).then(|| Draft::new(ctx, account.id));
     let job = Arc::new((account, session));
     let made = ctx
         .project
@@ -90,15 +118,15 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
         .await?;
     Ok(match &job.1 {
         Some(session) => SignedUp::In(Box::new(session.issue(ctx, made.user))),
-        None => SignedUp::MustVerify(Box::new(made)),
+        None if strict => SignedUp::MustVerify(Box::new(made)),
+        None => SignedUp::Made(Box::new(made.user)),
     })
 }
 
 struct NewAccount {
-    id: Uuid,
+    /// Without its number, which the transaction gives.
+    user: User,
     email: Email,
-    display_name: Option<String>,
-    hash: StoredHash,
     candidate: Option<Candidate>,
     signed_up: Event,
     concealed: Event,
@@ -113,27 +141,21 @@ impl NewAccount {
         if owner.is_some() && !self.conceal {
             return Err(Error::EmailTaken);
         }
-        let user = User {
-            id: self.id,
+        let mut user = User {
             // A concealed duplicate uses up a number too, else the next account's would give it away.
             number: project::next(w, Sequence::Users)?,
-            email: self.email.typed().to_owned(),
-            display_name: self.display_name.clone(),
-            email_proof: None,
-            metadata: None,
-            locale: None,
-            role: Role::User,
-            has_avatar: false,
-            password: Some(self.hash.clone()),
-            disabled_at: None,
-            created_at: ctx.now,
+            ..self.user.clone()
         };
+        // Decided here, where no other sign-up can come in between: of many at once, one is first.
+        if ctx.rules.first_is_admin && !users::any(w)? {
+            user.role = Role::Admin;
+        }
         if let Some(owner) = owner {
             let token = match &self.candidate {
                 Some(candidate) => candidate.decoy(w, ctx, &owner, &self.email)?,
                 None => None,
             };
-            one_time::pad_as_account(w, self.id, ctx.now, ctx.now.plus(ctx.settings.verification.ttl))?;
+            one_time::pad_as_account(w, self.user.id, ctx.now, ctx.now.plus(ctx.settings.verification.ttl))?;
             ctx.record(w, &Event { user: Some(owner.id), ..self.concealed.clone() })?;
             return Ok(Unverified { user, token });
         }

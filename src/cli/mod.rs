@@ -12,7 +12,10 @@ mod completions;
 mod config;
 mod console;
 mod doctor;
+mod import;
 mod key;
+mod log_line;
+mod man;
 mod openapi;
 mod outlet;
 mod output;
@@ -105,8 +108,10 @@ enum Command {
     Serve(serve::Args),
     /// Make, list, show and delete projects
     Project(project::Args),
-    /// Make, list, show, switch off and on, unlock and delete accounts; set passwords
+    /// Make, list, show, switch off and on, unlock and delete accounts; set passwords and roles
     User(user::Args),
+    /// Bring accounts from another product
+    Import(import::Args),
     /// List and end sessions
     Session(session::Args),
     /// List and rotate signing keys
@@ -123,6 +128,8 @@ enum Command {
     Openapi(openapi::Args),
     /// Write a completion script for a shell
     Completions(completions::Args),
+    /// Print the manual page
+    Man,
     /// Say which version this is
     Version(version::Args),
 }
@@ -133,6 +140,7 @@ impl Command {
             Self::Serve(args) => serve::run(args, around),
             Self::Project(args) => args.run(around),
             Self::User(args) => args.run(around),
+            Self::Import(args) => args.run(around),
             Self::Session(args) => args.run(around),
             Self::Key(args) => args.run(around),
             Self::Audit(args) => args.run(around),
@@ -141,6 +149,7 @@ impl Command {
             Self::Doctor(args) => doctor::run(&args, around),
             Self::Openapi(args) => openapi::run(&args, around),
             Self::Completions(args) => completions::run(&args, around),
+            Self::Man => man::run(around),
             Self::Version(args) => version::run(&args, around),
         }
     }

@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args, around: &mut Surroundings) -> Result<()> {
     let Some(dialect) = Dialect::ALL.into_iter().find(|dialect| dialect.name() == args.dialect) else {
         bail!("there is no API {}", args.dialect)
     };
-    let Some(mount) = dialect.mount(&project) else {
+    let Some(mount) = dialect.mounts(&project).next() else {
         bail!("{} is switched off in project {} ({0}.enabled)", args.dialect, project.slug)
     };
     let url = format!("{}{mount}", project.public_url.clone().unwrap_or_else(|| configured_url(&settings)));

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::interval;
 use tracing_subscriber::EnvFilter;
 
+use super::log_line::{self, WithRequest};
 use super::outlet::Outlet;
 use super::{FAILED, Surroundings};
 use crate::app::{self, Ephemeral, Folder, Process, Source, Supervisor};
@@ -52,8 +54,10 @@ pub(super) fn run(args: Args, around: &mut Surroundings) -> Result<()> {
     let inherited = Inherited::take().context("socket activation")?;
     let supervisor = Supervisor::of(environment).context("NOTIFY_SOCKET")?;
     let variable = environment.get("KEYSTEAD_LOG").cloned();
-    let (out, err) = (Outlet::to(io::stdout())?, Outlet::to(io::stderr())?);
-    let filter = log_to(&err, filter(variable.as_deref(), &settings.log)?, settings.log.format);
+    let (format, env) = (settings.log.format, around.env.clone());
+    let out = Outlet::to(io::stdout(), |_| String::new())?;
+    let err = Outlet::to(io::stderr(), move |lines| log_line::lost(lines, format, &env))?;
+    let filter = log_to(&err, filter(variable.as_deref(), &settings.log)?, format);
     let temporary = environment.get("TMPDIR").filter(|dir| !dir.is_empty()).map_or("/tmp", String::as_str);
     let (temporary, environment) = (PathBuf::from(temporary), environment.clone());
     let source = Source {
@@ -64,7 +68,8 @@ pub(super) fn run(args: Args, around: &mut Surroundings) -> Result<()> {
     let threads = available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     let ephemeral = args.ephemeral.then(|| Ephemeral::new(&temporary, around.env.clone())).transpose()?;
-    let process = Process { inherited, supervisor, source: Some(source), ephemeral };
+    let lost_lines = Arc::clone(err.lost());
+    let process = Process { inherited, supervisor, lost_lines, source: Some(source), ephemeral };
     let served = runtime.block_on(serve(settings, around, process, parent, out.clone(), err.clone()));
     runtime.shutdown_timeout(LAST_WORDS);
     out.flush(LAST_WORDS);
@@ -198,13 +203,16 @@ fn log_to(err: &Outlet, filter: EnvFilter, format: LogFormat) -> LiveFilter {
     // Failing, another subscriber was there first: this process serves for the second time, and its lines have a way.
     let live = match format {
         LogFormat::Text => {
-            let lines = lines.with_ansi(io::stderr().is_terminal()).with_env_filter(filter).with_filter_reloading();
+            let lines = lines.with_ansi(io::stderr().is_terminal());
+            let lines = lines.map_event_format(|line| WithRequest { line, format });
+            let lines = lines.with_env_filter(filter).with_filter_reloading();
             let handle = lines.reload_handle();
             drop(tracing::subscriber::set_global_default(lines.finish()));
             LiveFilter(Box::new(move |filter| drop(handle.reload(filter))))
         }
         LogFormat::Json => {
-            let lines = lines.json().with_env_filter(filter).with_filter_reloading();
+            let lines = lines.json().map_event_format(|line| WithRequest { line, format });
+            let lines = lines.with_env_filter(filter).with_filter_reloading();
             let handle = lines.reload_handle();
             drop(tracing::subscriber::set_global_default(lines.finish()));
             LiveFilter(Box::new(move |filter| drop(handle.reload(filter))))

@@ -306,7 +306,10 @@ fn usage_version_and_completions() {
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(desk.script("--version", "").ok(), format!("keystead {version}\n"));
     assert_eq!(desk.script("version", "").ok(), format!("keystead {version}\n"));
-    assert_eq!(desk.script("version --json", "").json(), json!({"name": "keystead", "version": version}));
+    let built = desk.script("version --json", "").json();
+    assert_eq!((&built["name"], &built["version"]), (&json!("keystead"), &json!(version)));
+    assert!(built["target"].as_str().is_some_and(|target| target.contains("-linux-")), "{built}");
+    assert!(built["static"].is_boolean() && built["profile"].is_string(), "{built}");
     assert!(desk.script("--help", "").ok().contains("Run the server"));
     assert!(desk.script("user create --help", "").ok().contains("--password-file"));
     for shell in ["bash", "zsh", "fish"] {

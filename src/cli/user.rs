@@ -1,4 +1,4 @@
-//! `keystead user`: accounts made, listed, shown, switched off and on, unlocked, deleted; passwords set.
+//! `keystead user`: accounts made, listed, shown, switched off and on, unlocked, deleted; passwords and roles set.
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -47,6 +47,14 @@ enum What {
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         email: String,
     },
+    /// Set what the app lets an account do; sessions whose token says the former role end
+    SetRole {
+        #[command(flatten)]
+        who: Who,
+        /// The role
+        #[arg(value_parser = ["user", "admin"])]
+        role: String,
+    },
     /// Delete an account with its sessions and keys
     Delete {
         #[command(flatten)]
@@ -86,6 +94,9 @@ struct Create {
     /// The address counts as proved
     #[arg(long)]
     verified: bool,
+    /// What the app lets it do
+    #[arg(long, value_parser = ["user", "admin"], default_value = "user")]
+    role: String,
     /// A JSON object of the app's own
     #[arg(long, value_name = "JSON", value_parser = json_object)]
     metadata: Option<Object>,
@@ -107,6 +118,7 @@ impl Args {
                 What::Disable(who) => place.switch(around, &who, "disable", "disabled; its sessions ended").await,
                 What::Enable(who) => place.switch(around, &who, "enable", "enabled").await,
                 What::Unlock { email } => place.unlock(around, &email).await,
+                What::SetRole { who, role } => place.set_role(around, &who, &role).await,
                 What::Delete { who, yes } => place.delete(around, &who, yes).await,
                 What::SetPassword { who, password } => place.set_password(around, &who, &password).await,
             }
@@ -156,6 +168,7 @@ impl Here<'_> {
             "verified_at",
             "verified_by",
             "has_password",
+            "role",
             "disabled_at",
             "created_at",
             "metadata",
@@ -165,7 +178,8 @@ impl Here<'_> {
 
     async fn create(&self, around: &mut Surroundings, new: Create) -> Result<()> {
         let given = if new.no_password { None } else { Some(new.password.take(around)?) };
-        let mut body = json!({"email": new.email, "display_name": new.name, "verified": new.verified});
+        let mut body =
+            json!({"email": new.email, "display_name": new.name, "verified": new.verified, "role": new.role});
         body["metadata"] = new.metadata.map_or(Value::Null, |object| Value::Object(object.0));
         let told = given.and_then(|given| put_password(&mut body, given));
         let user = self.api.post(&format!("{}/users", self.path), body).await?;
@@ -185,6 +199,11 @@ impl Here<'_> {
     async fn switch(&self, around: &mut Surroundings, who: &Who, verb: &str, done: &str) -> Result<()> {
         let user = self.api.post(&format!("{}/{verb}", self.user(who)), json!({})).await?;
         self.tell(around, user, done, None)
+    }
+
+    async fn set_role(&self, around: &mut Surroundings, who: &Who, role: &str) -> Result<()> {
+        let user = self.api.put(&format!("{}/role", self.user(who)), json!({"role": role})).await?;
+        self.tell(around, user, &format!("has the role {role}"), None)
     }
 
     async fn unlock(&self, around: &mut Surroundings, email: &str) -> Result<()> {

@@ -50,6 +50,13 @@ const WAS: &[(&str, &str)] = &[
     ("project.NAME.tokens.access_ttl", "Nhost AUTH_ACCESS_TOKEN_EXPIRES_IN (seconds)"),
     ("project.NAME.tokens.refresh_ttl", "Nhost AUTH_REFRESH_TOKEN_EXPIRES_IN (seconds)"),
     ("project.NAME.cors.origins", "Nora CORS_ORIGINS"),
+    ("project.NAME.nora.jwt_secret", "Nora JWT_SECRET"),
+    ("project.NAME.nora.force_secure_cookies", "Nora NORA_FORCE_SECURE_COOKIES"),
+    ("project.NAME.nora.limits.global", "Nora GLOBAL_RATE_LIMIT_MAX, GLOBAL_RATE_LIMIT_WINDOW_MS"),
+    ("project.NAME.nora.limits.mutation", "Nora MUTATION_RATE_LIMIT_MAX, MUTATION_RATE_LIMIT_WINDOW_MS"),
+    ("project.NAME.nora.limits.login", "Nora AUTH_RATE_LIMIT_MAX, AUTH_RATE_LIMIT_WINDOW_MS"),
+    ("project.NAME.nora.limits.signup_burst", "Nora SIGNUP_RATE_LIMIT_BURST_MAX, SIGNUP_RATE_LIMIT_BURST_WINDOW_MS"),
+    ("project.NAME.nora.limits.signup_daily", "Nora SIGNUP_RATE_LIMIT_DAILY_MAX, SIGNUP_RATE_LIMIT_DAILY_WINDOW_MS"),
     ("project.NAME.nhost.path", "Nhost AUTH_API_PREFIX"),
 ];
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::Uri;
 use ipnet::IpNet;
 
+use super::project_settings::Limit;
 use super::settings::{ListenAddress, is_loopback_host};
 
 type Parsed<T> = Result<T, String>;
@@ -41,6 +42,27 @@ pub fn spell_duration(span: Duration) -> String {
         None if millis == 0 => "0s".into(),
         None => format!("{millis}ms"),
     }
+}
+
+/// `20/15m`: so many requests in a window of whole seconds up to 30 days; `off` (`None`): any number.
+pub fn limit(text: &str) -> Parsed<Option<Limit>> {
+    const MOST: Duration = Duration::from_secs(30 * 86_400);
+    if text == "off" {
+        return Ok(None);
+    }
+    let wanted = || format!("{text:.40?} is not a limit: write a count and a window, like 20/15m, or off");
+    let (count, window) = text.split_once('/').ok_or_else(wanted)?;
+    let count: u32 = count.parse().map_err(|_| wanted())?;
+    let window = duration(window).map_err(|_| wanted())?;
+    match (count, window.subsec_millis()) {
+        (1..=1_000_000_000, 0) if !window.is_zero() && window <= MOST => Ok(Some(Limit { count, window })),
+        _ => Err(format!("{text:.40?} is out of range: 1 to 1000000000 requests in 1s to 30d, in whole seconds")),
+    }
+}
+
+/// The inverse of [`limit`].
+pub fn spell_limit(limit: Option<Limit>) -> String {
+    limit.map_or_else(|| "off".into(), |Limit { count, window }| format!("{count}/{}", spell_duration(window)))
 }
 
 /// `host:port`, `[::1]:port`, `unix:/path`.

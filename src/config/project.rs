@@ -1,6 +1,6 @@
 //! What must hold within a project's section and between projects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -55,6 +55,21 @@ pub(super) fn visible(text: &str) -> Result<(), String> {
     match (1..=MAX_SECRET).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
         true => Ok(()),
         false => Err(format!("is not of 1 to {MAX_SECRET} visible ASCII characters, without spaces")),
+    }
+}
+
+/// What may sign session tokens: long enough, and not what an example says.
+pub(super) fn jwt_secret(text: &str) -> Result<(), String> {
+    let chars = text.chars().count();
+    if !(MIN_SECRET..=MAX_SECRET).contains(&chars) {
+        return Err(format!("has {chars} characters; a JWT secret has {MIN_SECRET} to {MAX_SECRET}"));
+    }
+    let lower = text.to_ascii_lowercase();
+    let examples = ["changeme", "change-me", "change_me", "placeholder", "your-secret", "your_secret", "jwt-secret"];
+    let different = text.chars().collect::<BTreeSet<_>>().len();
+    match different < 8 || examples.iter().any(|example| lower.contains(example)) {
+        true => Err("looks like a placeholder: make one with `openssl rand -hex 32`".into()),
+        false => Ok(()),
     }
 }
 

@@ -51,6 +51,8 @@ pub struct Settings {
     pub outbound: Outbound,
     /// What is said on stderr.
     pub log: Log,
+    /// What is measured, for Prometheus.
+    pub metrics: MetricsSettings,
     /// A project, by its slug: 1 to 63 of a-z, 0-9 and "-". A section here declares it: it is made when it does not
     /// exist. Without any, an empty data directory gets the project "default".
     // By slug. Projects made by the command line are not here: see [`Settings::project`].
@@ -85,6 +87,7 @@ impl Section for Settings {
         keys.section("mail", &mut self.mail);
         keys.section("outbound", &mut self.outbound);
         keys.section("log", &mut self.log);
+        keys.section("metrics", &mut self.metrics);
         let slug = |name: &str| forms::slug(name).map(drop);
         keys.map("project", "projects", &mut self.projects, ProjectSettings::named, slug, "default");
         for (key, reason) in super::project::conflicts(self.projects.values()) {
@@ -106,6 +109,7 @@ impl Default for Settings {
             mail: Mail::default(),
             outbound: Outbound::default(),
             log: Log::default(),
+            metrics: MetricsSettings::default(),
             projects: BTreeMap::new(),
             declared: Declared::default(),
         }
@@ -160,6 +164,14 @@ impl Default for Listen {
     }
 }
 
+impl Listen {
+    /// Whether nobody but this machine's own users can reach it: every listener is on loopback, and no proxy is in front.
+    pub fn is_local_only(&self) -> bool {
+        let is_loopback = |address: &ListenAddress| matches!(address, ListenAddress::Tcp { .. }) && address.is_local();
+        self.addresses.iter().all(is_loopback) && self.trusted_proxies.is_empty() && !self.behind_proxy
+    }
+}
+
 /// Whether a host name or IP address (without brackets) can only mean this machine.
 pub(super) fn is_loopback_host(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
@@ -208,6 +220,25 @@ impl Section for Hashing {
 impl Default for Hashing {
     fn default() -> Self {
         Self { memory_kib: 19_456, iterations: 2, parallelism: 1, threads: 0, queue: 1024 }
+    }
+}
+
+/// `[metrics]`: what is measured, for Prometheus.
+#[derive(Clone, Debug, Default, PartialEq, Eq, DocumentedFields)]
+pub struct MetricsSettings {
+    /// Where GET /metrics is answered besides the control socket, in plain HTTP and to whoever asks: only on a loopback
+    /// address or a unix socket.
+    pub listen: Option<ListenAddress>,
+}
+
+impl Section for MetricsSettings {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.optional("listen", &mut self.listen, forms::listener, "127.0.0.1:9464");
+        if self.listen.as_ref().is_some_and(|address| !address.is_local()) {
+            let reason =
+                "other machines could read it: listen on a loopback address, and let what is allowed to come there";
+            keys.refuse("listen", reason);
+        }
     }
 }
 

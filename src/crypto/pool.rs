@@ -14,6 +14,7 @@ use zeroize::Zeroize;
 use super::queue::{FairQueue, Pushed};
 use super::{BadCost, ClientGroup, HashCost, Secret, StoredHash};
 use crate::env::Entropy;
+use crate::metrics::Hashing;
 
 /// How a [`HashPool`] works.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +83,7 @@ struct Shared {
     entropy: Arc<dyn Entropy>,
     state: Mutex<State>,
     work: Condvar,
+    counts: Arc<Hashing>,
     computed: AtomicU64,
     /// Running mean of the time of one hash of `cost`, microseconds; 0 before the first.
     hash_micros: AtomicU64,
@@ -89,7 +91,8 @@ struct Shared {
 }
 
 struct State {
-    queue: FairQueue<Job>,
+    /// Each with the moment it was asked for.
+    queue: FairQueue<(Instant, Job)>,
     closed: bool,
 }
 
@@ -119,6 +122,7 @@ impl HashPool {
             entropy,
             state: Mutex::new(State { queue: FairQueue::new(settings.queue), closed: false }),
             work: Condvar::new(),
+            counts: Arc::default(),
             computed: AtomicU64::new(0),
             hash_micros: AtomicU64::new(0),
             memory_blocks: AtomicUsize::new(0),
@@ -177,6 +181,11 @@ impl HashPool {
         self.shared.computed.load(Relaxed)
     }
 
+    /// Where waits and refusals are counted.
+    pub fn counts(&self) -> &Arc<Hashing> {
+        &self.shared.counts
+    }
+
     /// The running mean of one hash of the present cost; `None` before the first.
     pub fn measured_hash_time(&self) -> Option<Duration> {
         Some(self.shared.hash_micros.load(Relaxed)).filter(|micros| *micros > 0).map(Duration::from_micros)
@@ -193,11 +202,14 @@ impl HashPool {
     }
 
     fn submit(&self, from: ClientGroup, job: Job) {
-        let pushed = self.shared.state().queue.push(from, job);
+        let pushed = self.shared.state().queue.push(from, (Instant::now(), job));
         self.shared.work.notify_one();
         match pushed {
             Pushed::Queued => {}
-            Pushed::Displaced(job) | Pushed::Refused(job) => job.refuse(self.busy()),
+            Pushed::Displaced((_, job)) | Pushed::Refused((_, job)) => {
+                self.shared.counts.refused.one();
+                job.refuse(self.busy());
+            }
         }
     }
 
@@ -295,8 +307,9 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
         loop {
-            while let Some(job) = state.queue.pop() {
+            while let Some((since, job)) = state.queue.pop() {
                 if !job.is_abandoned() {
+                    shared.counts.waits.took(since.elapsed());
                     return Some(job);
                 }
             }

@@ -137,23 +137,25 @@ pub fn before(r: &(impl Read + ?Sized), seq: u64, limit: usize) -> Result<Vec<Ro
     bad.map_or(Ok(rows), Err)
 }
 
-/// Removes the entries from `first` to `upto`, when `first` still is the first; how many there were.
+/// The most entries that are removed in one transaction.
+pub const TRIM: usize = 512;
+
+/// Removes the entries from `first` to `upto`, but no more than [`TRIM`], when `first` still is the first; how many.
 pub fn trim(w: &mut (impl Write + ?Sized), first: u64, upto: u64) -> Result<usize, StoreError> {
     let bounds = bounds(w)?;
     if bounds.first != first || upto < first || upto >= bounds.next {
         return Ok(0);
     }
-    let (mut before, mut removed) = (bounds.before, 0);
-    for seq in first..=upto {
-        let key = entry_key(seq);
-        // One that is missing shows as a break at the first entry that is kept.
-        let Some(value) = w.get(&key)? else { continue };
-        before = hash(seq, &value);
-        w.delete(&key)?;
-        removed += 1;
+    // The rows there are, not the numbers there should be: one that is missing shows as a break at the first that is kept.
+    let mut rows = after(w, first.saturating_sub(1), TRIM)?;
+    rows.retain(|row| row.seq <= upto);
+    let Some(last) = rows.last() else { return Ok(0) };
+    let anchor = Anchor { first: last.seq + 1, before: last.hash() };
+    for row in &rows {
+        w.delete(&row.key)?;
     }
-    store(w, &anchor_key(), &Anchor { first: upto + 1, before })?;
-    Ok(removed)
+    store(w, &anchor_key(), &anchor)?;
+    Ok(rows.len())
 }
 
 fn gather(rows: &mut Vec<Row>, bad: &mut Option<StoreError>, key: &[u8], value: &[u8]) -> ControlFlow<()> {

@@ -103,6 +103,12 @@ pub enum EventKind {
     KeysRotated,
     /// The project was made.
     ProjectCreated,
+    /// The account's role was changed by an operator.
+    RoleChanged,
+    /// Name, picture or language were changed by the owner.
+    ProfileChanged,
+    /// An operator brought accounts from elsewhere.
+    Imported,
     /// A session began from a device not seen before.
     NewDevice,
     /// Somebody tried to sign up with an address that has an account, and was answered as if it had none.
@@ -138,6 +144,9 @@ impl EventKind {
             Self::Created => "created",
             Self::KeysRotated => "keys_rotated",
             Self::ProjectCreated => "project_created",
+            Self::RoleChanged => "role_changed",
+            Self::ProfileChanged => "profile_changed",
+            Self::Imported => "imported",
             Self::NewDevice => "new_device",
             Self::SignUpConcealed => "sign_up_concealed",
         }

@@ -5,6 +5,7 @@
 
 pub mod api_keys;
 pub mod audit;
+pub mod avatars;
 pub mod devices;
 pub mod email;
 pub mod events;
@@ -12,6 +13,7 @@ pub mod lockouts;
 pub mod one_time;
 pub mod outbox;
 pub mod project;
+pub mod rates;
 pub mod sessions;
 pub mod sweep;
 pub mod users;

@@ -82,6 +82,11 @@ pub fn put(w: &mut (impl Write + ?Sized), project: &ProjectRecord) -> Result<(),
     store(w, &key(Table::Meta, &[b"project"]), project)
 }
 
+/// Writes a row that says nothing but that it was written.
+pub fn put_probe(w: &mut (impl Write + ?Sized), now: Timestamp) -> Result<(), StoreError> {
+    store(w, &key(Table::Meta, &[b"probe"]), &Counter(now.millis()))
+}
+
 /// The sealed secret from which refresh tokens are derived.
 pub fn refresh_key(r: &(impl Read + ?Sized)) -> Result<Option<Vec<u8>>, StoreError> {
     Ok(fetch::<Sealed>(r, &key(Table::Meta, &[b"refresh-key"]))?.map(|sealed| sealed.0))

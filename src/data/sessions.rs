@@ -27,7 +27,7 @@ pub struct Session {
     pub expires_at: Timestamp,
     /// How often the refresh token was rotated.
     pub generation: u32,
-    /// Digest of the refresh token that works.
+    /// Digest of the refresh token that works, or of the session's token where that is the only one (`by_token`).
     pub refresh: Digest,
     /// Digest of the one before it, which within the grace leads to the same successor.
     pub previous: Option<Digest>,
@@ -35,12 +35,52 @@ pub struct Session {
     pub ip: [u8; 16],
     /// The client's `User-Agent` at the beginning, cut to 120 characters.
     pub agent: Option<String>,
+    /// Whether the session is found by the digest of its one token, which is never refreshed.
+    pub by_token: bool,
 }
 
 impl Record for Session {
+    const VERSION: u8 = 2;
+
+    fn decode_earlier(version: u8, body: &[u8]) -> Option<Self> {
+        (version == 1).then(|| postcard::from_bytes::<SessionV1>(body).ok().map(SessionV1::upgraded)).flatten()
+    }
+
     fn take_key(&mut self, key: &[u8]) -> Result<(), StoreError> {
         self.id = super::id_of_key(key)?;
         Ok(())
+    }
+}
+
+/// A session as version 1 of the record had it: always with refresh tokens.
+#[derive(Deserialize)]
+struct SessionV1 {
+    user: Uuid,
+    created_at: Timestamp,
+    refreshed_at: Timestamp,
+    expires_at: Timestamp,
+    generation: u32,
+    refresh: Digest,
+    previous: Option<Digest>,
+    ip: [u8; 16],
+    agent: Option<String>,
+}
+
+impl SessionV1 {
+    fn upgraded(self) -> Session {
+        Session {
+            id: Uuid::nil(),
+            user: self.user,
+            created_at: self.created_at,
+            refreshed_at: self.refreshed_at,
+            expires_at: self.expires_at,
+            generation: self.generation,
+            refresh: self.refresh,
+            previous: self.previous,
+            ip: self.ip,
+            agent: self.agent,
+            by_token: false,
+        }
     }
 }
 
@@ -60,9 +100,17 @@ pub fn get(r: &(impl Read + ?Sized), id: Uuid) -> Result<Option<Session>, StoreE
     }
 }
 
-/// Writes a new session and its index row.
+/// The id of the session whose one token has this digest.
+pub fn id_by_token(r: &(impl Read + ?Sized), digest: &Digest) -> Result<Option<Uuid>, StoreError> {
+    r.get(&token(digest))?.map(|bytes| uuid_of(&bytes)).transpose()
+}
+
+/// Writes a new session and its index rows. The caller has seen that its token, if it has one, is nobody else's.
 pub fn insert(w: &mut (impl Write + ?Sized), session: &Session) -> Result<(), StoreError> {
     w.put(&index(session.user, session.id), &[])?;
+    if session.by_token {
+        w.put(&token(&session.refresh), session.id.as_bytes())?;
+    }
     store(w, &row(session.id), session)
 }
 
@@ -94,6 +142,9 @@ pub(crate) fn settle(w: &mut (impl Write + ?Sized), session: &Session) -> Result
 
 /// Ends a session.
 pub fn remove(w: &mut (impl Write + ?Sized), user: Uuid, id: Uuid) -> Result<(), StoreError> {
+    if let Some(session) = fetch::<Session>(w, &row(id))?.filter(|session| session.by_token) {
+        w.delete(&token(&session.refresh))?;
+    }
     w.delete(&index(user, id))?;
     w.delete(&refreshed(id))?;
     w.delete(&row(id))
@@ -110,6 +161,18 @@ pub fn remove_all(w: &mut (impl Write + ?Sized), user: Uuid, spare: Option<Uuid>
     let mut ended = 0;
     for id in of_user(w, user)? {
         if Some(id) != spare {
+            remove(w, user, id)?;
+            ended += 1;
+        }
+    }
+    Ok(ended)
+}
+
+/// Ends those sessions of an account whose token says what its role was; how many.
+pub fn remove_by_token(w: &mut (impl Write + ?Sized), user: Uuid) -> Result<usize, StoreError> {
+    let mut ended = 0;
+    for id in of_user(w, user)? {
+        if get(w, id)?.is_some_and(|session| session.by_token) {
             remove(w, user, id)?;
             ended += 1;
         }
@@ -140,6 +203,10 @@ fn refreshed(id: Uuid) -> Vec<u8> {
     key(Table::SessionRefreshed, &[id.as_bytes()])
 }
 
+fn token(digest: &Digest) -> Vec<u8> {
+    key(Table::SessionByToken, &[digest.as_bytes()])
+}
+
 fn index(user: Uuid, id: Uuid) -> Vec<u8> {
     key(Table::SessionByUser, &[user.as_bytes(), id.as_bytes()])
 }
@@ -162,6 +229,7 @@ mod tests {
             previous: None,
             ip: [0; 16],
             agent: None,
+            by_token: false,
         }
     }
 

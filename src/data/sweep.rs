@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{Record, Table, decode, decode_row, end_of, key, lockouts, one_time, outbox, sessions};
+use super::{Record, Table, decode, decode_row, end_of, key, lockouts, one_time, outbox, rates, sessions};
 use crate::data::events::Unchained;
 use crate::data::one_time::OneTime;
 use crate::env::Timestamp;
@@ -30,7 +30,7 @@ pub struct Step {
     pub round_done: bool,
 }
 
-const TABLES: [Table; 8] = [
+const TABLES: [Table; 9] = [
     // Before the sessions in their places: what is put back there is no longer hidden by a newer row.
     Table::SessionRefreshed,
     Table::Session,
@@ -38,6 +38,7 @@ const TABLES: [Table; 8] = [
     Table::LockoutByClient,
     Table::LockoutByAccount,
     Table::Cooldown,
+    Table::Rate,
     Table::Event,
     Table::DeadLetter,
 ];
@@ -118,6 +119,7 @@ fn is_expired(table: Table, value: &[u8], now: Timestamp) -> Result<bool, StoreE
         Table::LockoutByClient => row::<lockouts::ByClient>(value)?.keep_until <= now,
         Table::LockoutByAccount => row::<lockouts::ByAccount>(value)?.keep_until <= now,
         Table::Cooldown => row::<one_time::Cooldown>(value)?.until <= now,
+        Table::Rate => row::<rates::RateWindow>(value)?.until <= now,
         Table::Event => row::<Unchained>(value)?.at.plus(KEEP_EVENTS) <= now,
         Table::DeadLetter => row::<outbox::DeadLetter>(value)?.keep_until() <= now,
         _ => false,

@@ -1,5 +1,7 @@
 //! Accounts: one row each, found by id or by address.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -122,6 +124,30 @@ impl User {
     pub fn address(&self) -> Result<Email, StoreError> {
         Email::parse(&self.email).map_err(|_| StoreError::Corrupt("an account whose address is none".into()))
     }
+
+    /// The address in lower case, without a copy where it is so already.
+    pub fn lower_case_email(&self) -> Cow<'_, str> {
+        if self.email.chars().any(char::is_uppercase) {
+            self.email.to_lowercase().into()
+        } else {
+            (&*self.email).into()
+        }
+    }
+}
+
+impl Role {
+    /// Its name in every API.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::User, Self::Admin].into_iter().find(|role| role.name() == name)
+    }
 }
 
 /// The account with this id.
@@ -156,7 +182,13 @@ pub fn put(w: &mut (impl Write + ?Sized), user: &User) -> Result<(), StoreError>
     store(w, &key(Table::User, &[user.id.as_bytes()]), user)
 }
 
-/// Removes an account and its index row; what hangs on it (sessions, keys, secrets) is the caller's to remove.
+/// Whether there is any account.
+pub fn any(r: &(impl Read + ?Sized)) -> Result<bool, StoreError> {
+    let from = key(Table::User, &[]);
+    Ok(!super::keys(r, &from, &end_of(&from), 1)?.is_empty())
+}
+
+/// Removes an account and its index row; what hangs on it (sessions, keys, secrets, picture) is the caller's to remove.
 pub fn remove(w: &mut (impl Write + ?Sized), user: &User) -> Result<(), StoreError> {
     w.delete(&email_key(&user.address()?))?;
     w.delete(&key(Table::User, &[user.id.as_bytes()]))

@@ -5,14 +5,17 @@
 //! another dialect, `data` or `store`.
 
 pub mod noma;
+pub mod nora;
 
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::HeaderValue;
 use axum::response::Response;
 use serde_json::Value;
 
-use crate::auth::{ProjectSettings, Rules};
+use crate::auth::limits::Standing;
+use crate::auth::{ProjectSettings, RequestId, Rules};
 use crate::http::openapi::{self, Scope};
 
 /// What goes wrong before a dialect's handler is reached.
@@ -32,6 +35,8 @@ pub enum Trouble {
     TooLarge,
     /// The body did not come in time.
     Slow,
+    /// The client sent more requests than it may.
+    TooManyRequests(Standing),
     /// The server cannot do it now.
     Unavailable {
         /// When to try again.
@@ -41,36 +46,65 @@ pub enum Trouble {
     Internal,
 }
 
+/// Which scripts may send what (Fetch standard): what a preflight is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Cors {
+    /// The methods, comma-separated.
+    pub methods: &'static str,
+    /// The request headers, comma-separated; `None`: whatever is asked for.
+    pub headers: Option<&'static str>,
+}
+
+/// What is known of a request when its reply goes out.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// Its name in logs.
+    pub id: RequestId,
+    /// The name its client gave it: `x-correlation-id`, unchecked.
+    pub correlation: Option<&'a HeaderValue>,
+    /// Where its client stands under the last limiter that every request passes, if there is one.
+    pub standing: Option<Standing>,
+    /// Whether browsers may be told to use TLS here from now on: it is used, and not at a name of the local machine.
+    pub always_tls: bool,
+}
+
 /// The dialects there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// NomaCMS project auth.
     Noma,
+    /// Nora auth.
+    Nora,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Noma];
+    pub const ALL: [Self; 2] = [Self::Noma, Self::Nora];
 
-    /// Its name in settings, paths and commands.
+    /// Its name in settings, paths, commands, metrics and log lines.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Noma => "noma",
+            Self::Nora => "nora",
         }
     }
 
-    /// Where it is mounted in a project with these settings; `None` where it is switched off.
-    pub fn mount(self, settings: &ProjectSettings) -> Option<&str> {
-        let (enabled, path) = match self {
-            Self::Noma => (settings.noma.enabled, settings.noma.path.as_str()),
+    /// Where it is mounted in a project with these settings, its own path first; nowhere when it is switched off.
+    pub fn mounts(self, settings: &ProjectSettings) -> impl Iterator<Item = &str> {
+        let (noma, nora, nhost) = (&settings.noma, &settings.nora, &settings.nhost);
+        let (enabled, path, also) = match self {
+            Self::Noma => (noma.enabled, &noma.path, None),
+            // Its usual public path, where it is the only one.
+            Self::Nora => (nora.enabled, &nora.path, Some("/api/auth").filter(|_| !noma.enabled && !nhost.enabled)),
         };
-        enabled.then_some(path)
+        [Some(path.as_str()), also].into_iter().flatten().filter(move |_| enabled)
     }
 
     /// Its OpenAPI document.
     pub fn document(self, scope: &Scope<'_>) -> Value {
         match self {
             Self::Noma => openapi::document(&noma::API, scope),
+            Self::Nora => openapi::document(&nora::API, scope),
         }
     }
 
@@ -78,6 +112,7 @@ impl Dialect {
     pub fn routes(self, path: &str) -> Router {
         match self {
             Self::Noma => noma::routes(path),
+            Self::Nora => nora::routes(path),
         }
     }
 
@@ -85,6 +120,7 @@ impl Dialect {
     pub fn rules(self, settings: &ProjectSettings) -> Rules {
         match self {
             Self::Noma => noma::rules(settings),
+            Self::Nora => nora::rules(settings),
         }
     }
 
@@ -92,13 +128,23 @@ impl Dialect {
     pub fn trouble(self, trouble: &Trouble) -> Response {
         match self {
             Self::Noma => noma::trouble(trouble),
+            Self::Nora => nora::trouble(trouble),
         }
     }
 
-    /// The largest body it takes, in bytes.
-    pub const fn body_limit(self) -> usize {
+    /// Adds to a reply, whoever made it, what all replies of the dialect have.
+    pub fn finish(self, reply: &mut Response, asked: &Asked<'_>) {
         match self {
-            Self::Noma => noma::BODY_LIMIT,
+            Self::Noma => noma::finish(reply, asked),
+            Self::Nora => nora::finish(reply, asked),
+        }
+    }
+
+    /// What scripts of other pages may send.
+    pub const fn cors(self) -> Cors {
+        match self {
+            Self::Noma => noma::CORS,
+            Self::Nora => nora::CORS,
         }
     }
 }

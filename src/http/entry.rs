@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use axum::body::{Body, HttpBody};
@@ -16,12 +16,14 @@ use serde_json::json;
 use tower::ServiceExt;
 use uuid::Uuid;
 
+use super::health::Health;
 use super::panics::contained;
+use super::scope::{self, NoteRoute};
 use super::{cors, pages, published};
 use crate::auth::projects::Selector;
-use crate::auth::{Client, Ctx, Error, Project, ProjectSettings, Projects, RequestId};
-use crate::dialect::{Dialect, Trouble};
-use crate::net::{ClientAddress, LiveLimits, Peer};
+use crate::auth::{Client, Ctx, Error, Project, ProjectSettings, Projects, RequestId, limits};
+use crate::dialect::{Asked, Dialect, Trouble};
+use crate::net::{ClientAddress, LiveLimits, Peer, is_secure};
 
 /// The one way in for requests from outside.
 #[derive(Clone, Debug)]
@@ -30,6 +32,7 @@ pub struct Entry(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     projects: Arc<Projects>,
+    health: Health,
     /// Whose forwarded headers are believed is said there.
     limits: LiveLimits,
     /// Routers by dialect and mount path; most projects share the first.
@@ -46,12 +49,14 @@ struct Mounted {
 }
 
 impl Entry {
-    /// An entry to `projects` for connections under `limits`, whose trust settles the client's address.
-    pub fn new(projects: Arc<Projects>, limits: LiveLimits) -> Self {
+    /// An entry to `projects` for connections under `limits`, whose trust settles the client's address; whoever asks how
+    /// the server does is told by `health`.
+    pub fn new(projects: Arc<Projects>, limits: LiveLimits, health: Health) -> Self {
         // Only a name for log lines: unpredictable starts keep two runs apart.
         let first_request = u64::from_be_bytes(projects.shared().env.random());
         Self(Arc::new(Inner {
             projects,
+            health,
             limits,
             routers: ArcSwap::default(),
             first_request,
@@ -61,36 +66,84 @@ impl Entry {
 
     /// Answers a request.
     pub async fn handle(self, request: Request<Body>) -> Result<Response, Infallible> {
-        let count = self.0.requests.fetch_add(1, Ordering::Relaxed);
-        let id = RequestId(self.0.first_request.wrapping_add(count));
-        let head = request.method() == Method::HEAD;
-        let mut reply = self.answer(request, id).await;
-        if head {
+        let begun = Instant::now();
+        let id = self.name(&request);
+        let header = header_of(&id);
+        let method = request.method().clone();
+        let mut reply = scope::within(id.clone(), async {
+            let reply = self.answer(request, id).await;
+            self.note(&method, reply.status(), begun.elapsed());
+            reply
+        })
+        .await;
+        if method == Method::HEAD {
             reply = without_body(reply);
         }
         let headers = reply.headers_mut();
-        headers.insert(X_REQUEST_ID, header_of(id));
+        headers.insert(X_REQUEST_ID, header);
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         Ok(reply)
     }
 
+    /// The request's name: one a trusted proxy gave it, else our own. A stranger's would let him write into the log what
+    /// another request did.
+    fn name(&self, request: &Request<Body>) -> RequestId {
+        let count = self.0.requests.fetch_add(1, Ordering::Relaxed);
+        let number = self.0.first_request.wrapping_add(count);
+        let trusted = || {
+            let peer = request.extensions().get::<Peer>();
+            peer.is_some_and(|peer| self.0.limits.current().trust.includes(peer.address))
+        };
+        match request.headers().get(X_REQUEST_ID) {
+            Some(given) if trusted() => RequestId::given(number, given.as_bytes()),
+            _ => RequestId::new(number),
+        }
+    }
+
+    /// Counts an answer, and tells of it: what went wrong or took long by itself, the rest to whoever listens closely.
+    /// Paths are not told, for they may hold what only the client should know; templates of routes are.
+    fn note(&self, method: &Method, status: StatusCode, took: Duration) {
+        let route = scope::route().unwrap_or_else(|| self.0.projects.shared().metrics.requests.at("server", "other"));
+        route.answered(status.as_u16(), took);
+        let (status, took_ms) = (status.as_u16(), took.as_millis());
+        let (dialect, route) = (route.dialect, route.template.as_str());
+        if status >= 500 && status != 503 {
+            tracing::warn!(%method, dialect, route, status, took_ms, "answered");
+        } else if status == 503 || took >= SLOW {
+            tracing::info!(%method, dialect, route, status, took_ms, "answered");
+        } else {
+            tracing::debug!(%method, dialect, route, status, took_ms, "answered");
+        }
+    }
+
+    /// Says that the request is for one of the server's own paths.
+    fn is_for(&self, path: &'static str) {
+        scope::set_route(Some(self.0.projects.shared().metrics.requests.at("server", path)));
+    }
+
     async fn answer(&self, request: Request<Body>, id: RequestId) -> Response {
         let path = request.uri().path();
         match path {
-            "/healthz" => return Json(json!({ "status": "ok" })).into_response(),
-            "/readyz" => return self.ready(),
+            "/healthz" => {
+                self.is_for("/healthz");
+                return Json(json!({ "status": "ok" })).into_response();
+            }
+            "/readyz" => {
+                self.is_for("/readyz");
+                return self.0.health.report().brief();
+            }
             _ => {}
         }
         let headers = request.headers();
         let origin = headers.get(ORIGIN).cloned();
         let named = self.project_of(request.uri(), request.headers()).await;
         if cors::is_preflight(request.method(), headers) {
-            return self.preflight(origin.as_ref(), named.ok().as_deref());
+            return self.preflight(path, headers, named.ok().as_deref());
         }
         let project = match named {
             Ok(project) => project,
-            Err(trouble) => return by_default_mount(path, &trouble),
+            Err(trouble) => return by_default_mount(path, &trouble, id, headers),
         };
         let settings = project.settings();
         if path == pages::VERIFY_EMAIL {
@@ -111,18 +164,6 @@ impl Entry {
         reply
     }
 
-    /// Whether the open projects' files can be read: who asks may send requests here, or not.
-    fn ready(&self) -> Response {
-        match self.0.projects.all_open().iter().try_for_each(|project| project.readable()) {
-            Ok(()) => Json(json!({ "status": "ok" })).into_response(),
-            Err(error) => {
-                tracing::warn!(%error, "not ready");
-                let body = Json(json!({ "status": "unavailable", "message": "A project's store cannot be read." }));
-                (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], body).into_response()
-            }
-        }
-    }
-
     async fn dispatch(
         &self,
         mut request: Request<Body>,
@@ -132,11 +173,36 @@ impl Entry {
         project: Arc<Project>,
         settings: &Arc<ProjectSettings>,
     ) -> Response {
-        if !settings.enabled {
-            return dialect.trouble(&Trouble::ProjectDisabled);
-        }
-        let ctx = self.ctx(&request, id, dialect, project, settings);
-        request.extensions_mut().insert(ctx);
+        let correlation = request.headers().get(X_CORRELATION_ID).cloned();
+        let client = self.client(&request);
+        let always_tls = client.secure && settings.public_url.as_deref().is_some_and(is_public);
+        let mut asked = Asked { id: id.clone(), correlation: correlation.as_ref(), standing: None, always_tls };
+        let mut reply = if settings.enabled {
+            let now = project.env().now();
+            project.touch(now);
+            let settings = Arc::clone(settings);
+            let ctx = Ctx { rules: dialect.rules(&settings), settings, client, project, now, request_id: id.clone() };
+            let changes = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH | Method::DELETE);
+            match limits::request(&ctx, changes) {
+                Ok(standing) => {
+                    asked.standing = standing;
+                    request.extensions_mut().insert(ctx);
+                    self.run(request, id, dialect, mount).await
+                }
+                Err(standing) => {
+                    asked.standing = Some(standing);
+                    dialect.trouble(&Trouble::TooManyRequests(standing))
+                }
+            }
+        } else {
+            dialect.trouble(&Trouble::ProjectDisabled)
+        };
+        dialect.finish(&mut reply, &asked);
+        reply
+    }
+
+    /// Hands a request to its dialect's router.
+    async fn run(&self, request: Request<Body>, id: RequestId, dialect: Dialect, mount: &str) -> Response {
         let router = self.router(dialect, mount);
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         let work = contained(router.oneshot(request));
@@ -144,15 +210,17 @@ impl Entry {
             work.await.ok()
         } else {
             // A change runs to its end even when the client hangs up: half of it must not depend on a connection.
-            tokio::spawn(work).await.ok().and_then(Result::ok)
+            let work = scope::within(id, async { (work.await, scope::route()) });
+            tokio::spawn(work).await.ok().and_then(|(done, route)| {
+                scope::set_route(route);
+                done.ok()
+            })
         };
         match done {
             Some(Ok(reply)) => reply,
             Some(Err(never)) => match never {},
-            None => {
-                tracing::error!(request = %id, "a handler panicked");
-                dialect.trouble(&Trouble::Internal)
-            }
+            // The panic was logged where it happened, once, with the request's name.
+            None => dialect.trouble(&Trouble::Internal),
         }
     }
 
@@ -169,15 +237,16 @@ impl Entry {
         }
         // What a page does, every dialect does in the same way.
         let ctx = self.ctx(&request, id, Dialect::Noma, project, settings);
+        if let Err(standing) = limits::request(&ctx, *request.method() == Method::POST) {
+            return unknown(&Trouble::TooManyRequests(standing));
+        }
         let locale = self.0.projects.settings().mail.locale.clone();
         let work = async move { Ok::<_, Infallible>(pages::verify_email(&ctx, &locale, request).await) };
         match tokio::spawn(contained(work)).await.ok().and_then(Result::ok) {
             Some(Ok(reply)) => reply,
             Some(Err(never)) => match never {},
-            None => {
-                tracing::error!(request = %id, "a handler panicked");
-                unknown(&Trouble::Internal)
-            }
+            // The panic was logged where it happened.
+            None => unknown(&Trouble::Internal),
         }
     }
 
@@ -236,13 +305,25 @@ impl Entry {
         }
     }
 
-    fn preflight(&self, origin: Option<&HeaderValue>, project: Option<&Project>) -> Response {
+    fn preflight(&self, path: &str, headers: &HeaderMap, project: Option<&Project>) -> Response {
+        let origin = headers.get(ORIGIN);
         // A preflight cannot carry `project-id`: where nothing else names the project, an origin that any project
         // allows may ask; the request itself is then judged by its own project's list.
-        match project {
-            Some(project) => cors::preflight(cors::allowed(origin, project.settings().cors.origins.iter())),
-            None => cors::preflight(cors::allowed(origin, self.0.projects.all_origins().iter())),
-        }
+        let settings = project.map(Project::settings);
+        let allowed = match &settings {
+            Some(settings) => cors::allowed(origin, settings.cors.origins.iter()),
+            None => cors::allowed(origin, self.0.projects.all_origins().iter()),
+        };
+        let usual;
+        let settings = match &settings {
+            Some(settings) => settings,
+            None => {
+                usual = ProjectSettings::named("");
+                &usual
+            }
+        };
+        let dialect = mounted(settings, path).map_or(Dialect::Noma, |(dialect, _)| dialect);
+        cors::preflight(dialect.cors(), headers, allowed)
     }
 
     fn router(&self, dialect: Dialect, mount: &str) -> Router {
@@ -250,29 +331,38 @@ impl Entry {
         if let Some(mounted) = self.0.routers.load().iter().find(of) {
             return mounted.router.clone();
         }
-        let mounted = Mounted { dialect, path: mount.to_owned(), router: dialect.routes(mount) };
+        let metrics = Arc::clone(&self.0.projects.shared().metrics);
+        let note = NoteRoute { dialect: dialect.name(), mount: mount.into(), metrics };
+        let mounted = Mounted { dialect, path: mount.to_owned(), router: dialect.routes(mount).layer(note) };
         self.0.routers.rcu(|known| known.iter().chain([&mounted]).cloned().collect::<Vec<_>>());
         mounted.router
     }
 
     fn client(&self, request: &Request<Body>) -> Client {
         let peer = request.extensions().get::<Peer>();
+        let (headers, limits) = (request.headers(), self.0.limits.current());
+        let trust = &limits.trust;
         let address = match peer {
-            Some(peer) => ClientAddress::settle(peer.address, request.headers(), &self.0.limits.current().trust),
+            Some(peer) => ClientAddress::settle(peer.address, headers, trust),
             None => ClientAddress::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         };
+        let secure = peer.is_some_and(|peer| is_secure(peer, headers, trust));
         // Only kept with a session, which only a change begins.
         let agent = match *request.method() {
             Method::GET | Method::HEAD => None,
-            _ => request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned),
+            _ => headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_owned),
         };
-        Client { ip: address.ip, group: address.group, agent }
+        Client { ip: address.ip, group: address.group, agent, secure }
     }
 }
 
 const PROJECT_ID: HeaderName = HeaderName::from_static("project-id");
+const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
+
+/// An answer that took longer is told of.
+const SLOW: Duration = Duration::from_secs(3);
 
 /// What GET would be answered, without its body (RFC 9110, section 9.3.2): over HTTP/2 nobody else takes it away.
 fn without_body(mut reply: Response) -> Response {
@@ -285,18 +375,24 @@ fn without_body(mut reply: Response) -> Response {
 }
 
 /// A request's name as a header.
-fn header_of(id: RequestId) -> HeaderValue {
+fn header_of(id: &RequestId) -> HeaderValue {
+    if let Some(given) = id.given_name().and_then(|name| HeaderValue::from_str(name).ok()) {
+        return given;
+    }
     let mut hex = [0; 16];
     for (digit, shift) in hex.iter_mut().zip((0..16).rev()) {
-        *digit = b"0123456789abcdef"[((id.0 >> (4 * shift)) & 15) as usize];
+        *digit = b"0123456789abcdef"[((id.number() >> (4 * shift)) & 15) as usize];
     }
     HeaderValue::from_bytes(&hex).expect("hexadecimal digits may stand in a header")
 }
 
 /// The dialect mounted over `path`, and where.
 fn mounted<'a>(settings: &'a ProjectSettings, path: &str) -> Option<(Dialect, &'a str)> {
-    let mounts = Dialect::ALL.into_iter().filter_map(|dialect| Some((dialect, dialect.mount(settings)?)));
-    mounts.filter(|(_, mount)| is_under(path, mount)).max_by_key(|(_, mount)| mount.len())
+    Dialect::ALL
+        .into_iter()
+        .flat_map(|dialect| dialect.mounts(settings).map(move |mount| (dialect, mount)))
+        .filter(|(_, mount)| is_under(path, mount))
+        .max_by_key(|(_, mount)| mount.len())
 }
 
 fn is_under(path: &str, mount: &str) -> bool {
@@ -304,12 +400,19 @@ fn is_under(path: &str, mount: &str) -> bool {
 }
 
 /// Without a project its mounts are unknown: the dialect whose usual path it is answers.
-fn by_default_mount(path: &str, trouble: &Trouble) -> Response {
+fn by_default_mount(path: &str, trouble: &Trouble, id: RequestId, headers: &HeaderMap) -> Response {
     let usual = ProjectSettings::named("");
-    match mounted(&usual, path) {
-        Some((dialect, _)) => dialect.trouble(trouble),
-        None => unknown(trouble),
-    }
+    let Some((dialect, _)) = mounted(&usual, path) else { return unknown(trouble) };
+    let mut reply = dialect.trouble(trouble);
+    let correlation = headers.get(X_CORRELATION_ID);
+    dialect.finish(&mut reply, &Asked { id, correlation, standing: None, always_tls: false });
+    reply
+}
+
+/// Whether a URL is of TLS and of another name than the local machine's.
+fn is_public(url: &str) -> bool {
+    let is_local = |host: &str| ["localhost", "127.", "[::1]"].iter().any(|local| host.starts_with(local));
+    url.strip_prefix("https://").is_some_and(|host| !is_local(host))
 }
 
 /// The reply where no dialect is.
@@ -323,9 +426,33 @@ fn unknown(trouble: &Trouble) -> Response {
         | Trouble::NotFound
         | Trouble::MethodNotAllowed
         | Trouble::TooLarge
+        | Trouble::TooManyRequests(_)
         | Trouble::Slow => (StatusCode::NOT_FOUND, "Not found."),
     };
-    (status, Json(json!({ "message": message }))).into_response()
+    let body = match scope::request().filter(|_| status.is_server_error()) {
+        Some(request) => json!({ "message": message, "request_id": request.to_string() }),
+        None => json!({ "message": message }),
+    };
+    (status, Json(body)).into_response()
+}
+
+/// The reply to a request that is refused before it has a project, a dialect or a name: readable by the clients of every
+/// dialect, some of which look for `message` and some for `error`.
+pub fn refusal(status: StatusCode) -> Response {
+    let (message, error) = match status {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            ("The request's headers are too large.", "request_header_fields_too_large")
+        }
+        StatusCode::SERVICE_UNAVAILABLE => ("The service is busy. Try again shortly.", "service_unavailable"),
+        _ => ("The request was refused.", "refused"),
+    };
+    let body = Json(json!({ "message": message, "error": error, "status": status.as_u16() }));
+    let mut reply = (status, body).into_response();
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
 }
 
 /// The host name a request is for, lower-case, without port.

@@ -1,12 +1,15 @@
-//! From a request to a dialect and back: the project, the context, CORS, bodies, published keys.
+//! From a request to a dialect and back: the project, the context, CORS, bodies, published keys; health and metrics.
 
 pub mod body;
 mod cors;
 mod entry;
+mod health;
 pub mod openapi;
 mod pages;
 mod panics;
 mod published;
+pub mod scope;
+mod watch;
 
 use std::time::Duration;
 
@@ -14,7 +17,9 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 
 use crate::env::Timestamp;
-pub use entry::Entry;
+pub use entry::{Entry, refusal};
+pub use health::{Check, Health, Report, Status};
+pub use watch::Watch;
 
 /// How long a body may take to come in.
 pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(15);

@@ -33,7 +33,7 @@ fn openapi(path: &str, project: &Project) -> Option<Value> {
     let name = path.strip_prefix(OPENAPI)?.strip_suffix(".json")?;
     let dialect = Dialect::ALL.into_iter().find(|dialect| dialect.name() == name)?;
     let settings = project.settings();
-    let mount = dialect.mount(&settings)?;
+    let mount = dialect.mounts(&settings).next()?;
     let url = format!("{}{mount}", settings.public_url.as_deref().unwrap_or_default());
     Some(dialect.document(&Scope { settings: &settings, url, project: Some(project.id()) }))
 }

@@ -89,8 +89,9 @@ impl Answer {
         Self { body, request: Some(Arc::new(request)), http2, rest: Bytes::new() }
     }
 
-    pub(super) fn empty() -> Self {
-        Self { body: Body::empty(), request: None, http2: false, rest: Bytes::new() }
+    /// The answer to a request that never got a place.
+    pub(super) fn refusal(body: Body) -> Self {
+        Self { body, request: None, http2: false, rest: Bytes::new() }
     }
 
     fn piece(&mut self, mut data: Bytes) -> Bytes {

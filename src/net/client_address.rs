@@ -10,7 +10,10 @@ use http::HeaderMap;
 use http::header::{FORWARDED, HeaderName};
 use ipnet::IpNet;
 
+use super::serve::Peer;
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// More proxies than this in a row are not followed: the walk must cost nothing, whatever a client sends.
 const MOST_HOPS: usize = 32;
@@ -96,6 +99,13 @@ impl ClientAddress {
             (Some(_), Some(_)) => socket,
         })
     }
+}
+
+/// Whether a request came over TLS: to us, or to a trusted proxy that says so (`X-Forwarded-Proto`, its last value).
+pub fn is_secure(peer: &Peer, headers: &HeaderMap, trust: &Trust) -> bool {
+    let last = || headers.get_all(X_FORWARDED_PROTO).iter().next_back()?.to_str().ok()?.rsplit(',').next();
+    let says_https = || last().is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"));
+    peer.tls || (trust.includes(peer.address) && says_https())
 }
 
 /// Follows the hops from the nearest outwards; `None` is a hop that names no address.
@@ -250,6 +260,25 @@ mod tests {
         let trust = Trust { unix: true, ..trust() };
         let headers = headers(&[("x-forwarded-for", "1.2.3.4")]);
         assert_eq!(ClientAddress::settle(PeerAddress::Unix, &headers, &trust).ip.to_string(), "1.2.3.4");
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_says_that_it_speaks_tls() {
+        let secure = |peer: &str, tls, lines: &[(&'static str, &str)]| {
+            let peer = Peer { address: PeerAddress::Ip(peer.parse().unwrap()), tls };
+            is_secure(&peer, &headers(lines), &trust())
+        };
+        let https = &[("x-forwarded-proto", "https")][..];
+        assert!(secure("203.0.113.9", true, &[]) && secure("10.0.0.1", false, https));
+        assert!(!secure("203.0.113.9", false, https) && !secure("10.0.0.1", false, &[]));
+        for (lines, expected) in [
+            (&[("x-forwarded-proto", "http, HTTPS")][..], true),
+            (&[("x-forwarded-proto", "https, http")], false),
+            (&[("x-forwarded-proto", "https"), ("x-forwarded-proto", "http")], false),
+            (&[("x-forwarded-proto", "")], false),
+        ] {
+            assert_eq!(secure("10.0.0.1", false, lines), expected, "{lines:?}");
+        }
     }
 
     #[test]

@@ -37,7 +37,7 @@ mod tests;
 
 pub use body::BodyTooSlow;
 pub use certificate_files::{CertificateFileError, load_certificate};
-pub use client_address::{ClientAddress, PeerAddress, Trust};
+pub use client_address::{ClientAddress, PeerAddress, Trust, is_secure};
 pub use descriptors::{affordable_connections, raise_descriptor_limit};
 pub use inherited::Inherited;
 pub use limits::{Limits, LiveLimits};
@@ -46,5 +46,5 @@ pub use listen::{
 };
 pub use local_ca::{LocalCa, LocalCaError};
 pub use private_file::{create_dir as create_private_dir, write as write_private_file};
-pub use serve::{Drained, Peer, PeerUid, serve};
+pub use serve::{Drained, Peer, PeerUid, Terms, serve};
 pub use tls::{Answering, Identity, Tls, TlsError};

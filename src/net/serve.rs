@@ -9,8 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::header::RETRY_AFTER;
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -28,6 +27,7 @@ use super::listen::Bound;
 use super::pulse::{OpenRequest, Pulse, Verdict, Watched};
 use super::tls::{ACME_TLS, Tls};
 use super::wire::Wire;
+use crate::metrics::{Level, Network};
 
 /// How long to wait when the system has no descriptor or memory for another connection.
 const BACK_OFF: Duration = Duration::from_millis(50);
@@ -51,6 +51,30 @@ pub struct Peer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerUid(pub u32);
 
+/// On what terms connections are served.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// What they may cost.
+    pub limits: LiveLimits,
+    /// The reply to a request that is refused before anything looks at it: 431 for its headers, 503 for too many at a
+    /// time.
+    pub refusal: fn(StatusCode) -> Response<Body>,
+    /// Where they are counted.
+    pub counts: Arc<Network>,
+}
+
+/// These limits, refusals without a body, and counts nobody reads.
+impl<L: Into<LiveLimits>> From<L> for Terms {
+    fn from(limits: L) -> Self {
+        let refusal = |status| {
+            let mut reply = Response::new(Body::empty());
+            *reply.status_mut() = status;
+            reply
+        };
+        Self { limits: limits.into(), refusal, counts: Arc::default() }
+    }
+}
+
 /// How serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
@@ -64,7 +88,7 @@ pub struct Drained {
 /// [`BodyTooSlow`](super::BodyTooSlow) rather than wait forever. Accept errors never end the loop.
 pub async fn serve<S>(
     listeners: Vec<Bound>,
-    limits: impl Into<LiveLimits>,
+    terms: impl Into<Terms>,
     service: S,
     shutdown: impl Future<Output = ()>,
 ) -> Drained
@@ -72,9 +96,9 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
-    let limits = limits.into();
+    let Terms { limits, refusal, counts } = terms.into();
     let (draining, _) = watch::channel(false);
-    let house = House { guests: Guests::new(limits.clone()), draining: draining.subscribe(), limits };
+    let house = House { guests: Guests::new(limits.clone()), draining: draining.subscribe(), limits, refusal, counts };
     let mut tasks = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut turn = 0;
@@ -84,7 +108,9 @@ where
             () = &mut shutdown => break,
             Some(ended) = tasks.join_next() => report(ended),
             (place, wire, tls) = next_connection(&listeners, &house.limits, &mut turn) => {
+                house.counts.accepted.one();
                 let Some(guest) = house.guests.admit(wire.peer()) else {
+                    house.counts.turned_away.one();
                     tracing::debug!(peer = ?wire.peer(), "too many connections from one address");
                     continue;
                 };
@@ -110,6 +136,8 @@ struct House {
     limits: LiveLimits,
     guests: Arc<Guests>,
     draining: watch::Receiver<bool>,
+    refusal: fn(StatusCode) -> Response<Body>,
+    counts: Arc<Network>,
 }
 
 /// Takes a place first, then accepts: a connection that cannot be served stays in the kernel.
@@ -147,7 +175,8 @@ fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
-        tracing::error!("a connection ended in a panic");
+        // The panic itself was logged where it happened, once.
+        tracing::debug!("a connection ended in a panic");
     }
 }
 
@@ -156,11 +185,13 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send + 'static,
 {
+    let _open = Level::hold(&house.counts);
     let limits = house.limits.current();
     wire.prepare();
     let (peer, uid) = (Peer { address: wire.peer(), tls: tls.is_some() }, wire.peer_uid().map(PeerUid));
     let pulse = Pulse::new(&limits);
-    let door = Door { peer, uid, guest, pulse: pulse.clone(), limits: Arc::clone(&limits), service };
+    let (bounds, counts) = (Arc::clone(&limits), house.counts.clone());
+    let door = Door { peer, uid, guest, pulse: pulse.clone(), limits: bounds, refusal: house.refusal, counts, service };
     let watched = Watched::new(wire, pulse);
     // What only the handshake needs lies in a box of its own, given back before the conversation, which may last.
     let conversation = match tls {
@@ -175,10 +206,12 @@ where
                 }
             },
             Ok(Err(error)) => {
+                house.counts.handshakes_failed.one();
                 tracing::debug!(?peer, %error, "handshake failed");
                 None
             }
             Err(_) => {
+                house.counts.handshakes_slow.one();
                 tracing::debug!(?peer, "handshake took too long");
                 None
             }
@@ -212,7 +245,7 @@ where
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
             .max_concurrent_streams(limits.http2_streams)
-            .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(readable(&limits)).unwrap_or(u32::MAX))
             .max_send_buf_size(SEND_BUFFER)
             .keep_alive_interval(limits.ping)
             .keep_alive_timeout(PONG);
@@ -220,10 +253,16 @@ where
         Box::pin(watch_over(conversation, |c| c.graceful_shutdown(), pulse, true, limits, house))
     } else {
         let mut http = http1::Builder::new();
-        http.max_buf_size(limits.header_bytes.max(8192));
+        http.max_buf_size(readable(&limits));
         let conversation = Box::pin(http.serve_connection(io, service));
         Box::pin(watch_over(conversation, |c| c.graceful_shutdown(), pulse, false, limits, house))
     }
+}
+
+/// How large a request's headers may be for the library, whose own refusal has no body: twice what is allowed, so that
+/// nearly every client that sends too much is told so in words.
+fn readable(limits: &Limits) -> usize {
+    limits.header_bytes.max(8192).saturating_mul(2)
 }
 
 /// Drives a conversation to its end, or ends it when it stalls, idles, or the server stops.
@@ -292,6 +331,8 @@ struct Door<S> {
     guest: Arc<Guest>,
     pulse: Arc<Pulse>,
     limits: Arc<Limits>,
+    refusal: fn(StatusCode) -> Response<Body>,
+    counts: Arc<Network>,
     service: S,
 }
 
@@ -311,6 +352,7 @@ where
             }
             (open, self.service.clone().oneshot(request))
         });
+        let refusal = self.refusal;
         async move {
             match entered {
                 Ok((open, answer)) => {
@@ -318,25 +360,26 @@ where
                     open.has_moved();
                     Ok(answer.map(|body| Answer::new(body, open, http2)))
                 }
-                Err(status) => Ok(refuse(status)),
+                Err(status) => Ok(refusal(status).map(Answer::refusal)),
             }
         }
     }
 
     fn check(&self, request: &Request<Incoming>) -> Result<OpenRequest, StatusCode> {
-        if request.headers().len() > self.limits.headers {
+        let headers = request.headers();
+        if headers.len() > self.limits.headers || size_of(headers) > self.limits.header_bytes {
+            self.counts.oversized.one();
             return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
         }
-        let place = self.guest.request().ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
+        let place = self.guest.request().ok_or_else(|| {
+            self.counts.overload.one();
+            StatusCode::SERVICE_UNAVAILABLE
+        })?;
         Ok(OpenRequest::new(self.pulse.clone(), place))
     }
 }
 
-fn refuse(status: StatusCode) -> Response<Answer> {
-    let mut response = Response::new(Answer::empty());
-    *response.status_mut() = status;
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    response
+/// What headers weigh, as HTTP/2 counts them (RFC 9113, section 6.5.2).
+fn size_of(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum()
 }

@@ -24,6 +24,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::*;
 use crate::env::Env;
+use crate::metrics::Network;
 
 const SHORT: Duration = Duration::from_millis(80);
 
@@ -36,6 +37,8 @@ struct Server {
     gate: Arc<Semaphore>,
     /// What reading the body of `/body` came to.
     bodies: mpsc::UnboundedReceiver<String>,
+    /// What was counted.
+    counts: Arc<Network>,
     stop: Option<oneshot::Sender<()>>,
     done: JoinHandle<Drained>,
 }
@@ -80,8 +83,10 @@ impl Server {
         let shutdown = async move {
             let _ = stopped.await;
         };
-        let done = tokio::spawn(serve(bound, limits, router, shutdown));
-        Self { addresses, ca, entered, gate, bodies, stop: Some(stop), done }
+        let terms = Terms { refusal: crate::http::refusal, ..limits.into() };
+        let counts = terms.counts.clone();
+        let done = tokio::spawn(serve(bound, terms, router, shutdown));
+        Self { addresses, ca, entered, gate, bodies, counts, stop: Some(stop), done }
     }
 
     async fn local(limits: Limits) -> Self {
@@ -198,6 +203,8 @@ async fn a_handshake_that_never_ends_is_dropped() {
     for stream in [&mut silent, &mut partial, &mut plain] {
         assert!(!closed(stream).await.contains("HTTP"));
     }
+    let failures = (server.counts.handshakes_slow.get(), server.counts.handshakes_failed.get());
+    assert_eq!(failures, (2, 1));
     assert!(ask(&mut server.tls().await, GET).await.starts_with("HTTP/1.1 200"));
 }
 
@@ -239,6 +246,10 @@ async fn too_many_requests_are_told_to_come_back() {
         (refusal.status(), &refusal.headers()["retry-after"]),
         (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap())
     );
+    let body: serde_json::Value = refusal.json().await.unwrap();
+    assert_eq!((&body["error"], &body["status"]), (&"service_unavailable".into(), &503.into()));
+    assert!(body["message"].is_string(), "{body}");
+    assert_eq!((server.counts.overload.get(), server.counts.open.get() >= 1), (1, true));
     server.gate.add_permits(1);
     assert!(ask(&mut first, "").await.ends_with("done"));
     assert_eq!(server.client(true).get(server.url("/")).send().await.unwrap().status(), StatusCode::OK);
@@ -255,9 +266,15 @@ async fn large_headers_are_refused() {
             send(get().header("x-large", "a".repeat(17_000))).await,
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
         );
+        // Beyond what the library reads at all.
+        assert_eq!(
+            send(get().header("x-large", "a".repeat(40_000))).await,
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+        );
         let many = (0..65).fold(get(), |request, n| request.header(format!("x-{n}"), "a"));
         assert_eq!(send(many).await, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
+    assert!(server.counts.oversized.get() >= 4, "those that were read");
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use self::fleet::{Fleet, FleetOptions, LEAST_CACHE_BYTES};
+use crate::metrics::Stores;
 
 /// What a scan does with each row, `(key, value)`; it may break off.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
@@ -95,11 +96,13 @@ pub struct StoreOptions {
     pub cache_bytes: usize,
     /// Writes that may wait for the writer; one more is answered [`StoreError::Busy`].
     pub queue: usize,
+    /// Where commits are counted.
+    pub counts: Arc<Stores>,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { cache_bytes: 4 << 20, queue: 4096 }
+        Self { cache_bytes: 4 << 20, queue: 4096, counts: Arc::default() }
     }
 }
 
@@ -146,6 +149,14 @@ impl Store {
         match &*self.0 {
             Engine::Memory(engine) => engine.version(),
             Engine::Redb(engine) => engine.version(),
+        }
+    }
+
+    /// Why the last change was not made, if it was not: the state of the disk as of then, for free.
+    pub fn failing(&self) -> Option<StoreError> {
+        match &*self.0 {
+            Engine::Memory(_) => None,
+            Engine::Redb(engine) => engine.failing(),
         }
     }
 

@@ -56,14 +56,18 @@ impl Engine {
             wake: Condvar::new(),
             serving: Mutex::new(Serving::Up(0)),
             changed: Condvar::new(),
+            failing: ArcSwapOption::empty(),
         });
-        Writer::start(shared.clone(), medium, db, options.cache_bytes, write_pause)
-            .map_err(|error| file::of_io(&error))?;
+        Writer::start(shared.clone(), medium, db, options, write_pause).map_err(|error| file::of_io(&error))?;
         Ok(Self(shared))
     }
 
     pub(super) fn version(&self) -> u64 {
         self.0.version.load(Ordering::Acquire)
+    }
+
+    pub(super) fn failing(&self) -> Option<StoreError> {
+        self.0.failing.load().as_deref().cloned()
     }
 
     pub(super) fn read<T, E: From<StoreError>>(&self, mut view: impl FnMut(&dyn Read) -> Result<T, E>) -> Result<T, E> {
@@ -152,6 +156,8 @@ pub(super) struct Shared {
     wake: Condvar,
     serving: Mutex<Serving>,
     changed: Condvar,
+    /// Why the last commit failed; `None` after one that did not.
+    pub(super) failing: ArcSwapOption<StoreError>,
 }
 
 /// The rows as of one commit, through the `epoch`th opening of the file.

@@ -7,12 +7,13 @@ use std::{io, thread};
 
 use redb::Database;
 
-use super::StoreError;
 use super::changes::{Changes, Layer};
 use super::file::{self, Rows};
 use super::job::Job;
 use super::medium::{Detached, Direct, Medium};
 use super::redb::{Next, Reader, Serving, Shared, Snapshot};
+use super::{StoreError, StoreOptions};
+use crate::metrics::Stores;
 
 /// Jobs are shallow, and thousands of files may be open: a small stack.
 const STACK_BYTES: usize = 512 << 10;
@@ -28,6 +29,7 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     medium: Box<dyn Medium>,
     cache_bytes: usize,
+    counts: Arc<Stores>,
     write_pause: Duration,
     /// The open file; `None` while it could not be reopened.
     db: Option<Database>,
@@ -46,13 +48,14 @@ impl Writer {
         shared: Arc<Shared>,
         medium: Box<dyn Medium>,
         db: Database,
-        cache_bytes: usize,
+        options: &StoreOptions,
         write_pause: Duration,
     ) -> io::Result<()> {
         let writer = Self {
             shared,
             medium,
-            cache_bytes,
+            cache_bytes: options.cache_bytes,
+            counts: Arc::clone(&options.counts),
             write_pause,
             db: Some(db),
             epoch: 0,
@@ -95,7 +98,7 @@ impl Writer {
         self.make_writable()?;
         let snapshot = self.shared.snapshot.load_full().ok_or(StoreError::Closed)?;
         let reader = Reader::on(&snapshot.rows);
-        let mut kept = Changes::new();
+        let (mut kept, jobs) = (Changes::new(), batch.len());
         for job in batch {
             if let Some(changes) = job.run(&Layer { changes: &kept, base: &reader }) {
                 kept.extend(changes);
@@ -103,11 +106,33 @@ impl Writer {
         }
         let lost = reader.lost();
         drop(snapshot);
-        let committed = if kept.is_empty() { Ok(()) } else { self.commit_and_publish(&kept) };
+        let committed = if kept.is_empty() { Ok(()) } else { self.commit_and_tell(&kept, jobs) };
         if lost && committed.is_ok() {
             self.reopen();
         }
         committed
+    }
+
+    /// Commits, and says to whoever asks how it went.
+    fn commit_and_tell(&mut self, kept: &Changes, jobs: usize) -> Result<(), StoreError> {
+        let begun = Instant::now();
+        let committed = self.commit_and_publish(kept);
+        match &committed {
+            Ok(()) => {
+                self.counts.commits.took(begun.elapsed());
+                self.counts.batches.saw(jobs as u64);
+                if self.shared.failing.load().is_some() {
+                    self.shared.failing.store(None);
+                }
+            }
+            Err(error) => self.tell_failure(error),
+        }
+        committed
+    }
+
+    fn tell_failure(&self, error: &StoreError) {
+        self.counts.failed.one();
+        self.shared.failing.store(Some(Arc::new(error.clone())));
     }
 
     fn commit_and_publish(&mut self, kept: &Changes) -> Result<(), StoreError> {
@@ -150,6 +175,7 @@ impl Writer {
         }
         let Some(error) = self.read_only.clone() else { return Ok(()) };
         self.count_failure(&error);
+        self.tell_failure(&error);
         Err(error)
     }
 

@@ -90,6 +90,11 @@ impl Server {
         self.running.ready().urls.first().map_or("", String::as_str)
     }
 
+    /// Where its metrics are, with the setting `metrics.listen`.
+    pub fn metrics_url(&self) -> Option<&str> {
+        self.running.ready().metrics.as_deref()
+    }
+
     /// The certificate a client must trust, as PEM; empty when TLS is off.
     pub fn ca_pem(&self) -> String {
         self.running.ca_pem().map(|pem| pem.to_string()).unwrap_or_default()

@@ -109,6 +109,7 @@ fn batch(
                 previous: None,
                 ip: std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped().octets(),
                 agent: None,
+                by_token: false,
             };
             Ok(Row { user, email, session, seeded })
         })

@@ -2,7 +2,8 @@
 //!
 //! An access token is PASETO v4.public or a JWT (EdDSA), both over the same Ed25519 keys of one project, and carries
 //! `"use":"access"`. The two never meet: PASETO signs its pre-authentication encoding, which begins with the byte 0x04,
-//! a JWT its own text, which begins with `ey`. The opaque values are told apart by form, by the purpose in their digest
+//! a JWT its own text, which begins with `ey`. A session token is a JWT as well, signed with HMAC under a key of its own,
+//! and the only credential of its session; its header differs from every other's. The opaque values are told apart by form, by the purpose in their digest
 //! and, for refresh tokens, by a tag under a key of their project.
 //!
 //! Everything that parses takes any text, does no work beyond a bounded length and never panics.
@@ -17,6 +18,7 @@ mod paseto;
 mod record;
 mod refresh;
 mod ring;
+mod session_token;
 
 use base64::engine::general_purpose::{GeneralPurpose, URL_SAFE_NO_PAD};
 
@@ -27,6 +29,7 @@ pub use one_time::{OneTimeSecret, TypeableCode};
 pub use record::{KeyRecord, UnsealError};
 pub use refresh::{RefreshKey, RefreshToken};
 pub use ring::{KeyRing, RingError};
+pub use session_token::{Blank, SessionClaims, SessionKey, session_token_digest};
 
 /// RFC 4648 section 5. It decodes canonical text only: no padding, no stray bits after the last byte.
 const BASE64URL: GeneralPurpose = URL_SAFE_NO_PAD;

@@ -112,6 +112,8 @@ pub fn in_request(path: &str, headers: &[(&'static str, String)], body: Option<&
     let mut secrets = in_query(path);
     let authorization = headers.iter().filter(|(name, _)| *name == "authorization");
     secrets.extend(authorization.map(|(_, value)| value.strip_prefix("Bearer ").unwrap_or(value).to_owned()));
+    let cookies = headers.iter().filter(|(name, _)| *name == "cookie");
+    secrets.extend(cookies.filter_map(|(_, value)| value.strip_prefix("nora_auth=").map(str::to_owned)));
     if let Some(body) = body.and_then(|bytes| serde_json::from_slice(bytes).ok()) {
         in_json(&body, &|key| is_secret(key) || matches!(key, "key" | "code"), &mut secrets);
     }

@@ -23,6 +23,7 @@ pub struct Persona {
     url: String,
     project: Option<String>,
     mount: String,
+    speaks: Dialect,
     headers: Vec<(&'static str, String)>,
     /// As long as somebody of the test is there, nothing secret may be logged.
     _watch: Arc<Watch>,
@@ -66,9 +67,30 @@ impl Persona {
             url: server.url().to_owned(),
             project: Some(server.project().to_string()),
             mount: "/api/auth".to_owned(),
+            speaks: Dialect::Noma,
             headers: Vec::new(),
             _watch: Watch::begin(),
         }
+    }
+
+    /// The same, speaking NomaCMS at its usual path.
+    pub fn speaking_noma(&self) -> Self {
+        Self { speaks: Dialect::Noma, ..self.mounted_at("/api/auth") }
+    }
+
+    /// The same, speaking Nora at its usual path.
+    pub fn speaking_nora(&self) -> Self {
+        Self { speaks: Dialect::Nora, ..self.mounted_at("/auth") }
+    }
+
+    /// The same, with this cookie.
+    pub fn with_cookie(&self, token: &str) -> Self {
+        self.with_header("cookie", &format!("nora_auth={token}"))
+    }
+
+    /// Patches with JSON a path below the mount.
+    pub async fn patch(&self, path: &str, body: &Value) -> Reply {
+        self.send(Method::PATCH, path, Some(("application/json", body.to_string().into_bytes()))).await
     }
 
     /// The same, with an access token.
@@ -133,13 +155,13 @@ impl Persona {
         if let Some((kind, bytes)) = body {
             request = request.header("content-type", kind).body(bytes);
         }
-        let reply = Reply::read(&method, request.send().await.expect("a reply")).await;
+        let reply = Reply::read(&method, self.speaks, request.send().await.expect("a reply")).await;
         leaks::in_reply(&reply.headers, &reply.body).iter().for_each(|secret| leaks::remember(secret));
         if reply.status.is_client_error() || reply.status.is_server_error() {
             leaks::not_repeated(&sent, &reply.text);
         }
         if method != Method::HEAD && !self.mount.is_empty() {
-            openapi::check(Dialect::Noma, &method, path, reply.status.as_u16(), &reply.headers, &reply.body);
+            openapi::check(self.speaks, &method, path, reply.status.as_u16(), &reply.headers, &reply.body);
         }
         reply
     }
@@ -172,17 +194,22 @@ impl Persona {
     /// Somebody without an account, at a server in another process.
     pub fn at(client: reqwest::Client, url: &str, project: &str) -> Self {
         let (url, project) = (url.to_owned(), Some(project.to_owned()));
-        Self { client, url, project, mount: "/api/auth".to_owned(), headers: Vec::new(), _watch: Watch::begin() }
+        let (mount, speaks) = ("/api/auth".to_owned(), Dialect::Noma);
+        Self { client, url, project, mount, speaks, headers: Vec::new(), _watch: Watch::begin() }
     }
 }
 
 impl Reply {
-    async fn read(method: &Method, response: reqwest::Response) -> Self {
+    async fn read(method: &Method, speaks: Dialect, response: reqwest::Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await.expect("a body");
         let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("a JSON body") };
         let reply = Self { status, headers, body, text };
         reply.check(method);
+        match speaks {
+            Dialect::Noma => reply.check_noma(),
+            Dialect::Nora => reply.check_nora(),
+        }
         reply
     }
 
@@ -191,39 +218,84 @@ impl Reply {
         assert!(self.headers.contains_key("x-request-id"), "{self:?}");
         assert_eq!(self.headers["x-content-type-options"], "nosniff");
         assert!(self.headers.contains_key("cache-control"), "{self:?}");
-        assert!(!self.headers.contains_key("set-cookie"), "no cookies: {self:?}");
         assert!(!self.headers.contains_key("access-control-allow-credentials"), "{self:?}");
         assert_ne!(self.status, 500, "nothing from outside may find a defect: {}", self.text);
         if self.body.is_null() {
-            assert!(
-                method == Method::HEAD || self.status == 204,
-                "every answer but a preflight's has a body: {self:?}"
-            );
+            let may_be_empty = method == Method::HEAD || self.status == 204;
+            assert!(may_be_empty, "every answer but a preflight's has a body: {self:?}");
+        } else {
+            assert_eq!(self.headers["content-type"], "application/json");
+        }
+        match self.status.as_u16() {
+            405 => assert!(self.headers.contains_key("allow"), "{self:?}"),
+            429 | 503 => assert!(self.headers.contains_key("retry-after"), "{self:?}"),
+            _ => {}
+        }
+    }
+
+    /// What must hold of every reply of the NomaCMS dialect.
+    fn check_noma(&self) {
+        assert!(!self.headers.contains_key("set-cookie"), "no cookies: {self:?}");
+        if self.body.is_null() {
             return;
         }
-        assert_eq!(self.headers["content-type"], "application/json");
         if self.status.is_client_error() || self.status.is_server_error() {
             assert!(self.body["message"].is_string(), "an error says what is wrong: {}", self.text);
         }
         match self.status.as_u16() {
             401 if self.body["message"] == "Unauthenticated." => assert_eq!(self.headers["www-authenticate"], "Bearer"),
-            405 => assert!(self.headers.contains_key("allow"), "{self:?}"),
             422 => {
                 let errors = self.body["errors"].as_object().expect("errors by field");
                 let first = errors.values().next().and_then(|list| list.get(0));
                 assert_eq!(first, Some(&self.body["message"]), "{}", self.text);
+            }
+            429 if self.body["message"] == "Too Many Attempts." => {
+                assert_eq!(self.headers["x-ratelimit-remaining"], "0");
             }
             429 => {
                 let seconds = self.body["retry_after"].as_u64().expect("retry_after");
                 assert!(seconds > 0);
                 assert_eq!(self.headers["retry-after"], seconds.to_string());
             }
-            503 => assert!(self.headers.contains_key("retry-after"), "{self:?}"),
             _ => {}
         }
         if let Some(user) = self.body["user"].as_object() {
             let keys: Vec<_> = user.keys().collect();
             assert_eq!(keys, ["id", "uuid", "email", "display_name", "email_verified_at", "metadata"]);
+        }
+    }
+
+    /// What must hold of every reply of the Nora dialect.
+    fn check_nora(&self) {
+        if self.status == 204 {
+            return;
+        }
+        let correlation = self.headers["x-correlation-id"].to_str().expect("text");
+        assert!(!correlation.is_empty());
+        for header in ["content-security-policy", "x-frame-options", "referrer-policy", "cross-origin-resource-policy"]
+        {
+            assert!(self.headers.contains_key(header), "{header}: {self:?}");
+        }
+        let cookies: Vec<_> = self.headers.get_all("set-cookie").iter().collect();
+        assert!(cookies.len() <= 1 && (cookies.is_empty() || self.status == 200), "{self:?}");
+        if self.status.is_client_error() || self.status.is_server_error() {
+            assert!(
+                self.body.is_null() || self.body["error"].is_string(),
+                "an error says what is wrong: {}",
+                self.text
+            );
+        }
+        if self.body["code"] == "INTERNAL_ERROR" {
+            assert_eq!(self.body["correlationId"], correlation, "{}", self.text);
+        }
+        if self.status == 429 && self.headers.contains_key("ratelimit-limit") {
+            let is_limit = self.headers["ratelimit-remaining"] == "0" || self.text.contains("Too many attempts");
+            assert!(is_limit, "{self:?}");
+        }
+        if let Some(policy) = self.headers.get("ratelimit-policy") {
+            let limit = self.headers["ratelimit-limit"].to_str().expect("text");
+            assert!(policy.to_str().expect("text").starts_with(&format!("{limit};w=")), "{self:?}");
+            assert!(self.headers.contains_key("ratelimit-reset"), "{self:?}");
         }
     }
 

@@ -70,11 +70,12 @@ impl Projects {
             return Err(error.into());
         }
         self.shared.outbound.adopt(outbound);
-        self.settings.store(Arc::new(settings));
+        let server = Arc::new(settings);
+        self.settings.store(Arc::clone(&server));
         self.default_url.store(Arc::new(default_url.to_owned()));
         for (id, settings) in resolved {
             if let Some(project) = self.opened(id) {
-                project.adopt(self.with_url(settings));
+                project.adopt(self.completed(settings, &server));
             }
         }
         Ok(adopted)

@@ -18,6 +18,8 @@ fn what_is_shown_reads_back_as_the_same_settings() {
         redirect = "0.0.0.0:80"
         public_url = "https://a.example"
         trusted_proxies = ["10.0.0.0/8"]
+        [metrics]
+        listen = "127.0.0.1:9464"
         [outbound]
         allow = ["127.0.0.1", "10.0.0.0/8"]
         ca_file = "o"
@@ -30,6 +32,7 @@ fn what_is_shown_reads_back_as_the_same_settings() {
         verification.link = "https://a.example/verify?t={token}"
         hosts = ["a.example"]
         secret = "SECRET"
+        nora.jwt_secret = "SECRET"
         id = "0193a5e2-7c1e-7d3a-9b1f-3f6c2a7d9e10"
         tokens.access_ttl = "90s"
         bot = { provider = "turnstile", secret = "SECRET", site_key = "site", verify_url = "https://bot.example/check" }

@@ -30,6 +30,8 @@ impl Form for SignUpForm {
 pub(super) async fn sign_up(Here(ctx): Here, Body(SignUpForm(new)): Body<SignUpForm>) -> Result<Response, Refusal> {
     match sign_up::sign_up(&ctx, new).await.map_err(|error| Refusal::from(error).noted(&ctx))? {
         SignedUp::In(issued) => Ok((StatusCode::CREATED, Json(TokenPayload::of(&issued))).into_response()),
+        // Never: `rules` say that a sign-up signs in.
+        SignedUp::Made(_) => Err(Error::Internal("a sign-up began no session".into()).into()),
         SignedUp::MustVerify(unverified) => {
             Ok((StatusCode::ACCEPTED, Json(VerificationRequired::of(&unverified))).into_response())
         }

@@ -27,6 +27,7 @@ fn every(operation: &mut Operation, scope: &Scope<'_>) {
     operation.answer(Answer::of::<Message>(400, "Several projects are served, and the request names none."));
     operation.answer(Answer::of::<Message>(403, "The project is switched off (`project_auth_disabled`)."));
     operation.answer(Answer::of::<Message>(404, "There is no such project."));
+    operation.answer(Answer::of::<Message>(429, "The client sent too many requests.").with_retry_after());
     operation.answer(Answer::of::<Message>(500, "A defect of the server."));
     operation.answer(Answer::of::<Message>(503, "The server cannot do it now.").with_retry_after());
 }

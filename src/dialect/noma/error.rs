@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::{Trouble, trouble, wire};
 use crate::auth::attempts::retry_after_secs;
 use crate::auth::{Ctx, Error};
+use crate::http::scope;
 
 /// A refusal on its way out.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl Refusal {
     /// Logs what is the server's own fault, once, with the name of the request.
     pub(super) fn noted(self, ctx: &Ctx) -> Self {
         if let Self::Verb(error @ (Error::Store(_) | Error::Unwritable(_) | Error::Internal(_))) = &self {
-            tracing::error!(request = %ctx.request_id, project = %ctx.project.record().slug, %error, "request failed");
+            tracing::error!(project = %ctx.project.record().slug, %error, "request failed");
         }
         self
     }
@@ -60,12 +61,15 @@ fn spell(error: Error) -> Response {
             coded(StatusCode::FORBIDDEN, "Complete the verification challenge and try again.", "bot_protection_failed")
         }
         Error::EmailTaken => field("email", "The email has already been taken."),
-        Error::InvalidCredentials | Error::AccountDisabled => plain(StatusCode::UNAUTHORIZED, "Invalid credentials."),
+        Error::InvalidCredentials | Error::AccountDisabled | Error::NoPassword => {
+            plain(StatusCode::UNAUTHORIZED, "Invalid credentials.")
+        }
         Error::Locked { retry_after } => {
             let seconds = retry_after_secs(retry_after);
             let body = Json(wire::Locked { message: "Invalid credentials.", retry_after: seconds });
             (StatusCode::TOO_MANY_REQUESTS, [("retry-after", seconds.to_string())], body).into_response()
         }
+        Error::TooManyRequests(standing) => trouble(&Trouble::TooManyRequests(standing)),
         Error::VerificationRequired(unverified) => {
             (StatusCode::FORBIDDEN, Json(wire::VerificationRequired::of(&unverified))).into_response()
         }
@@ -94,14 +98,15 @@ fn spell(error: Error) -> Response {
 /// When to try again where the disk is full: an operator has to act, so not at once.
 const UNWRITABLE_RETRY: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// `{"message"}`
+/// `{"message"}`; where it is the server's fault, also the `request_id` that the operator's log is searched for.
 pub(super) fn plain(status: StatusCode, message: &str) -> Response {
-    (status, Json(wire::Message::of(message))).into_response()
+    let request = scope::request().filter(|_| status.is_server_error()).map(|request| request.to_string());
+    (status, Json(wire::Message { request_id: request.as_deref(), ..wire::Message::of(message) })).into_response()
 }
 
 /// `{"message","code"}`
 pub(super) fn coded(status: StatusCode, message: &str, code: &'static str) -> Response {
-    (status, Json(wire::Message { message, code: Some(code) })).into_response()
+    (status, Json(wire::Message { code: Some(code), ..wire::Message::of(message) })).into_response()
 }
 
 pub(super) fn field(name: &str, message: &str) -> Response {

@@ -4,9 +4,10 @@
 //! a body that is not JSON by its `Content-Type` is 415; a repeated key in an object is 400; a top level that is not an
 //! object is 400; a disabled account is answered like a wrong password; `refresh` honours the grace of
 //! `tokens.refresh_grace` (10 s, the contract's upper bound; set it to `0s` for the contract's default); a locked
-//! `change-password` is 429 like a locked login. Extensions: `POST api-keys/verify`, authenticated with the project's
-//! `secret`, for the integrator's own services; `bot_protection_token` in the body of `signup` where the project has bot
-//! protection, without which it answers 403 `bot_protection_failed`.
+//! `change-password` is 429 like a locked login; the general limit is off unless `noma.limit` sets one. Extensions:
+//! `POST api-keys/verify`, authenticated with the project's `secret`, for the integrator's own services;
+//! `bot_protection_token` in the body of `signup` where the project has bot protection, without which it answers 403
+//! `bot_protection_failed`.
 
 mod accounts;
 mod api_keys;
@@ -21,9 +22,9 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::Trouble;
+use super::{Asked, Cors, Trouble};
 use crate::auth::attempts::retry_after_secs;
-use crate::auth::{ProjectSettings, Rules};
+use crate::auth::{Credential, ProjectSettings, Rules};
 use crate::http::openapi;
 pub use document::API;
 
@@ -37,9 +38,29 @@ pub fn routes(path: &str) -> Router {
         .method_not_allowed_fallback(async || trouble(&Trouble::MethodNotAllowed))
 }
 
+/// What scripts of other pages may send (contract 1).
+pub const CORS: Cors = Cors { methods: "GET, POST", headers: Some("authorization, content-type, accept, project-id") };
+
 /// What this dialect does its own way.
 pub fn rules(settings: &ProjectSettings) -> Rules {
-    Rules { token_format: settings.noma.token_format }
+    Rules {
+        credential: Credential::Pair(settings.noma.token_format),
+        sign_up_signs_in: true,
+        first_is_admin: false,
+        tells_missing_password: false,
+        same_password: false,
+        requests: settings.noma.limit,
+        changes: None,
+    }
+}
+
+/// What every reply has: where there is a limit, how much of it is left (contract 6).
+pub fn finish(reply: &mut Response, asked: &Asked<'_>) {
+    if let Some(standing) = &asked.standing {
+        let headers = reply.headers_mut();
+        headers.insert("x-ratelimit-limit", standing.limit.count.into());
+        headers.insert("x-ratelimit-remaining", standing.remaining.into());
+    }
 }
 
 /// The reply to what went wrong before a handler was reached.
@@ -55,6 +76,10 @@ pub fn trouble(trouble: &Trouble) -> Response {
         Trouble::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Method not allowed."),
         Trouble::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The request body is larger than 64 KiB."),
         Trouble::Slow => (StatusCode::REQUEST_TIMEOUT, "The request body did not arrive in time."),
+        Trouble::TooManyRequests(standing) => {
+            let reply = error::plain(StatusCode::TOO_MANY_REQUESTS, "Too Many Attempts.");
+            return ([("retry-after", standing.reset_secs().to_string())], reply).into_response();
+        }
         Trouble::Unavailable { retry_after } => {
             let seconds = retry_after_secs(*retry_after).max(1);
             let reply = error::plain(StatusCode::SERVICE_UNAVAILABLE, "The service is busy. Try again shortly.");

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use super::error::Refusal;
 use super::input::{Body, Fields, Form, FormRules, Here, SignedIn};
 use super::wire::{Me, Message, TokenPayload, User};
-use crate::auth::{password, session};
+use crate::auth::{Error, password, session};
 use crate::crypto::Secret;
 
 /// The shortest text that may be a refresh token (contract 3.4).
@@ -56,7 +56,11 @@ pub(super) async fn change_password(
     Here(ctx): Here,
     Body(form): Body<PasswordForm>,
 ) -> Result<Response, Refusal> {
-    password::change(&ctx, actor, form.current, form.new).await.map_err(|error| Refusal::from(error).noted(&ctx))?;
+    password::change(&ctx, actor, form.current, form.new).await.map_err(|error| match error {
+        // No password is a wrong one: clients of this API know one answer.
+        Error::NoPassword => Error::WrongCurrentPassword.into(),
+        error => Refusal::from(error).noted(&ctx),
+    })?;
     Ok(Json(Message::of("Password updated.")).into_response())
 }
 

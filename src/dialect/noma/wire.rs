@@ -39,17 +39,12 @@ impl<'a> User<'a> {
         Self {
             id: user.number,
             uuid: user.id,
-            email: lower_case(&user.email),
+            email: user.lower_case_email(),
             display_name: user.display_name.as_deref(),
             email_verified_at: user.email_proof.map(|proof| proof.at.rfc3339()),
             metadata: user.metadata.as_deref().and_then(|text| serde_json::from_str(text).ok()),
         }
     }
-}
-
-/// The address as this API stores it, without a copy where it is so already.
-fn lower_case(email: &str) -> Cow<'_, str> {
-    if email.chars().any(char::is_uppercase) { email.to_lowercase().into() } else { email.into() }
 }
 
 /// The signed-in user.
@@ -77,10 +72,12 @@ pub(super) struct TokenPayload<'a> {
     expires_at: String,
     /// Good once, for the next pair.
     #[schema(min_length = 40)]
-    refresh_token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
     /// When the refresh token ends.
     #[schema(format = DateTime)]
-    refresh_token_expires_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token_expires_at: Option<String>,
     user: User<'a>,
 }
 
@@ -90,8 +87,8 @@ impl<'a> TokenPayload<'a> {
             access_token: issued.access_token.expose(),
             token_type: "Bearer",
             expires_at: issued.access_expires_at.rfc3339(),
-            refresh_token: issued.refresh_token.expose(),
-            refresh_token_expires_at: issued.refresh_expires_at.rfc3339(),
+            refresh_token: issued.refresh.as_ref().map(|refresh| refresh.token.expose().as_str()),
+            refresh_token_expires_at: issued.refresh.as_ref().map(|refresh| refresh.expires_at.rfc3339()),
             user: User::of(&issued.user),
         }
     }
@@ -186,11 +183,15 @@ pub(super) struct Message<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(super) code: Option<&'static str>,
+    /// Where the server failed: what its operator finds the reason by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) request_id: Option<&'a str>,
 }
 
 impl<'a> Message<'a> {
     pub(super) fn of(message: &'a str) -> Self {
-        Self { message, code: None }
+        Self { message, code: None, request_id: None }
     }
 }
 

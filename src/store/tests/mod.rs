@@ -115,7 +115,7 @@ impl Disk {
     }
 
     pub(super) fn store(&self, new: bool) -> Result<Store, StoreError> {
-        let options = StoreOptions { cache_bytes: 1 << 20, queue: 4096 };
+        let options = StoreOptions { cache_bytes: 1 << 20, ..StoreOptions::default() };
         let engine = engine::Engine::open_medium(Box::new(self.clone()), &options, new, Duration::ZERO)?;
         Ok(Store(Arc::new(Engine::Redb(engine))))
     }

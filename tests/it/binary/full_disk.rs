@@ -83,6 +83,7 @@ impl SmallDisk {
 fn is_unavailable(reply: &Reply) {
     assert_eq!(reply.status, 503, "{}", reply.text);
     assert!(reply.body["message"].is_string(), "{}", reply.text);
+    assert_eq!(reply.body["request_id"], reply.headers["x-request-id"].to_str().expect("text"), "{}", reply.text);
     let seconds = reply.headers["retry-after"].to_str().ok().and_then(|text| text.parse::<u64>().ok());
     assert!(seconds.is_some_and(|seconds| seconds > 0), "{:?}", reply.headers);
 }
@@ -120,12 +121,25 @@ async fn reads_go_on_writes_are_503_and_it_recovers() {
     let operator = disk.place.run(&["user", "disable", "ada@example.com"]);
     assert_eq!((operator.code, operator.out.as_str()), (Some(1), ""), "{operator:?}");
     assert!(operator.err.contains("no space left"), "{operator:?}");
+    let watcher = anon.in_project(None).mounted_at("");
+    let ready = watcher.get("/readyz").await.expect(503);
+    assert_eq!(ready.body["checks"]["store"]["status"], "unavailable", "{}", ready.text);
+    assert!(!ready.text.contains("space"), "reasons are the operator's: {}", ready.text);
+    let health = server.control("/v1/health").await;
+    assert!(health.contains("no space left"), "{health}");
     // What could not be stored did not happen.
     for _ in 0..20 {
         assert_eq!(ada.get("/me").await.status, 200, "reads go on");
     }
 
     disk.empty();
+    // Nobody sends requests to a server that is not ready: it finds out by itself.
+    for asked in 0.. {
+        if watcher.get("/readyz").await.status == 200 {
+            break;
+        }
+        assert!(asked < 200_000, "it does not recover");
+    }
     let refreshed = until_it_recovers(&anon, "/refresh", &before).await;
     assert_eq!(refreshed["user"]["email"], "ada@example.com");
     let (late, _) = anon.sign_up("late@example.com", "correct horse").await;

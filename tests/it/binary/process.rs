@@ -322,6 +322,14 @@ impl Binary {
         self.ready["urls"][0].as_str().expect("a server has a URL")
     }
 
+    /// What it answers on its control socket to a `GET`.
+    pub async fn control(&self, path: &str) -> String {
+        let socket = self.directory.join(self.ready["control"].as_str().expect("a control socket"));
+        let client = reqwest::Client::builder().unix_socket(socket).build().expect("a client");
+        let reply = client.get(format!("http://localhost{path}")).send().await.expect("a reply");
+        reply.text().await.expect("a body")
+    }
+
     /// Its first URL's port.
     pub fn port(&self) -> u16 {
         self.url().rsplit(':').next().and_then(|port| port.parse().ok()).expect("a URL with a port")

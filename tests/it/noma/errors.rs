@@ -134,7 +134,9 @@ async fn a_full_queue_says_so() {
     .await;
     let busy: Vec<_> = replies.iter().filter(|reply| reply.status == 503).collect();
     assert!(!busy.is_empty());
-    assert_eq!(busy[0].text, r#"{"message":"The service is busy. Try again shortly."}"#);
+    let request_id = busy[0].headers["x-request-id"].to_str().expect("text");
+    let expected = json!({ "message": "The service is busy. Try again shortly.", "request_id": request_id });
+    assert_eq!(busy[0].body, expected);
     assert!(replies.iter().all(|reply| [401, 503].contains(&reply.status.as_u16())));
     anon.sign_in(ADA, PASSWORD).await.expect(200);
 }

@@ -1,8 +1,8 @@
 //! Signing in (contract 3.2, 3.3, 7), with passwords from here and from elsewhere.
 
 use insta::assert_json_snapshot;
-use keystead::auth::Email;
 use keystead::auth::accounts::{self, NewPassword, NewUser};
+use keystead::auth::{Email, Role};
 use keystead::crypto::{Secret, StoredHash};
 use keystead::testing::Server;
 use serde_json::json;
@@ -79,6 +79,7 @@ async fn an_unknown_address_and_a_wrong_password_are_the_same() {
         display_name: None,
         verified: true,
         metadata: None,
+        role: Role::User,
     };
     accounts::create(&default, operator(&server), new("social@example.com")).await.expect("made");
     anon.sign_up("off@example.com", PASSWORD).await;
@@ -144,6 +145,7 @@ async fn hashes_from_elsewhere_sign_in_and_are_replaced() {
             display_name: None,
             verified: true,
             metadata: Some(r#"{"plan":"pro","n":1.50}"#.to_owned()),
+            role: Role::User,
         };
         accounts::create(&default, operator(&server), new).await.expect("made");
         anon.sign_in(&email, "something else").await.expect(401);

@@ -18,7 +18,7 @@ use serde_json::Value;
 static DOCUMENTS: LazyLock<Vec<(Dialect, Value)>> = LazyLock::new(|| {
     let settings = ProjectSettings::named("default");
     let scope = |mount| Scope { settings: &settings, url: format!("https://127.0.0.1:8443{mount}"), project: None };
-    let document = |dialect: Dialect| dialect.document(&scope(dialect.mount(&settings).expect("it is on")));
+    let document = |dialect: Dialect| dialect.document(&scope(dialect.mounts(&settings).next().expect("it is on")));
     Dialect::ALL.map(|dialect| (dialect, document(dialect))).into()
 });
 
