@@ -1,8 +1,8 @@
 //! Keystead: an auth server in one file. This page is the map of the house.
 //!
 //! ```text
-//!    net -> http -> dialect::noma      admin      wide: spellings of the same things
-//!                          \             /
+//!    net -> http -> dialect::{noma, nora}      admin      wide: spellings of the same things
+//!                              \             /
 //!                               auth              narrow: the verbs, all decisions, one closed error
 //!                                 |
 //!                               data -> store     records and their invariants, then ordered bytes in redb or memory

@@ -14,9 +14,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("metrics", &[]),
     ("store", &["metrics"]),
     ("crypto", &["env", "metrics"]),
-    ("mail", &["crypto", "env"]),
+    ("mail", &["crypto", "env", "net", "outbound"]),
     ("net", &["env", "metrics"]),
-    ("outbound", &["env"]),
+    ("outbound", &["crypto", "env"]),
     ("token", &["crypto", "env"]),
     ("data", &["crypto", "env", "store"]),
     // Settings are made of the values that the parts below take.
@@ -35,8 +35,14 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "outbound", "store", "token",
         ],
     ),
-    ("testing", &["app", "auth", "config", "crypto", "data", "env", "mail"]),
-    ("cli", &["admin", "app", "auth", "config", "crypto", "dialect", "env", "http", "metrics", "net", "testing"]),
+    ("testing", &["admin", "app", "auth", "config", "crypto", "data", "env", "mail"]),
+    (
+        "cli",
+        &[
+            "admin", "app", "auth", "config", "crypto", "dialect", "env", "http", "mail", "metrics", "net", "outbound",
+            "testing",
+        ],
+    ),
 ];
 
 /// Crates that only these modules may name.

@@ -27,6 +27,7 @@
 //! | `GET /projects/P/outbox` | `?state=waiting\|dead&after=ID&limit=N` | `{"items": [Item], "next": ID or null, "waiting": N, "dead": N}` |
 //! | `POST /projects/P/outbox/resend` | | `{"resent": N}`: every dead letter that still can work is tried anew |
 //! | `GET /projects/P/outbox/ID` | | `Item`, without what it says |
+//! | `GET /projects/P/outbox/ID/mail` | | what a mail says, the link and the code in it too |
 //! | `POST /projects/P/outbox/ID/resend` | | `Item`: tried now |
 //! | `DELETE /projects/P/outbox/ID` | | `{"dropped": 1}` |
 //! | `GET /health` | | `{"status", "checks": {NAME: {"status", "detail"}}}`, of a running server only |
@@ -112,6 +113,7 @@ fn api(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
         .route("/outbox", get(outbox::list))
         .route("/outbox/resend", post(outbox::resend_all))
         .route("/outbox/{item}", get(outbox::show).delete(outbox::remove))
+        .route("/outbox/{item}/mail", get(outbox::words))
         .route("/outbox/{item}/resend", post(outbox::resend));
     Router::new()
         .route("/v1/projects", get(projects::list).post(projects::create))

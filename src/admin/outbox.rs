@@ -1,5 +1,7 @@
-//! `/v1/projects/P/outbox`: what waits to be sent and what was given up; sent again, dropped. What an item says is never
-//! shown: there are secrets in it.
+//! `/v1/projects/P/outbox`: what waits to be sent and what was given up; sent again, dropped. What a mail says, secrets
+//! and all, is shown only to whoever asks for that one mail.
+
+use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
@@ -106,6 +108,47 @@ pub(super) async fn show(
 ) -> Result<Json<View>, Refusal> {
     let project = admin.project(&name).await?;
     Ok(Json(view(&outbox::show(&project, id)?)))
+}
+
+/// A mail as its reader will see it.
+#[derive(Serialize)]
+pub(super) struct Words {
+    id: Uuid,
+    to: String,
+    from: String,
+    subject: String,
+    text: String,
+    html: String,
+    headers: BTreeMap<String, String>,
+    template: String,
+    link: Option<String>,
+    code: Option<String>,
+}
+
+pub(super) async fn words(
+    State(admin): State<Admin>,
+    At((name, id)): At<(ProjectName, Uuid)>,
+) -> Result<Json<Words>, Refusal> {
+    let project = admin.project(&name).await?;
+    let found = outbox::show(&project, id)?;
+    if found.item().kind != Kind::Mail {
+        return Err(Refusal::Invalid("the item is no mail".into()));
+    }
+    let settings = admin.projects.settings();
+    let message = outbox::message(&project, &settings.mail, found.item());
+    let message = message.map_err(|error| Refusal::Invalid(error.to_string()))?;
+    Ok(Json(Words {
+        id: message.id,
+        to: message.to,
+        from: message.from,
+        subject: message.subject,
+        text: message.text,
+        html: message.html,
+        headers: message.headers.into_iter().collect(),
+        template: message.template,
+        link: message.link,
+        code: message.code,
+    }))
 }
 
 pub(super) async fn resend(

@@ -13,13 +13,14 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use uuid::Uuid;
 
+use super::transport::transport;
 use crate::auth::outbox::{self, Outcome, Terms};
 use crate::auth::projects::Selector;
 use crate::auth::{Error, Project, Projects};
-use crate::config::{MailTransport, Settings};
+use crate::config::Settings;
 use crate::data::outbox::{Item, Kind, Lane};
 use crate::env::{Env, Timestamp};
-use crate::mail::{Envelope, Letter, Mailbox, Message, SendError, Transport};
+use crate::mail::{Mailbox, SendError, Taken, Transport};
 
 /// How long attempts in flight may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -89,7 +90,7 @@ impl Delivery {
     fn new(projects: Arc<Projects>, mailbox: Arc<Mailbox>, env: Env) -> Self {
         let settings = projects.settings();
         Self {
-            transport: transport(&settings, &mailbox),
+            transport: transport(&settings, &mailbox, &env, &projects.shared().outbound),
             projects,
             mailbox,
             env,
@@ -145,7 +146,7 @@ impl Delivery {
             return;
         }
         self.settings = settings;
-        self.transport = transport(&self.settings, &self.mailbox);
+        self.transport = transport(&self.settings, &self.mailbox, &self.env, &self.projects.shared().outbound);
         let now = self.env.now();
         self.next.values_mut().for_each(|at| *at = now);
     }
@@ -268,18 +269,12 @@ async fn is_set(flag: &mut watch::Receiver<bool>) {
 
 type Joined = Result<(tokio::task::Id, Ended), tokio::task::JoinError>;
 
-/// The way out that the settings ask for; a server in memory has its mailbox where nothing else is said.
-fn transport(settings: &Settings, mailbox: &Arc<Mailbox>) -> Transport {
-    match settings.mail.transport {
-        MailTransport::None if settings.ephemeral => Transport::Memory(Arc::clone(mailbox)),
-        MailTransport::None => Transport::None,
-    }
-}
-
 fn told(ended: &Ended) {
     let (project, purpose, item) = (&ended.project.record().slug, &ended.purpose, ended.item);
     match &ended.outcome {
         Outcome::Sent => tracing::debug!(%project, %purpose, %item, "sent"),
+        // The transport said so itself.
+        Outcome::Told => {}
         Outcome::Later { error, .. } => {
             tracing::warn!(%project, %purpose, %item, %error, "not sent; tried again later")
         }
@@ -302,7 +297,8 @@ impl Sender {
             Err(_) => Err(SendError::Later(format!("no end within {} seconds", LONGEST_ATTEMPT.as_secs()))),
         };
         let outcome = match sent {
-            Ok(()) => Outcome::Sent,
+            Ok(Taken::Sent) => Outcome::Sent,
+            Ok(Taken::Told) => Outcome::Told,
             Err(SendError::Later(error)) => {
                 let pause = outbox::pause_after(item.attempts, u32::from_be_bytes(env.random()));
                 Outcome::Later { error, next_at: env.now().plus(pause) }
@@ -312,48 +308,14 @@ impl Sender {
         Ended { project: self.project, item: item.id, purpose: item.purpose, outcome }
     }
 
-    async fn send(&self, item: &Item) -> Result<(), SendError> {
+    async fn send(&self, item: &Item) -> Result<Taken, SendError> {
         match item.kind {
-            Kind::Mail => self.transport.send(&self.message(item)?, self.now).await,
+            Kind::Mail => {
+                let message = outbox::message(&self.project, &self.settings.mail, item)?;
+                self.transport.send(&message, self.now).await
+            }
             // Of another lane, and nothing to send.
-            Kind::Webhook | Kind::Decoy => Ok(()),
+            Kind::Webhook | Kind::Decoy => Ok(Taken::Sent),
         }
-    }
-
-    /// The mail that a letter becomes, with the templates and the sender of now.
-    fn message(&self, item: &Item) -> Result<Message, SendError> {
-        let opened = outbox::open(&self.project, item).map_err(|error| SendError::Never(error.to_string()))?;
-        let mut letter: Letter = serde_json::from_slice(opened.expose())
-            .map_err(|_| SendError::Never("a letter that this version cannot read".into()))?;
-        if letter.locale.is_none() {
-            let owner = outbox::locale_of(&self.project, &item.recipient);
-            letter.locale = owner.map_err(|error| SendError::Later(error.to_string()))?;
-        }
-        let (mail, project) = (&self.settings.mail, self.project.settings());
-        let from = project.mail.from.clone().or_else(|| mail.from.clone());
-        let from = from.unwrap_or_else(|| no_reply(project.public_url.as_deref().unwrap_or_default()));
-        let locales: Vec<&str> = project.mail.locale.iter().chain([&mail.locale]).map(String::as_str).collect();
-        let envelope = Envelope {
-            id: item.id,
-            to: &item.recipient,
-            from: &from,
-            reply_to: mail.reply_to.as_deref(),
-            app_name: project.app_name(),
-            locales: &locales,
-        };
-        // A template is tried when it is loaded; what still fails is the operator's to mend.
-        mail.compiled.render(&letter, &envelope).map_err(SendError::Later)
-    }
-}
-
-/// The sender where the operator names none.
-fn no_reply(public_url: &str) -> String {
-    let uri: Option<axum::http::Uri> = public_url.parse().ok();
-    let host = uri.as_ref().and_then(|uri| uri.host()).unwrap_or("localhost");
-    match host.trim_matches(['[', ']']).parse::<std::net::IpAddr>() {
-        // An address literal (RFC 5321, 4.1.3).
-        Ok(std::net::IpAddr::V4(ip)) => format!("no-reply@[{ip}]"),
-        Ok(std::net::IpAddr::V6(ip)) => format!("no-reply@[IPv6:{ip}]"),
-        Err(_) => format!("no-reply@{host}"),
     }
 }

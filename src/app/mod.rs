@@ -12,6 +12,7 @@ mod redirect;
 mod reload;
 mod serve;
 mod supervisor;
+mod transport;
 mod upkeep;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use ready::{Ready, ReadyProject, configured_url};
 pub use reload::Source;
 pub use serve::{Process, Running, serve, start, start_in};
 pub use supervisor::Supervisor;
+pub use transport::configured as configured_transport;
 
 /// Everything but listeners: the data directory held, the master key, the hashing pool, the projects.
 ///

@@ -104,7 +104,7 @@ pub(crate) enum Reason {
 ///
 /// and as JSON the same in `"fields"`. `client` is the address settled from the socket and trusted proxies, never one
 /// that a stranger could claim; `reason` is `credentials`, `locked` or `disabled`; `request` is the reply's
-/// `x-request-id`. No field is text of the client's. `packaging/fail2ban` reads it.
+/// `x-request-id`, the only text that may come from outside: letters, digits and `._-`. `packaging/fail2ban` reads it.
 pub(crate) fn say_failed(ctx: &Ctx, reason: Reason) {
     let reason = match reason {
         Reason::Credentials => "credentials",

@@ -39,10 +39,11 @@ impl Project {
     /// Counts an attempt to deliver something.
     pub(crate) fn count_delivery(&self, kind: Kind, outcome: &Outcome) {
         let delivery = match (kind, outcome) {
-            (Kind::Mail, Outcome::Sent) => Delivery::MailSent,
+            // Only told of counts too: with that transport nothing else is meant to happen.
+            (Kind::Mail, Outcome::Sent | Outcome::Told) => Delivery::MailSent,
             (Kind::Mail, Outcome::Later { .. }) => Delivery::MailPostponed,
             (Kind::Mail, Outcome::Never { .. }) => Delivery::MailFailed,
-            (Kind::Webhook, Outcome::Sent) => Delivery::WebhookSent,
+            (Kind::Webhook, Outcome::Sent | Outcome::Told) => Delivery::WebhookSent,
             (Kind::Webhook, Outcome::Later { .. }) => Delivery::WebhookPostponed,
             (Kind::Webhook, Outcome::Never { .. }) => Delivery::WebhookFailed,
             (Kind::Decoy, _) => return,

@@ -1,11 +1,15 @@
 //! Mails as verbs write them: made ready before the transaction, put into the outbox by it.
 
+use std::net::IpAddr;
+
 use uuid::Uuid;
 
 use super::{Project, outbox};
+use crate::config::Mail as Settings;
+use crate::config::forms::host_of;
 use crate::data::outbox::{self as rows, Item, Kind, Payload};
 use crate::env::Timestamp;
-use crate::mail::Letter;
+use crate::mail::{Envelope, Letter, Message, SendError};
 use crate::store::{StoreError, Write};
 
 /// A mail ready to be written. To whom is said when it is: the account is often found in the transaction only.
@@ -43,6 +47,48 @@ impl Mail {
     }
 }
 
+/// The mail that an item becomes, with the templates and the sender of now.
+///
+/// # Errors
+/// `Never` when it cannot be opened; `Later` when its template cannot say it, which is the operator's to mend.
+pub fn message(project: &Project, mail: &Settings, item: &Item) -> Result<Message, SendError> {
+    let opened = outbox::open(project, item).map_err(|error| SendError::Never(error.to_string()))?;
+    let mut letter: Letter = serde_json::from_slice(opened.expose())
+        .map_err(|_| SendError::Never("a letter that this version cannot read".into()))?;
+    if letter.locale.is_none() {
+        let owner = outbox::locale_of(project, &item.recipient);
+        letter.locale = owner.map_err(|error| SendError::Later(error.to_string()))?;
+    }
+    let settings = project.settings();
+    let from = settings.mail.from.clone().or_else(|| mail.from.clone());
+    let from = from.unwrap_or_else(|| no_reply(settings.public_url.as_deref().unwrap_or_default()));
+    let locales: Vec<&str> = settings.mail.locale.iter().chain([&mail.locale]).map(String::as_str).collect();
+    let envelope = Envelope {
+        id: item.id,
+        to: &item.recipient,
+        from: &from,
+        reply_to: mail.reply_to.as_deref(),
+        app_name: settings.app_name(),
+        locales: &locales,
+    };
+    // A template is tried when it is loaded; what still fails is the operator's to mend.
+    mail.compiled.render(&letter, &envelope).map_err(SendError::Later)
+}
+
+/// The sender where the operator names none.
+fn no_reply(public_url: &str) -> String {
+    let host = match host_of(public_url) {
+        "" => "localhost",
+        host => host,
+    };
+    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        // An address literal (RFC 5321, 4.1.3).
+        Ok(IpAddr::V4(ip)) => format!("no-reply@[{ip}]"),
+        Ok(IpAddr::V6(ip)) => format!("no-reply@[IPv6:{ip}]"),
+        Err(_) => format!("no-reply@{host}"),
+    }
+}
+
 fn item(id: Uuid, now: Timestamp, letter: &Letter, payload: Payload, expires_at: Timestamp) -> Item {
     Item {
         id,
@@ -63,4 +109,21 @@ fn item(id: Uuid, now: Timestamp, letter: &Letter, payload: Payload, expires_at:
 
 fn bytes_of(letter: &Letter) -> Vec<u8> {
     serde_json::to_vec(letter).expect("a letter holds nothing JSON cannot say")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sender_that_nobody_named() {
+        for (url, from) in [
+            ("https://auth.example.com:8443/x", "no-reply@auth.example.com"),
+            ("https://127.0.0.1:8443", "no-reply@[127.0.0.1]"),
+            ("https://[::1]:8443", "no-reply@[IPv6:::1]"),
+            ("", "no-reply@localhost"),
+        ] {
+            assert_eq!(no_reply(url), from);
+        }
+    }
 }

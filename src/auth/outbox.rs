@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+pub use super::mail::message;
 use super::{Email, Error, Project};
 use crate::crypto::Secret;
 use crate::data::outbox::{self as rows, DeadLetter, Item, Kind, Lane, Payload};
@@ -28,6 +29,9 @@ const LOOKED_AT: usize = 256;
 const LOOK_AGAIN: Duration = Duration::from_secs(600);
 /// Dead letters given another chance in one transaction.
 const REVIVED_AT_ONCE: usize = 256;
+
+/// Stands where a reason would at an item that was told of and not sent.
+const ONLY_TOLD: &str = "only logged: mail.transport was \"log\"";
 
 /// The projects whose outbox should be looked at, and the one who does.
 #[derive(Debug, Default)]
@@ -180,6 +184,9 @@ impl Claimed {
         if item.kind == Kind::Decoy {
             return rows::remove(w, &item);
         }
+        if item.expires_at <= terms.now && item.last_error.as_deref() == Some(ONLY_TOLD) {
+            return rows::remove(w, &item);
+        }
         if terms.until(&item) <= terms.now {
             self.buried += 1;
             let why = match &item.last_error {
@@ -211,6 +218,8 @@ impl Claimed {
 pub enum Outcome {
     /// The receiver has it.
     Sent,
+    /// It was only told of, and is to be read here until it expires.
+    Told,
     /// It may work later.
     Later {
         /// Why not now; no secret.
@@ -247,6 +256,11 @@ pub async fn settle(
                     Outcome::Sent => {
                         tally.sent += 1;
                         rows::remove(w, &item)?;
+                    }
+                    Outcome::Told => {
+                        tally.put_off += 1;
+                        let until = item.expires_at;
+                        rows::postpone(w, item, until, ONLY_TOLD)?;
                     }
                     Outcome::Later { error, next_at } if *next_at < item.since.plus(retry_for).min(item.expires_at) => {
                         tally.put_off += 1;

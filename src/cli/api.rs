@@ -183,6 +183,10 @@ impl Refused {
         match self.code.as_str() {
             "unknown_project" => Some("`keystead project list` shows those there are"),
             "unknown_user" => Some("`keystead user list` shows those there are"),
+            "unknown_item" => {
+                Some("it may have been sent; `keystead mail list` shows those that wait, --dead those given up")
+            }
+            "item_expired" => Some("what is in it does not work any more; its reader can ask for another"),
             "unknown_session" => Some("it may have ended; `keystead session list` shows those there are"),
             "project_exists" => Some("choose another slug or id"),
             "busy" | "unwritable" => Some("nothing was changed; try again in a moment"),

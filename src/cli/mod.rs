@@ -15,6 +15,7 @@ mod doctor;
 mod import;
 mod key;
 mod log_line;
+mod mail;
 mod man;
 mod openapi;
 mod outlet;
@@ -116,6 +117,8 @@ enum Command {
     Session(session::Args),
     /// List and rotate signing keys
     Key(key::Args),
+    /// Try the mail transport, preview templates; list, show, resend and drop mails
+    Mail(mail::Args),
     /// Show, verify and export the audit trail
     Audit(audit::Args),
     /// Try, show or explain the configuration
@@ -143,6 +146,7 @@ impl Command {
             Self::Import(args) => args.run(around),
             Self::Session(args) => args.run(around),
             Self::Key(args) => args.run(around),
+            Self::Mail(args) => args.run(around),
             Self::Audit(args) => args.run(around),
             Self::Config(args) => config::run(&args, around),
             Self::Reload(args) => reload::run(&args, around),

@@ -1,5 +1,7 @@
 //! The command line as functions: what is typed, what comes out, which exit code.
 
+mod mail;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Write};

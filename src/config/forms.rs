@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::Uri;
 use ipnet::IpNet;
 
-use super::project_settings::Limit;
+use super::dialect_settings::Limit;
 use super::settings::{ListenAddress, is_loopback_host};
 
 type Parsed<T> = Result<T, String>;
@@ -110,6 +110,15 @@ pub fn host(text: &str) -> Parsed<String> {
         Ok(text.to_ascii_lowercase())
     } else {
         Err(format!("{text:.80?} is not a host name: write it without scheme, port and path (non-ASCII names as xn--)"))
+    }
+}
+
+/// The host in a URL that was parsed before, an IPv6 address in its brackets; empty where there is none.
+pub fn host_of(url: &str) -> &str {
+    let authority = url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => authority,
     }
 }
 

@@ -472,12 +472,6 @@ impl Spell for PathBuf {
     }
 }
 
-impl Spell for Option<super::project_settings::Limit> {
-    fn spell(&self) -> String {
-        super::forms::spell_limit(*self)
-    }
-}
-
 impl Spell for uuid::Uuid {
     fn spell(&self) -> String {
         self.to_string()

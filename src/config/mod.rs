@@ -14,11 +14,13 @@
 //! Only `--config` or `KEYSTEAD_CONFIG` names a file; none is read by itself. Relative paths, also those written in a
 //! file, are relative to the working directory.
 
+mod dialect_settings;
 mod example;
 mod file;
 pub mod forms;
 mod keys;
 mod layers;
+mod mail;
 mod problem;
 mod project;
 mod project_mail;
@@ -41,6 +43,7 @@ use std::path::{Path, PathBuf};
 use figment::Figment;
 use figment::value::{Dict, Value};
 
+pub use dialect_settings::*;
 pub use example::example;
 pub use file::parse_toml;
 pub use problem::{Problem, Problems};

@@ -19,7 +19,7 @@ use super::problem::Problem;
 use super::suggest;
 
 /// Keys the design has and this version does not, so that their reason is better than "unknown".
-const LATER: [&str; 4] = ["mail.smtp", "mail.file", "mail.webhook", "providers"];
+const LATER: [&str; 1] = ["providers"];
 
 /// Why a key or value of [`LATER`] is refused.
 pub(super) const LATER_REASON: &str = "arrives in a later version of Keystead";
@@ -183,7 +183,7 @@ impl Reader {
         parsed.map_err(|reason| self.refuse(path, reason)).ok()
     }
 
-    /// A list of texts, each parsed; `None` when absent or refused. Twice the same is a mistake, as are more than `max`.
+    /// A list of texts, each parsed; `None` when absent or all are refused. Twice the same is a mistake, as are more than `max`.
     pub(super) fn list<T: PartialEq>(
         &mut self,
         path: &str,
@@ -213,7 +213,8 @@ impl Reader {
                 Err(reason) => self.refuse(path, format!("entry {}: {reason}", index + 1)),
             }
         }
-        (self.problems.len() == before).then_some(list)
+        // Those that are right count for what must hold between keys.
+        (self.problems.len() == before || !list.is_empty()).then_some(list)
     }
 
     /// Refuses every key that was never read, under `prefix` (empty: everywhere).

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use super::forms;
 use super::keys::{Keys, Section};
+pub use super::mail::{MailFile, MailSmtp, MailWebhook};
 use super::tls::WrittenTls;
 pub use super::tls::{Acme, ExternalAccount, Tls, TlsMode};
 use crate::config::{Declared, ProjectSettings};
@@ -274,7 +275,8 @@ pub enum MasterKeySource {
 /// `[mail]`: how mails are made and sent.
 #[derive(Clone, Debug, DocumentedFields)]
 pub struct Mail {
-    /// How mails leave. "none": not at all; they wait until they expire.
+    /// How mails leave. "none": not at all; they wait until they expire. "smtp": to a mail server. "file": into files.
+    /// "log": a line in the log, and `keystead mail show ID` shows the mail. "webhook": to a program of yours, over HTTP.
     // Where everything is in memory, "none" is its mailbox.
     pub transport: MailTransport,
     /// The sender: "app@example.com" or "App <app@example.com>". Unset: no-reply@ and the host of the public URL.
@@ -290,19 +292,29 @@ pub struct Mail {
     pub concurrency: usize,
     /// How long a mail that cannot be sent is tried again before it becomes a dead letter.
     pub retry_for: Duration,
+    /// The mail server, for transport "smtp".
+    pub smtp: MailSmtp,
+    /// A directory of mails, for transport "file".
+    pub file: MailFile,
+    /// A program that takes mails over HTTP, for transport "webhook".
+    pub webhook: MailWebhook,
     /// The templates, compiled and tried: those of `templates` over the built-in ones.
     pub compiled: Arc<Templates>,
 }
 
 impl Section for Mail {
     fn keys(&mut self, keys: &mut Keys<'_>) {
-        keys.choice("transport", &mut self.transport, &[("none", MailTransport::None)]);
+        keys.choice("transport", &mut self.transport, &MailTransport::WORDS);
         keys.optional("from", &mut self.from, forms::mailbox, "Example App <auth@example.com>");
         keys.optional("reply_to", &mut self.reply_to, forms::mailbox, "help@example.com");
         keys.optional("templates", &mut self.templates, forms::path, "/etc/keystead/mail");
         keys.text("locale", &mut self.locale, forms::locale);
         keys.number("concurrency", &mut self.concurrency, 1..=256, "mails");
         keys.duration("retry_for", &mut self.retry_for, 60 * SECOND..=30 * DAY);
+        keys.section("smtp", &mut self.smtp);
+        keys.section("file", &mut self.file);
+        keys.section("webhook", &mut self.webhook);
+        super::mail::check_together(self, keys);
         match self.templates.as_deref().map(|dir| Templates::load(Some(dir))) {
             Some(Ok(templates)) => self.compiled = Arc::new(templates),
             Some(Err(problems)) => {
@@ -325,6 +337,9 @@ impl Default for Mail {
             locale: "en".into(),
             concurrency: 8,
             retry_for: Duration::from_secs(48 * 3600),
+            smtp: MailSmtp::default(),
+            file: MailFile::default(),
+            webhook: MailWebhook::default(),
             compiled: Arc::new(Templates::embedded()),
         }
     }
@@ -343,6 +358,14 @@ pub enum MailTransport {
     /// Not at all.
     #[default]
     None,
+    /// To a mail server.
+    Smtp,
+    /// Into files.
+    File,
+    /// Into the log, which says that there is one.
+    Log,
+    /// To a program, over HTTP.
+    Webhook,
 }
 
 /// `[outbound]`: whom the server may call, for webhooks, bot checks and mail over HTTP.

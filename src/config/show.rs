@@ -47,9 +47,16 @@ impl Settings {
         annotated(&self.shown())
     }
 
-    /// The keys whose values differ, secrets among them.
+    /// The keys whose values differ, secrets among them. A project that only one declares has defaults in the other.
     pub fn differences(&self, other: &Self) -> Vec<String> {
-        let (mine, others) = (Listing::of(&mut self.clone(), "", false), Listing::of(&mut other.clone(), "", false));
+        let (mut mine, mut others) = (self.clone(), other.clone());
+        for slug in self.projects.keys().chain(other.projects.keys()) {
+            for settings in [&mut mine, &mut others] {
+                let named = || ProjectSettings::named(slug);
+                settings.projects.entry(slug.clone()).or_insert_with(named);
+            }
+        }
+        let (mine, others) = (Listing::of(&mut mine, "", false), Listing::of(&mut others, "", false));
         let set = |listing: Listing| {
             let keys = listing.items.into_iter().filter_map(|item| match item {
                 Item::Key(key) if !matches!(key.value, Listed::Unset) => Some((key.path, key.value)),

@@ -125,7 +125,8 @@ impl Entry {
     async fn answer(&self, request: Request<Body>, id: RequestId) -> Response {
         let path = request.uri().path();
         match path {
-            "/healthz" => {
+            // The second is what Nora's clients ask.
+            "/healthz" | "/health" => {
                 self.is_for("/healthz");
                 return Json(json!({ "status": "ok" })).into_response();
             }

@@ -11,7 +11,7 @@ use std::fmt;
 pub use letter::{Letter, Template};
 pub use mailbox::{Mailbox, Sent};
 pub use templates::{Envelope, LOCALES, TemplateProblem, Templates};
-pub use transport::Transport;
+pub use transport::{Files, Limits, Login, Smtp, SmtpSettings, SmtpTls, Taken, Transport, Webhook, WebhookSettings};
 
 /// A mail, ready to send.
 #[derive(Clone, PartialEq, Eq)]

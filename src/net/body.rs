@@ -8,8 +8,10 @@ use std::time::Duration;
 use axum::BoxError;
 use axum::body::Body;
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::pulse::OpenRequest;
 
@@ -21,20 +23,57 @@ const LEAST_BYTES_PER_SECOND: u64 = 1024;
 #[error("the request's body took too long")]
 pub struct BodyTooSlow;
 
-/// The body of a request that must arrive within `grace` and a second for each KiB.
-pub(super) fn arriving(incoming: Incoming, grace: Duration) -> Body {
+/// The most of a body, in bytes, that is taken in for its connection's sake although nobody wants to read it.
+const MOST_UNREAD: u64 = 64 * 1024;
+
+/// The body of a request that must arrive within `grace` and a second for each KiB; what nobody read of it comes out
+/// at the other end.
+pub(super) fn arriving(incoming: Incoming, grace: Duration) -> (Body, Unread) {
     if incoming.is_end_stream() {
-        return Body::empty();
+        return (Body::empty(), Unread(None));
     }
-    Body::new(Arriving { incoming, grace, received: 0, awaited: None })
+    let (leave, left) = oneshot::channel();
+    let arriving = Arriving { incoming: Some(incoming), leave: Some(leave), grace, received: 0, awaited: None };
+    (Body::new(arriving), Unread(Some(left)))
+}
+
+/// What was left of a request's body when its reader dropped it.
+pub(super) struct Unread(Option<oneshot::Receiver<Incoming>>);
+
+impl Unread {
+    /// Takes it in, where it is small and comes within `limit`.
+    ///
+    /// A connection with an unread body has to be closed after the answer, and a client that is still sending may then
+    /// see a reset instead of the answer (RFC 9112, section 9.6).
+    pub(super) async fn take_in(self, limit: Duration) {
+        let Some(Ok(mut incoming)) = self.0.map(|mut left| left.try_recv()) else { return };
+        if incoming.size_hint().upper().is_none_or(|left| left > MOST_UNREAD) {
+            return;
+        }
+        // Late or broken: the connection is closed, as it would have been.
+        let _ = timeout(limit, async { while let Some(Ok(_)) = incoming.frame().await {} }).await;
+    }
 }
 
 struct Arriving {
-    incoming: Incoming,
+    /// Always there, until it is dropped.
+    incoming: Option<Incoming>,
+    leave: Option<oneshot::Sender<Incoming>>,
     grace: Duration,
     received: u64,
     /// Since the first time it was waited for.
     awaited: Option<(Instant, Pin<Box<Sleep>>)>,
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        if let (Some(incoming), Some(leave)) = (self.incoming.take(), self.leave.take())
+            && !incoming.is_end_stream()
+        {
+            // Nobody waits for it where the connection is gone.
+            let _ = leave.send(incoming);
+        }
+    }
 }
 
 impl hyper::body::Body for Arriving {
@@ -43,7 +82,8 @@ impl hyper::body::Body for Arriving {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        if let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) {
+        let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
+        if let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) {
             let data = frame.as_ref().and_then(|f| f.as_ref().ok()).and_then(Frame::data_ref);
             this.received = this.received.saturating_add(data.map_or(0, |data| data.len() as u64));
             return Poll::Ready(frame.map(|f| f.map_err(Into::into)));
@@ -62,11 +102,11 @@ impl hyper::body::Body for Arriving {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.incoming.as_ref().map_or_else(SizeHint::default, Incoming::size_hint)
     }
 }
 

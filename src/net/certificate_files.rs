@@ -34,6 +34,12 @@ pub enum CertificateFileError {
         /// The file.
         path: PathBuf,
     },
+    /// PEM around something that is no certificate.
+    #[error("{path}: a certificate inside cannot be read")]
+    MalformedCertificate {
+        /// The file.
+        path: PathBuf,
+    },
     /// No private key in PKCS #8, SEC 1 or PKCS #1.
     #[error("{path}: there is no private key inside (PKCS #8, SEC 1 and PKCS #1 are read; encrypted keys are not)")]
     NoKey {
@@ -80,7 +86,7 @@ pub fn load_certificate(cert: &Path, key: &Path, now: Timestamp) -> Result<Ident
     Ok(identity)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, CertificateFileError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, CertificateFileError> {
     std::fs::read(path).map_err(|error| CertificateFileError::Unreadable { path: path.to_owned(), error })
 }
 

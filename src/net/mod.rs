@@ -5,6 +5,7 @@
 //! | `listen` | addresses and the sockets bound to them: IPv4, IPv6, unix |
 //! | `inherited` | sockets the process was started with, by systemd's socket activation |
 //! | `tls` | the TLS configuration, whose certificate can be swapped while connections live |
+//! | `client_tls` | TLS as a client: whom we trust when we call others |
 //! | `certificate_files` | a certificate and its key from the operator's files |
 //! | `local_ca` | a certificate authority of our own, for machines without a public name |
 //! | `private_file` | files only their owner may read, written whole or not at all |
@@ -21,6 +22,7 @@
 mod body;
 mod certificate_files;
 mod client_address;
+mod client_tls;
 mod descriptors;
 mod inherited;
 mod limits;
@@ -38,6 +40,7 @@ mod tests;
 pub use body::BodyTooSlow;
 pub use certificate_files::{CertificateFileError, load_certificate};
 pub use client_address::{ClientAddress, PeerAddress, Trust, is_secure};
+pub use client_tls::{CaFile, ClientStream, ClientTls, HandshakeError, tls_version};
 pub use descriptors::{affordable_connections, raise_descriptor_limit};
 pub use inherited::Inherited;
 pub use limits::{Limits, LiveLimits};

@@ -9,6 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
+use http::header::EXPECT;
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -344,19 +345,26 @@ where
     fn enter(&self, request: Request<Incoming>) -> impl Future<Output = Result<Response<Answer>, Infallible>> + use<S> {
         let http2 = request.version() == Version::HTTP_2;
         let entered = self.check(&request).map(|open| {
-            let grace = self.limits.stall;
-            let mut request = request.map(|body| arriving(body, grace));
+            // A client that waits for 100 (Continue) sends nothing it is not asked for; HTTP/2 ends a stream by itself.
+            let drain = !http2 && !request.headers().contains_key(EXPECT);
+            let (head, body) = request.into_parts();
+            let (body, unread) = arriving(body, self.limits.stall);
+            let unread = Some(unread).filter(|_| drain);
+            let mut request = Request::from_parts(head, body);
             request.extensions_mut().insert(self.peer);
             if let Some(uid) = self.uid {
                 request.extensions_mut().insert(uid);
             }
-            (open, self.service.clone().oneshot(request))
+            (open, self.service.clone().oneshot(request), unread, self.limits.linger)
         });
         let refusal = self.refusal;
         async move {
             match entered {
-                Ok((open, answer)) => {
+                Ok((open, answer, unread, linger)) => {
                     let answer = answer.await?;
+                    if let Some(unread) = unread {
+                        unread.take_in(linger).await;
+                    }
                     open.has_moved();
                     Ok(answer.map(|body| Answer::new(body, open, http2)))
                 }

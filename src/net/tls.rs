@@ -230,8 +230,9 @@ impl ResolvesServerCert for Current {
     }
 }
 
+/// The clock that validity is judged by.
 #[derive(Debug)]
-struct EnvTime(Env);
+pub(super) struct EnvTime(pub(super) Env);
 
 impl TimeProvider for EnvTime {
     fn current_time(&self) -> Option<UnixTime> {

@@ -3,6 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `target` | a URL that may be called, parsed |
+//! | `signature` | signatures by which a receiver knows a call for ours |
 //! | `guard` | which addresses may be connected to, decided after the name was resolved (against SSRF) |
 //! | `error` | why a call failed, and whether it may work later |
 //!
@@ -13,6 +14,7 @@
 
 mod error;
 mod guard;
+mod signature;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -39,6 +41,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::env::Env;
 pub use error::CallError;
 use guard::{GuardedResolver, Reach};
+pub use signature::SigningKey;
 pub use target::Target;
 
 /// Calls in flight; further ones wait, within their own time limit.

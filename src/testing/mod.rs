@@ -6,6 +6,8 @@
 //!
 //! let server = keystead::testing::Server::start().await;
 //! let url = format!("{}/api/auth/signup", server.url()); // trust server.ca_pem() in your client
+//! let mail = server.mailbox().next_to("ada@example.com").await; // as soon as it is sent
+//! println!("{}: {:?} or {:?}", mail.subject, mail.code, mail.link);
 //! server.clock().advance(Duration::from_secs(15 * 60)); // access tokens have expired now
 //! server.stop().await;
 //! # Ok(())
@@ -13,7 +15,7 @@
 //! ```
 //!
 //! It is the real server: the real engine over the memory store, real TLS, real HTTP. Only passwords are cheap to hash.
-//! There is no global state; hundreds run side by side.
+//! There is no global state; hundreds run side by side. Tests in other languages start `keystead serve --ephemeral`.
 
 mod clock;
 mod mailbox;
@@ -24,9 +26,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::admin::{NotReloaded, Reloaded};
 use crate::app::{self, Running};
 use crate::auth::Projects;
-use crate::config::{self, Overrides, Settings};
+use crate::config::{self, Overrides, Problems, Settings};
 use crate::env::Env;
 pub use clock::TestClock;
 pub use mailbox::Mailbox;
@@ -55,6 +58,14 @@ impl Server {
     /// # Panics
     /// When a setting is wrong or the server cannot start.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
+        match Self::settings(settings) {
+            Ok(settings) => Self::run(settings).await,
+            Err(problems) => panic_with(&problems.to_string()),
+        }
+    }
+
+    /// The settings of a server started [`Server::with`] these.
+    fn settings(settings: &[(&str, &str)]) -> Result<Settings, Problems> {
         let mut all: BTreeMap<String, String> = [
             ("KEYSTEAD_LISTEN__ADDRESSES", "127.0.0.1:0"),
             // The least that Argon2 takes: a test has no attackers.
@@ -65,11 +76,15 @@ impl Server {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
         all.extend(settings.iter().map(|(name, value)| (format!("KEYSTEAD_{name}"), (*value).to_owned())));
-        let overrides = Overrides { ephemeral: true, ..Overrides::default() };
-        match config::load(&overrides, &all) {
-            Ok(settings) => Self::run(settings).await,
-            Err(problems) => panic_with(&problems.to_string()),
-        }
+        config::load(&Overrides { ephemeral: true, ..Overrides::default() }, &all)
+    }
+
+    /// Puts other settings in force while it runs, in the form and with the defaults of [`Server::with`].
+    ///
+    /// # Errors
+    /// Everything that is wrong; nothing has changed then.
+    pub async fn reload(&self, settings: &[(&str, &str)]) -> Result<Reloaded, NotReloaded> {
+        self.running.put_in_force(Self::settings(settings).map_err(NotReloaded::Settings)?).await
     }
 
     /// Starts a server with these settings, whatever they say: a data directory is used when they are not ephemeral.

@@ -25,6 +25,7 @@ pub(crate) const USER_HZ: f64 = 100.0;
 pub(crate) struct Launch {
     program: PathBuf,
     arguments: Vec<String>,
+    settings: Vec<(String, String)>,
     pinned: bool,
     log: PathBuf,
 }
@@ -36,6 +37,7 @@ impl Launch {
         Self {
             program: PathBuf::from(env!("CARGO_BIN_EXE_keystead")),
             arguments: arguments.map(str::to_owned).to_vec(),
+            settings: Vec::new(),
             pinned: false,
             log: data.with_extension("log"),
         }
@@ -46,9 +48,16 @@ impl Launch {
         Ok(Self {
             program: std::env::current_exe()?,
             arguments: vec!["--serve-bare".to_owned(), template.to_string_lossy().into_owned()],
+            settings: Vec::new(),
             pinned: false,
             log: template.with_extension("log"),
         })
+    }
+
+    /// With these settings, as environment variables.
+    pub(crate) fn with(mut self, settings: &[(&str, &str)]) -> Self {
+        self.settings.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self
     }
 
     /// The whole server on one core.
@@ -66,8 +75,13 @@ impl Launch {
         } else {
             Command::new(&self.program)
         };
-        // An empty environment: the figures are those of the defaults.
-        command.args(&self.arguments).env_clear().stdin(Stdio::null()).stdout(Stdio::piped());
+        // An environment empty but for what is said: the figures are those of the defaults.
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(self.settings.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }

@@ -14,6 +14,8 @@ enum Target {
     AtLeast(f64),
     /// The figure itself.
     Below(f64),
+    /// The figure itself.
+    Above(f64),
     /// It must simply hold.
     Holds,
     /// Shown, not judged.
@@ -39,6 +41,7 @@ impl Row {
         match self.target {
             Target::AtLeast(bound) => Some(self.ratio().is_some_and(|ratio| ratio >= bound)),
             Target::Below(bound) => Some(self.ours < bound),
+            Target::Above(bound) => Some(self.ours > bound),
             Target::Holds => Some(self.ours > 0.0),
             Target::Shown => None,
         }
@@ -48,6 +51,7 @@ impl Row {
         match self.target {
             Target::AtLeast(bound) => format!(">= {bound:.2}"),
             Target::Below(bound) => format!("< {}", number(bound)),
+            Target::Above(bound) => format!("> {}", number(bound)),
             Target::Holds => "holds".to_owned(),
             Target::Shown => "-".to_owned(),
         }
@@ -76,6 +80,7 @@ impl Row {
         let target = match self.target {
             Target::AtLeast(bound) => json!({ "ratio_at_least": bound }),
             Target::Below(bound) => json!({ "below": bound }),
+            Target::Above(bound) => json!({ "above": bound }),
             Target::Holds => json!({ "holds": true }),
             Target::Shown => Value::Null,
         };
@@ -101,6 +106,11 @@ impl Report {
     /// The figure must stay below `bound`, in the same unit.
     pub(crate) fn below(&mut self, scenario: &str, ours: f64, unit: &'static str, bound: f64) {
         self.add(scenario, ours, unit, None, Target::Below(bound), String::new());
+    }
+
+    /// The figure must stay above `bound`, in the same unit.
+    pub(crate) fn above(&mut self, scenario: &str, ours: f64, unit: &'static str, bound: f64) {
+        self.add(scenario, ours, unit, None, Target::Above(bound), String::new());
     }
 
     /// A fact that must hold.

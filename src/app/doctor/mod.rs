@@ -11,6 +11,8 @@
 mod contents;
 mod machine;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;

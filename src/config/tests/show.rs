@@ -2,11 +2,13 @@
 
 use std::fs;
 
+use super::mail::ca_file;
 use super::*;
 use crate::config::keys::{Listed, Listing};
 
 #[test]
 fn what_is_shown_reads_back_as_the_same_settings() {
+    let ca = ca_file();
     let toml = r#"
         master_key_file = "/k"
         [tls]
@@ -27,6 +29,9 @@ fn what_is_shown_reads_back_as_the_same_settings() {
         from = "A <a@a.example>"
         reply_to = "b@a.example"
         locale = "fr"
+        smtp = { host = "smtp.a.example", username = "u", password = "SECRET", ca_file = "CERTIFICATES", helo_name = "a.example" }
+        file.dir = "d"
+        webhook = { url = "https://mail.a.example/x", secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" }
         [project.shop]
         mail = { from = "shop@a.example", locale = "pt-BR", app_name = "The Shop" }
         verification.link = "https://a.example/verify?t={token}"
@@ -37,10 +42,14 @@ fn what_is_shown_reads_back_as_the_same_settings() {
         tokens.access_ttl = "90s"
         bot = { provider = "turnstile", secret = "SECRET", site_key = "site", verify_url = "https://bot.example/check" }
     "#;
-    let toml = toml.replace("SECRET", SECRET);
+    let toml = toml.replace("SECRET", SECRET).replace("CERTIFICATES", &ca.path().to_string_lossy());
     let settings = load_with(&toml, &[]).unwrap();
     let shown = settings.to_annotated_toml();
-    assert!(!shown.contains(SECRET));
+    assert!(!shown.contains(SECRET) && !shown.contains("whsec_"));
+    // A key in a form of its own is hidden all the same.
+    let key = "secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"";
+    let (before, webhook) = shown.split_once("[mail.webhook]").unwrap();
+    let shown = format!("{before}[mail.webhook]{}", webhook.replacen("secret = \"[secret]\"", key, 1));
     let again = load_with(&shown.replace("[secret]", SECRET), &[]).unwrap();
     assert_eq!(format!("{again:?}"), format!("{settings:?}"));
 

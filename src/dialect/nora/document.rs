@@ -4,7 +4,7 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 
 use super::wire::{Bootstrap, Made, Me, Profile, Refused, Success, Token};
 use super::{accounts, profile, sessions, status};
-use crate::http::openapi::{Answer, Api, Endpoint, Operation, Scope, text};
+use crate::http::openapi::{Answer, Api, Endpoint, Operation, Scope};
 
 /// This dialect's document.
 pub const API: Api = Api {
@@ -23,8 +23,10 @@ fn every(operation: &mut Operation, scope: &Scope<'_>) {
     let id = id.enum_values(scope.project.map(|id| [id.to_string()]));
     let description = "The project. Without it, the host name says which, or it is the only one there is.";
     operation.header_parameter("project-id", description, id.build());
-    let description = "The client's own name for the request, which every answer repeats.";
-    operation.header_parameter("x-correlation-id", description, text(0..=128));
+    let description = "The client's own name for the request, which every answer repeats. One that is longer than 128 \
+                       characters, or not of letters, digits and `-_.:/+=@`, is replaced.";
+    let name = ObjectBuilder::new().schema_type(Type::String);
+    operation.header_parameter("x-correlation-id", description, name.build());
     operation.answer(Answer::of::<Refused>(400, "Several projects are served, and the request names none."));
     operation.answer(Answer::of::<Refused>(403, "The project is switched off (`PROJECT_AUTH_DISABLED`)."));
     operation.answer(Answer::of::<Refused>(404, "There is no such project."));

@@ -36,7 +36,7 @@ impl From<Error> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
-            Self::Verb(error) => spell(error),
+            Self::Verb(error) => spell(&error),
             Self::Rule(status, text, None) => plain(status, &text),
             Self::Rule(status, text, Some(code)) => coded(status, &text, code),
             Self::Central(status, text) => central(status, text),
@@ -66,7 +66,7 @@ impl Refusal {
 }
 
 /// What each error is on this wire.
-fn spell(error: Error) -> Response {
+fn spell(error: &Error) -> Response {
     match error {
         Error::ProjectDisabled => trouble(&Trouble::ProjectDisabled),
         Error::SignupDisabled => {
@@ -80,9 +80,9 @@ fn spell(error: Error) -> Response {
             plain(StatusCode::UNAUTHORIZED, "This account uses OAuth login. Sign in with your provider instead.")
         }
         Error::Locked { retry_after } => {
-            retry(plain(StatusCode::TOO_MANY_REQUESTS, TOO_MANY_SIGN_INS), retry_after_secs(retry_after))
+            retry(plain(StatusCode::TOO_MANY_REQUESTS, TOO_MANY_SIGN_INS), retry_after_secs(*retry_after))
         }
-        Error::TooManyRequests(standing) => trouble(&Trouble::TooManyRequests(standing)),
+        Error::TooManyRequests(standing) => trouble(&Trouble::TooManyRequests(*standing)),
         Error::VerificationRequired(_) => {
             coded(StatusCode::FORBIDDEN, "Email verification required", "EMAIL_VERIFICATION_REQUIRED")
         }
@@ -100,7 +100,7 @@ fn spell(error: Error) -> Response {
         Error::UnknownSession => plain(StatusCode::NOT_FOUND, "Session not found"),
         Error::UnknownProject => trouble(&Trouble::UnknownProject),
         Error::ProjectExists => plain(StatusCode::CONFLICT, "The project exists"),
-        Error::Busy { retry_after } => trouble(&Trouble::Unavailable { retry_after }),
+        Error::Busy { retry_after } => trouble(&Trouble::Unavailable { retry_after: *retry_after }),
         Error::Unwritable(_) => trouble(&Trouble::Unavailable { retry_after: UNWRITABLE_RETRY }),
         Error::Store(_) | Error::Internal(_) => trouble(&Trouble::Internal),
     }

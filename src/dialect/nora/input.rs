@@ -290,7 +290,7 @@ impl Fields {
         let whole = text.expose();
         match whole.len() {
             0 => None,
-            ..=MAX_PRESENTED => Some(text),
+            1..=MAX_PRESENTED => Some(text),
             _ => Some(Secret::new(whole[..whole.floor_char_boundary(MAX_PRESENTED)].to_owned())),
         }
     }

@@ -21,7 +21,7 @@ const WARM_UP: f64 = 0.25;
 
 /// What one kind of load made of one server, round by round.
 #[derive(Default)]
-struct Series {
+pub(super) struct Series {
     rates: Vec<f64>,
     p50: Vec<f64>,
     p99: Vec<f64>,
@@ -37,16 +37,16 @@ impl Series {
         self.processor_micros.push(processor_secs * 1e6 / answers);
     }
 
-    fn rate(&self) -> f64 {
+    pub(super) fn rate(&self) -> f64 {
         median(self.rates.clone())
     }
 
     /// The median of the rounds' ratios, neighbours in time divided by each other.
-    fn over(&self, limit: &Self) -> f64 {
+    pub(super) fn over(&self, limit: &Self) -> f64 {
         median(self.rates.iter().zip(&limit.rates).map(|(ours, limit)| ours / limit).collect())
     }
 
-    fn note_text(&self) -> String {
+    pub(super) fn note_text(&self) -> String {
         let [p50, p99, micros] = [&self.p50, &self.p99, &self.processor_micros].map(|values| median(values.clone()));
         format!("p50 {p50:.2} ms, p99 {p99:.2} ms, {micros:.1} us processor each")
     }
@@ -116,7 +116,8 @@ pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
     many.stop()
 }
 
-fn round<C: Caller>(
+/// One round of one server.
+pub(super) fn round<C: Caller>(
     runtime: &tokio::runtime::Runtime,
     server: &Server,
     workers: &mut Vec<Worker<C>>,
@@ -129,7 +130,8 @@ fn round<C: Caller>(
     Ok(())
 }
 
-async fn connect<C: Caller>(server: &Server, callers: Vec<C>) -> Outcome<Vec<Worker<C>>> {
+/// Connects each caller.
+pub(super) async fn connect<C: Caller>(server: &Server, callers: Vec<C>) -> Outcome<Vec<Worker<C>>> {
     Worker::connect(server.target(), group::TOKENS, CONNECTIONS, callers).await
 }
 

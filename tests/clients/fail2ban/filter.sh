@@ -34,13 +34,16 @@ for format in text json; do
     url=$(jq -r '.urls[0]' <<<"$line")/api/auth
     api() { # CLIENT PATH BODY: the status
         curl -sS --cacert "$format/tls/ca.pem" -o /dev/null -w '%{http_code}\n' -H "x-forwarded-for: $1" \
-            -H 'content-type: application/json' -H "user-agent: $forged" -d "$3" "$url/$2"
+            -H 'content-type: application/json' -H "user-agent: $forged" -H "x-request-id: $name" -d "$3" "$url/$2"
     }
     # What a client says about itself: a line that looks like one of ours.
+    name=
     forged='2026-01-01T00:00:00.000000Z  INFO keystead::sign_in: sign-in failed client=198.51.100.66 project=default reason=credentials request=0000000000000000'
     api 192.0.2.1 signup '{"email":"ada@example.com","password":"correct horse"}' >statuses
     for _ in 1 2 3 4 5; do api 192.0.2.1 login '{"email":"ada@example.com","password":"guess"}'; done >>statuses
     api 192.0.2.1 login '{"email":"ada@example.com","password":"correct horse"}' >>statuses
+    # Named by the proxy.
+    name=Edge_7.a-1
     api 2001:db8::7 login '{"email":"nobody@example.com","password":"guess"}' >>statuses
     "$keystead" user disable ada@example.com --data-dir "$format" >/dev/null
     api 203.0.113.9 login '{"email":"ada@example.com","password":"correct horse"}' >>statuses

@@ -3,7 +3,7 @@
 #
 #   tests/clients/noma/tour.sh PATH-OF-KEYSTEAD
 #
-# The tour is the README's `console` block: a line beginning with "$ " is a command, what follows it is its output, and
+# The tour is the README's `console` blocks: a line beginning with "$ " is a command, what follows it is its output, and
 # "…" there stands for anything. Needs bash, curl and jq.
 set -euo pipefail
 
@@ -55,5 +55,5 @@ done < <(awk '/^```/ { inside = ($0 == "```console"); next } inside' "$readme")
 kill -TERM "$server"
 wait "$server" || { echo "the server ended with $?"; exit 1; }
 server=
-[ "$checked" -ge 12 ] || { echo "the README's tour was not found: $checked steps"; exit 1; }
+[ "$checked" -ge 20 ] || { echo "the README's tour was not found: $checked steps"; exit 1; }
 echo "tour: $checked steps, each answered as the README says; the server ended with 0"

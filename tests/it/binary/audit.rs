@@ -103,7 +103,7 @@ async fn a_head_noted_earlier_is_compared() {
     for (expect, code, reason) in [
         (format!("5:{hash}"), 1, "broken at entry 5: its hash is not the one expected: the trail was rewritten"),
         (format!("8:{hash}"), 1, "broken at entry 8: it is missing: the trail ends before the entry expected"),
-        (hash.clone(), 1, "write SEQ:HASH"),
+        (hash, 1, "write SEQ:HASH"),
     ] {
         let ended = place.run(&["audit", "verify", "--expect", &expect]);
         assert_eq!((ended.code, ended.out.as_str()), (Some(code), ""), "{ended:?}");

@@ -9,7 +9,7 @@ use super::process::{Binary, Ended, Place};
 use crate::persona::Persona;
 
 /// Every command about data, with what goes to its standard input.
-const COMMANDS: [(&str, &str); 31] = [
+const COMMANDS: [(&str, &str); 34] = [
     ("project list", ""),
     ("project show", ""),
     ("project create shop --set verification.mode=strict", ""),
@@ -26,6 +26,9 @@ const COMMANDS: [(&str, &str); 31] = [
     ("user disable grace@example.com --project default", ""),
     ("user enable grace@example.com --project default", ""),
     ("user unlock grace@example.com --project default", ""),
+    ("user set-role grace@example.com admin --project default", ""),
+    ("user set-role grace@example.com root --project default", ""),
+    ("user set-role nobody@example.com user --project default", ""),
     ("user set-password grace@example.com --project default", "another password\n"),
     ("user delete grace@example.com --project default", ""),
     ("user show grace@example.com --project default", ""),
@@ -55,7 +58,8 @@ async fn running_and_stopped_answer_alike() {
             }
         }
         let codes: Vec<_> = live.iter().map(|ended| ended.code.expect("no signal")).collect();
-        let expected = [0, 0, 0, 1, 2, 0, 0, 1, 0, 1, 1, 0, 1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2, 0, 1];
+        let expected =
+            [0, 0, 0, 1, 2, 0, 0, 1, 0, 1, 1, 0, 1, 0, 0, 0, 0, 2, 1, 0, 2, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 2, 0, 1];
         assert_eq!(codes, expected, "{live:#?}");
     }
 }
@@ -124,7 +128,8 @@ async fn json_has_the_documented_fields() {
     );
     assert_eq!(projects["projects"][0]["id"], server.project());
     let user = ask("user show ada@example.com");
-    let fields = "id number email display_name verified_at verified_by has_password disabled_at created_at metadata";
+    let fields =
+        "id number email display_name verified_at verified_by has_password role disabled_at created_at metadata";
     assert_eq!(keys(&user).join(" "), fields);
     assert_eq!(ask("user list")["users"], json!([user]));
     let sessions = ask("session list");

@@ -51,6 +51,28 @@ async fn a_change_is_whole_or_absent_when_its_client_vanishes() {
     assert!(!ended.err.contains("panic"), "{}", ended.err);
 }
 
+/// A refusal needs no body, but the client is sending one: it must see the answer, and may go on with the connection.
+#[tokio::test]
+async fn an_answer_before_the_body_does_not_cost_the_connection() {
+    let server = Place::new().start();
+    let mut client = Raw::to(&server, HOME).await.expect("a connection");
+    for _ in 0..20 {
+        let head = "POST /api/auth/change-password HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 20000\r\n\r\n";
+        client.send(head).await;
+        client.send(&"x".repeat(10_000)).await;
+        client.send(&"x".repeat(10_000)).await;
+        let answer = client.until("Unauthenticated.").await;
+        assert!(answer.starts_with("HTTP/1.1 401") && !answer.contains("connection: close"), "{answer}");
+    }
+    // What is too large to be taken in, or does not come, is answered all the same.
+    let large = "POST /api/auth/change-password HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 100000000\r\n\r\nx";
+    client.send(large).await;
+    client.until("Unauthenticated.").await;
+    let mut client = Raw::to(&server, HOME).await.expect("a connection");
+    client.send("POST /api/auth/logout HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 10\r\n\r\nx").await;
+    client.until("Unauthenticated.").await;
+}
+
 /// Opens connections from these addresses that get as far as `stage` and no further.
 async fn dawdle(server: &Binary, addresses: &[String], stage: Stage) -> Vec<Dawdler> {
     // Each connection is a descriptor of this process too.

@@ -1,5 +1,6 @@
 //! The Nora dialect as its contract says it, one file a capability.
 
+mod bot;
 mod credentials;
 mod limits;
 mod profile;
