@@ -2,15 +2,27 @@
 
 use uuid::Uuid;
 
-use super::{Ctx, Email, Operator, Project, ProjectSettings, notices};
+use super::webhooks::{self, Teller};
+use super::{Ctx, Email, Operator, Project, notices};
 use crate::data::audit;
 pub use crate::data::events::{By, Event, EventKind, Outcome};
 use crate::store::{StoreError, Write};
 
-/// Records `event` as part of a job. Where it puts something into the outbox, the caller wakes who sends it.
-pub(crate) fn record(w: &mut dyn Write, settings: &ProjectSettings, event: &Event) -> Result<(), StoreError> {
-    audit::append(w, event)?;
-    notices::tell(w, settings, event)
+impl Teller {
+    /// Records `event` as part of a job, and tells it to whoever wants to know. Where its kind is sent by mail, the
+    /// caller wakes who sends it.
+    pub(crate) fn record(&self, w: &mut dyn Write, event: &Event) -> Result<(), StoreError> {
+        audit::append(w, event)?;
+        notices::tell(w, self.settings(), event)?;
+        self.tell(w, event)
+    }
+}
+
+impl Project {
+    /// What records events in jobs that have no request.
+    pub(crate) fn teller(&self) -> Teller {
+        Teller::new(self, self.settings())
+    }
 }
 
 impl Ctx {
@@ -37,12 +49,14 @@ impl Ctx {
 
     /// Records `event` as part of a job.
     pub(crate) fn record(&self, w: &mut dyn Write, event: &Event) -> Result<(), StoreError> {
-        record(w, &self.settings, event)?;
+        audit::append(w, event)?;
+        let project = &self.project;
+        notices::tell(w, &self.settings, event)?;
         // From within the job: whoever looks waits for its commit.
         if event.kind.is_sent() {
-            self.project.wake_outbox();
+            project.wake_outbox();
         }
-        Ok(())
+        webhooks::tell(w, project.id(), &self.settings, &project.shared().webhook_wakes, event)
     }
 }
 

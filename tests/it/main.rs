@@ -14,3 +14,4 @@ mod receiver;
 mod reload;
 mod scenarios;
 mod smoke;
+mod webhooks;
