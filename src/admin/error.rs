@@ -107,6 +107,7 @@ fn verb(error: &Error) -> Response {
         Error::TooManyApiKeys => (StatusCode::CONFLICT, "too_many_api_keys", None),
         Error::UnknownUser => (StatusCode::NOT_FOUND, "unknown_user", None),
         Error::UnknownSession => (StatusCode::NOT_FOUND, "unknown_session", None),
+        Error::UnknownWebhook => (StatusCode::NOT_FOUND, "unknown_webhook", None),
         Error::UnknownProject => (StatusCode::NOT_FOUND, "unknown_project", None),
         Error::ProjectExists => (StatusCode::CONFLICT, "project_exists", None),
         Error::UnknownItem => (StatusCode::NOT_FOUND, "unknown_item", None),

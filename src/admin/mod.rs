@@ -30,6 +30,8 @@
 //! | `GET /projects/P/outbox/ID/mail` | | what a mail says, the link and the code in it too |
 //! | `POST /projects/P/outbox/ID/resend` | | `Item`: tried now |
 //! | `DELETE /projects/P/outbox/ID` | | `{"dropped": 1}` |
+//! | `GET /projects/P/webhooks` | | `{"webhooks": [Webhook]}` |
+//! | `POST /projects/P/webhooks/NAME/test` | | `{"ok", "status", "answer", "error", "milliseconds"}` |
 //! | `GET /health` | | `{"status", "checks": {NAME: {"status", "detail"}}}`, of a running server only |
 //!
 //! Beside them, without `/v1`, `GET /metrics` is OpenMetrics text.
@@ -62,6 +64,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod users;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -110,6 +113,8 @@ fn api(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
         .route("/keys/rotate", post(keys::rotate))
         .route("/audit", get(audit::list))
         .route("/audit/verify", get(audit::verify))
+        .route("/webhooks", get(webhooks::list))
+        .route("/webhooks/{webhook}/test", post(webhooks::test))
         .route("/outbox", get(outbox::list))
         .route("/outbox/resend", post(outbox::resend_all))
         .route("/outbox/{item}", get(outbox::show).delete(outbox::remove))

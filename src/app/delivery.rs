@@ -262,7 +262,7 @@ impl Delivery {
     }
 }
 
-async fn is_set(flag: &mut watch::Receiver<bool>) {
+pub(super) async fn is_set(flag: &mut watch::Receiver<bool>) {
     // The sender gone means the server is gone.
     let _ = flag.wait_for(|set| *set).await;
 }

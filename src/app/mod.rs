@@ -14,6 +14,7 @@ mod serve;
 mod supervisor;
 mod transport;
 mod upkeep;
+mod webhooks;
 
 use std::sync::Arc;
 

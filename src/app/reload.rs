@@ -38,6 +38,7 @@ const FIXED: &[(&str, fn(&mut Settings, &Settings))] = &[
     ("master_key_file", |new, old| new.master_key.clone_from(&old.master_key)),
     ("listen.addresses", |new, old| new.listen.addresses.clone_from(&old.listen.addresses)),
     ("listen.redirect", |new, old| new.listen.redirect.clone_from(&old.listen.redirect)),
+    ("metrics.listen", |new, old| new.metrics.listen.clone_from(&old.metrics.listen)),
     ("tls.mode", |new, old| new.tls.mode.clone_from(&old.tls.mode)),
     ("hashing.threads", |new, old| new.hashing.threads = old.hashing.threads),
     ("hashing.queue", |new, old| new.hashing.queue = old.hashing.queue),
@@ -60,6 +61,8 @@ pub(super) struct Reloader {
     pub(super) wall: Env,
     /// The first listener's URL, for links where nothing else is said.
     pub(super) listener_url: String,
+    /// Addresses of sockets that were handed over, which the local certificate names too.
+    pub(super) inherited_names: Vec<String>,
     /// One at a time.
     pub(super) turn: Mutex<()>,
 }
@@ -123,7 +126,8 @@ impl Reloader {
         let changed = before.differences(&settings);
 
         let mut problems = self.projects.problems_with(&settings);
-        let (certificates, checked, env) = (self.certificates.clone(), settings.clone(), self.wall.clone());
+        let (certificates, mut checked, env) = (self.certificates.clone(), settings.clone(), self.wall.clone());
+        checked.tls.names.extend(self.inherited_names.iter().cloned());
         let prepared = tokio::task::spawn_blocking(move || certificates.prepare(&checked, &env)).await;
         let prepared = match prepared {
             Ok(Ok(prepared)) if problems.is_empty() => prepared,
@@ -209,6 +213,7 @@ mod tests {
         other.master_key = Some(crate::config::MasterKeySource::File("k".into()));
         other.listen.addresses.clear();
         other.listen.redirect = "0.0.0.0:80".parse().ok();
+        other.metrics.listen = "127.0.0.1:9090".parse().ok();
         other.tls.mode = TlsMode::Off;
         other.hashing.threads = 3;
         other.hashing.queue = 3;

@@ -14,7 +14,7 @@ use super::certificates::{self, Certificates, Places};
 use super::ready::{self, Ready, ReadyProject};
 use super::reload::{Reloader, Source};
 use super::supervisor::{self, Supervisor};
-use super::{App, Ephemeral, StartError, delivery, doctor, redirect, upkeep};
+use super::{App, Ephemeral, StartError, delivery, doctor, redirect, upkeep, webhooks};
 use crate::admin::{self, Finding, NotReloaded, Reloaded, TestBench};
 use crate::config::Settings;
 use crate::env::Env;
@@ -105,11 +105,11 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
     // the same, so that a second process is refused before it touches anything.
     let data_dir = App::take_data_dir(&settings)?;
     // A first start writes keys, certificates and a project file, and waits for the disk each time: side by side.
+    let inherited_names: Vec<String> = inherited.ips().map(|ip| ip.to_string()).collect();
     let certificates = {
-        let (settings, env) = (settings.clone(), wall.clone());
+        let (mut settings, env) = (settings.clone(), wall.clone());
         let places = data_dir.as_ref().map(Places::of);
-        let mut settings = settings;
-        settings.tls.names.extend(inherited.ips().map(|ip| ip.to_string()));
+        settings.tls.names.extend(inherited_names.iter().cloned());
         tokio::task::spawn_blocking(move || Certificates::open(&settings, places.as_ref(), &env))
     };
     let app = App::open_in(data_dir, settings.clone(), env.clone(), lost_lines).await?;
@@ -166,6 +166,7 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
         app.projects().find(crate::auth::projects::Selector::Id(only.id)).await?;
     }
     let limits = LiveLimits::from(limits(&settings));
+    let first_url = ready.urls.iter().find(|url| url.starts_with("http")).cloned();
     let reloader = Arc::new(Reloader {
         projects: Arc::clone(app.projects()),
         certificates: certificates.clone(),
@@ -174,7 +175,8 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
         supervisor: supervisor.clone(),
         status: ready.status(),
         wall: wall.clone(),
-        listener_url: app.projects().default_url().to_string(),
+        listener_url: first_url.unwrap_or_else(|| app.projects().default_url().to_string()),
+        inherited_names,
         turn: Mutex::default(),
     });
     let health = Health::new(Arc::clone(app.projects()), certificates.tls.clone());
@@ -183,6 +185,7 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
     let mut tasks = vec![
         tokio::spawn(public(&app, listeners, limits, health, stopped.clone())),
         tokio::spawn(upkeep::run(Arc::clone(app.projects()), certificates.clone(), env.clone(), wall, stopped.clone())),
+        tokio::spawn(webhooks::run(Arc::clone(app.projects()), env.clone(), stopped.clone())),
         tokio::spawn(delivery::run(Arc::clone(app.projects()), Arc::clone(app.mailbox()), env, stopped.clone())),
         tokio::spawn(supervisor::beat(supervisor, Arc::clone(app.projects()), stopped.clone())),
     ];

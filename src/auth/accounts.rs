@@ -80,7 +80,7 @@ pub async fn create(project: &Project, by: Operator, new: NewUser) -> Result<Use
     };
     let email = new.email;
     let event = events::by_operator(project, by, EventKind::Created, Some(user.id));
-    let settings = project.settings();
+    let teller = project.teller();
     project
         .store()
         .write(move |w| {
@@ -89,7 +89,7 @@ pub async fn create(project: &Project, by: Operator, new: NewUser) -> Result<Use
             }
             let user = User { number: project::next(w, Sequence::Users)?, ..user.clone() };
             users::insert(w, &user, &email)?;
-            events::record(w, &settings, &event)?;
+            teller.record(w, &event)?;
             Ok(user)
         })
         .await
@@ -195,14 +195,14 @@ pub async fn set_role(project: &Project, by: Operator, who: UserRef, role: Role)
 pub async fn unlock(project: &Project, by: Operator, email: Email) -> Result<usize, Error> {
     let mut event = events::by_operator(project, by, EventKind::Unlocked, None);
     event.address = Some(project.address_digest(&email));
-    let settings = project.settings();
+    let teller = project.teller();
     project
         .store()
         .write(move |w| {
             event.user = users::id_by_email(w, &email)?;
             let counters = lockouts::unlock(w, &email)?;
             if counters > 0 {
-                events::record(w, &settings, &event)?;
+                teller.record(w, &event)?;
             }
             Ok(counters)
         })
@@ -245,14 +245,14 @@ pub fn list_sessions(
 /// `UnknownSession`, and the store's.
 pub async fn revoke_session(project: &Project, by: Operator, id: Uuid) -> Result<(), Error> {
     let mut event = events::by_operator(project, by, EventKind::SessionsRevoked, None);
-    let settings = project.settings();
+    let teller = project.teller();
     project
         .store()
         .write(move |w| {
             let session = sessions::get(w, id)?.ok_or(Error::UnknownSession)?;
             sessions::remove(w, session.user, id)?;
             event.user = Some(session.user);
-            Ok(events::record(w, &settings, &event)?)
+            Ok(teller.record(w, &event)?)
         })
         .await
 }
@@ -264,13 +264,13 @@ pub async fn revoke_session(project: &Project, by: Operator, id: Uuid) -> Result
 pub async fn revoke_sessions(project: &Project, by: Operator, who: UserRef) -> Result<usize, Error> {
     let user = show(project, &who)?;
     let mut event = events::by_operator(project, by, EventKind::SessionsRevoked, None);
-    let settings = project.settings();
+    let teller = project.teller();
     event.user = Some(user.id);
     project
         .store()
         .write(move |w| {
             let ended = sessions::remove_all(w, user.id, None)?;
-            events::record(w, &settings, &event)?;
+            teller.record(w, &event)?;
             Ok(ended)
         })
         .await
@@ -285,7 +285,7 @@ async fn change(
     mut what: impl FnMut(&mut dyn Write, &mut User) -> Result<(), Error> + Send + 'static,
 ) -> Result<User, Error> {
     let event = events::by_operator(project, by, kind, None);
-    let settings = project.settings();
+    let teller = project.teller();
     project
         .store()
         .write(move |w| {
@@ -294,8 +294,15 @@ async fn change(
                 UserRef::Email(email) => users::by_email(w, email)?,
             };
             let mut user = found.ok_or(Error::UnknownUser)?;
+            let event = Event { user: Some(user.id), ..event.clone() };
+            // An account that goes is told of while it is there.
+            if kind == EventKind::Deleted {
+                teller.record(w, &event)?;
+            }
             what(w, &mut user)?;
-            events::record(w, &settings, &Event { user: Some(user.id), ..event.clone() })?;
+            if kind != EventKind::Deleted {
+                teller.record(w, &event)?;
+            }
             Ok(user)
         })
         .await

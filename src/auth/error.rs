@@ -87,6 +87,9 @@ pub enum Error {
     /// What the outbox item carries does not work any more.
     #[error("the item has expired: what it carries does not work any more")]
     ItemExpired,
+    /// No such webhook.
+    #[error("unknown webhook")]
+    UnknownWebhook,
     /// The server has too much to do; nothing was checked or changed.
     #[error("busy")]
     Busy {

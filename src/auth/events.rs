@@ -2,14 +2,25 @@
 
 use uuid::Uuid;
 
-use super::{Ctx, Email, Operator, Project, ProjectSettings};
+use super::webhooks::{self, Teller};
+use super::{Ctx, Email, Operator, Project};
 use crate::data::audit;
 pub use crate::data::events::{By, Event, EventKind, Outcome};
 use crate::store::{StoreError, Write};
 
-/// Records `event` as part of a job.
-pub(crate) fn record(w: &mut dyn Write, _settings: &ProjectSettings, event: &Event) -> Result<(), StoreError> {
-    audit::append(w, event)
+impl Teller {
+    /// Records `event` as part of a job, and tells it to whoever wants to know.
+    pub(crate) fn record(&self, w: &mut dyn Write, event: &Event) -> Result<(), StoreError> {
+        audit::append(w, event)?;
+        self.tell(w, event)
+    }
+}
+
+impl Project {
+    /// What records events in jobs that have no request.
+    pub(crate) fn teller(&self) -> Teller {
+        Teller::new(self, self.settings())
+    }
 }
 
 impl Ctx {
@@ -36,7 +47,9 @@ impl Ctx {
 
     /// Records `event` as part of a job.
     pub(crate) fn record(&self, w: &mut dyn Write, event: &Event) -> Result<(), StoreError> {
-        record(w, &self.settings, event)
+        audit::append(w, event)?;
+        let project = &self.project;
+        webhooks::tell(w, project.id(), &self.settings, &project.shared().webhook_wakes, event)
     }
 }
 

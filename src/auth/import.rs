@@ -52,7 +52,7 @@ pub struct Done {
 pub async fn import(project: &Project, by: Operator, batch: Vec<Brought>) -> Result<Done, Error> {
     let rows: Vec<(User, Email, Option<String>)> = batch.into_iter().map(|one| row(project, by, one)).collect();
     let event = events::by_operator(project, by, EventKind::Imported, None);
-    let settings = project.settings();
+    let teller = project.teller();
     project
         .store()
         .write(move |w| {
@@ -70,7 +70,7 @@ pub async fn import(project: &Project, by: Operator, batch: Vec<Brought>) -> Res
                 done.made += 1;
             }
             if done.made > 0 {
-                events::record(w, &settings, &event)?;
+                teller.record(w, &event)?;
             }
             Ok(done)
         })

@@ -51,7 +51,7 @@ pub async fn rotate(project: &Project, by: Operator, overlap: Duration) -> Resul
         }
     }
     let event = events::by_operator(project, by, EventKind::KeysRotated, None);
-    let settings = project.settings();
+    let teller = project.teller();
     project
         .store()
         .write(move |w| {
@@ -61,7 +61,7 @@ pub async fn rotate(project: &Project, by: Operator, overlap: Duration) -> Resul
             for &id in &gone {
                 rows::remove_signing_key(w, id)?;
             }
-            Ok::<_, Error>(events::record(w, &settings, &event)?)
+            Ok::<_, Error>(teller.record(w, &event)?)
         })
         .await?;
     project.reload_keys()?;

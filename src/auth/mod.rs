@@ -29,6 +29,7 @@ pub mod sign_in;
 pub mod sign_up;
 pub mod sweep;
 pub mod verify;
+pub mod webhooks;
 
 use std::fmt;
 use std::net::IpAddr;

@@ -35,6 +35,8 @@ pub struct Projects {
     catalog_file: Option<PathBuf>,
     catalog: ArcSwap<Catalog>,
     open: ArcSwap<HashMap<Uuid, Arc<Project>>>,
+    /// Projects that could not be opened when they were last asked for, and why.
+    unopened: ArcSwap<BTreeMap<Uuid, String>>,
     /// Held while a project is opened, made, closed or deleted.
     changing: Mutex<()>,
 }
@@ -94,6 +96,7 @@ impl Projects {
             catalog_file,
             catalog: ArcSwap::default(),
             open: ArcSwap::default(),
+            unopened: ArcSwap::default(),
             changing: Mutex::new(()),
         };
         projects.learn().await?;
@@ -207,6 +210,7 @@ impl Projects {
         let Some(entry) = catalog.by_id.get(&id) else { return Err(Error::UnknownProject) };
         let slug = entry.slug.clone();
         self.forget_open(id);
+        self.note_unopened(id, None);
         self.fleet.delete(id).await?;
         let mut entries = catalog.by_id.clone();
         entries.remove(&id);
@@ -283,6 +287,36 @@ impl Projects {
         if let Some(project) = self.opened(id) {
             return Ok(Some(project));
         }
+        let result = self.open_file(id).await;
+        match &result {
+            // Only that others are at work: nothing is wrong with the file.
+            Err(Error::Unwritable(_)) => {}
+            Err(error) => self.note_unopened(id, Some(error.to_string())),
+            Ok(_) => self.note_unopened(id, None),
+        }
+        result
+    }
+
+    /// Projects that could not be opened when they were last asked for: their ids, and why.
+    pub fn unopened(&self) -> Arc<BTreeMap<Uuid, String>> {
+        self.unopened.load_full()
+    }
+
+    fn note_unopened(&self, id: Uuid, error: Option<String>) {
+        let known = self.unopened.load();
+        if error.is_none() && !known.contains_key(&id) {
+            return;
+        }
+        let mut unopened = BTreeMap::clone(&known);
+        match error {
+            Some(error) => drop(unopened.insert(id, error)),
+            None => drop(unopened.remove(&id)),
+        }
+        self.unopened.store(Arc::new(unopened));
+    }
+
+    /// The caller holds `changing`.
+    async fn open_file(&self, id: Uuid) -> Result<Option<Arc<Project>>, Error> {
         self.make_room();
         let Some(store) = self.fleet.get(id).await? else { return Ok(None) };
         let whole = self.settings();

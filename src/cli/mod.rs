@@ -30,6 +30,7 @@ mod session;
 mod tests;
 mod user;
 mod version;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -121,6 +122,8 @@ enum Command {
     Mail(mail::Args),
     /// Show, verify and export the audit trail
     Audit(audit::Args),
+    /// List the webhooks, and try one
+    Webhook(webhook::Args),
     /// Try, show or explain the configuration
     Config(config::Args),
     /// Have the running server take its configuration, certificates and templates anew
@@ -148,6 +151,7 @@ impl Command {
             Self::Key(args) => args.run(around),
             Self::Mail(args) => args.run(around),
             Self::Audit(args) => args.run(around),
+            Self::Webhook(args) => args.run(around),
             Self::Config(args) => config::run(&args, around),
             Self::Reload(args) => reload::run(&args, around),
             Self::Doctor(args) => doctor::run(&args, around),

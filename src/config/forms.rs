@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use super::dialect_settings::Limit;
 use super::settings::{ListenAddress, is_loopback_host};
 
-type Parsed<T> = Result<T, String>;
+pub(super) type Parsed<T> = Result<T, String>;
 
 /// `500ms`, `90s`, `15m`, `24h`, `30d`: a whole number and one unit.
 pub fn duration(text: &str) -> Parsed<Duration> {

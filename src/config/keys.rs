@@ -50,7 +50,7 @@ enum Work<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) items: Vec<Item>,
-    /// Keys of sections that need not be there are listed too, by an example.
+    /// Maps that are empty are listed too, by an example.
     examples: bool,
     /// Within such an example.
     in_example: bool,
@@ -308,24 +308,6 @@ impl<'a> Keys<'a> {
         self.enter(name, name, false, section);
     }
 
-    /// A section that need not be there.
-    pub(super) fn optional_section<S: Section>(&mut self, name: &str, field: &mut Option<S>, default: impl Fn() -> S) {
-        let path = self.path(name);
-        let there = match &mut self.work {
-            Work::Read(reader) => {
-                reader.know_map(&path);
-                reader.is_table(&path)
-            }
-            Work::List(listing) => listing.examples && field.is_none(),
-        };
-        if there || field.is_some() {
-            let unset = matches!(self.work, Work::List(_)) && field.is_none();
-            let mut section = field.take().unwrap_or_else(default);
-            self.enter(name, name, unset, &mut section);
-            *field = Some(section);
-        }
-    }
-
     /// Sections of the operator's own naming below `name`, kept in the field called `of`. `named` makes an empty one,
     /// `check` judges its name; `example` names one.
     pub(super) fn map<S: Section>(
@@ -481,12 +463,6 @@ impl Spell for uuid::Uuid {
 impl Spell for ipnet::IpNet {
     fn spell(&self) -> String {
         self.to_string()
-    }
-}
-
-impl Spell for crate::outbound::Target {
-    fn spell(&self) -> String {
-        self.as_str().to_owned()
     }
 }
 

@@ -14,6 +14,7 @@
 //! Only `--config` or `KEYSTEAD_CONFIG` names a file; none is read by itself. Relative paths, also those written in a
 //! file, are relative to the working directory.
 
+mod bot;
 mod dialect_settings;
 mod example;
 mod file;
@@ -34,6 +35,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,6 +44,7 @@ use std::path::{Path, PathBuf};
 use figment::Figment;
 use figment::value::{Dict, Value};
 
+pub use bot::{Bot, BotProvider};
 pub use dialect_settings::*;
 pub use example::example;
 pub use file::parse_toml;
@@ -50,6 +53,7 @@ pub use project_settings::*;
 pub use settings::*;
 pub use show::{Shown, annotated};
 pub use stored::{check_together, stored_from, validate_stored};
+pub use webhook::{Webhook, WebhookEvent};
 
 use file::Lines;
 use layers::{Layer, Origin};

@@ -1,16 +1,18 @@
 //! The checked, immutable settings of one project.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use documented::DocumentedFields;
 use uuid::Uuid;
 
+use super::bot::Bot;
 use super::dialect_settings::{Nhost, Noma, Nora};
 use super::forms::{self, spell_duration};
 use super::keys::{Keys, Section};
 use super::project;
+use super::webhook::{self, Webhook};
 use crate::crypto::Secret;
-use crate::outbound::Target;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -53,6 +55,8 @@ pub struct ProjectSettings {
     pub sessions: Sessions,
     /// How long the audit trail is kept.
     pub audit: Audit,
+    /// Who is told of what happens, each under a name of yours: 1 to 32 of a-z, 0-9 and "-".
+    pub webhooks: BTreeMap<String, Webhook>,
     /// Which pages' scripts may call.
     pub cors: Cors,
     /// What this project's mails look like.
@@ -83,6 +87,11 @@ impl Section for ProjectSettings {
         keys.section("tokens", &mut self.tokens);
         keys.section("sessions", &mut self.sessions);
         keys.section("audit", &mut self.audit);
+        let unset = |_: &str| Webhook::unset();
+        keys.map("webhooks", "webhooks", &mut self.webhooks, unset, webhook::name, "app");
+        if self.webhooks.len() > webhook::MAX_WEBHOOKS {
+            keys.refuse("webhooks", format!("are more than {}", webhook::MAX_WEBHOOKS));
+        }
         keys.section("cors", &mut self.cors);
         keys.section("mail", &mut self.mail);
         keys.section("notify", &mut self.notify);
@@ -114,6 +123,7 @@ impl ProjectSettings {
             tokens: Tokens::default(),
             sessions: Sessions::default(),
             audit: Audit::default(),
+            webhooks: BTreeMap::new(),
             cors: Cors::default(),
             mail: ProjectMail::default(),
             notify: Notify::default(),
@@ -191,87 +201,6 @@ impl Section for Signup {
 impl Default for Signup {
     fn default() -> Self {
         Self { enabled: true }
-    }
-}
-
-/// `[project.SLUG.bot]`: how sign-up is kept from bots. Checked as a whole: with a provider, secret and site key are there.
-#[derive(Clone, Debug, Default, DocumentedFields)]
-pub struct Bot {
-    /// Whose challenge a browser must have solved to sign up, through every API: nobody's ("none"), Cloudflare's
-    /// ("turnstile") or Google's ("recaptcha").
-    pub provider: BotProvider,
-    /// What the provider gave you to ask it with. Give one of secret, secret_file, the credential.
-    pub secret: Option<Secret<String>>,
-    /// What the provider gave you for your pages; public.
-    pub site_key: Option<String>,
-    /// Where the provider is asked. Unset: its own URL.
-    pub verify_url: Option<Target>,
-}
-
-impl Section for Bot {
-    fn keys(&mut self, keys: &mut Keys<'_>) {
-        let words = [BotProvider::None, BotProvider::Turnstile, BotProvider::Recaptcha].map(|p| (p.name(), p));
-        let visible = |text: &str| project::visible(text).map(|()| text.to_owned());
-        keys.choice("provider", &mut self.provider, &words);
-        keys.secret("secret", &mut self.secret, project::visible);
-        keys.optional("site_key", &mut self.site_key, visible, "0x4AAAAAAA");
-        let elsewhere = "https://www.recaptcha.net/recaptcha/api/siteverify";
-        keys.optional("verify_url", &mut self.verify_url, Target::parse, elsewhere);
-        for (name, given) in [("secret", self.secret.is_some()), ("site_key", self.site_key.is_some())] {
-            if ["provider", name, "secret_file"].into_iter().any(|name| keys.refused(name)) {
-                continue;
-            }
-            match self.provider {
-                // Whoever brought a secret means to be protected.
-                BotProvider::None if given => {
-                    keys.refuse("provider", format!("is \"none\", but `bot.{name}` is there: name its provider"));
-                }
-                BotProvider::Turnstile | BotProvider::Recaptcha if !given => {
-                    keys.refuse("provider", format!("\"{}\" needs `bot.{name}`", self.provider.name()));
-                }
-                _ => {}
-            }
-        }
-    }
-}
-
-impl Bot {
-    /// Where a token is checked; `None`: it is not.
-    pub fn verify_url(&self) -> Option<Target> {
-        self.verify_url.clone().or_else(|| self.provider.url()).filter(|_| self.provider != BotProvider::None)
-    }
-}
-
-/// Whose challenge is to be solved.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BotProvider {
-    /// Nobody's.
-    #[default]
-    None,
-    /// Cloudflare Turnstile.
-    Turnstile,
-    /// Google reCAPTCHA.
-    Recaptcha,
-}
-
-impl BotProvider {
-    /// The provider's own URL for checks.
-    fn url(self) -> Option<Target> {
-        let text = match self {
-            Self::None => return None,
-            Self::Turnstile => "https://challenges.cloudflare.com/turnstile/v0/siteverify",
-            Self::Recaptcha => "https://www.google.com/recaptcha/api/siteverify",
-        };
-        Some(Target::parse(text).expect("a constant that is a URL"))
-    }
-
-    /// Its name in the configuration and in APIs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Turnstile => "turnstile",
-            Self::Recaptcha => "recaptcha",
-        }
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Settings {
     pub mail: Mail,
     /// Whom the server may call: webhooks, bot checks, mail over HTTP.
     pub outbound: Outbound,
+    /// How events are posted to the webhooks of projects.
+    pub webhooks: Webhooks,
     /// What is said on stderr.
     pub log: Log,
     /// What is measured, for Prometheus.
@@ -87,6 +89,7 @@ impl Section for Settings {
         keys.section("store", &mut self.store);
         keys.section("mail", &mut self.mail);
         keys.section("outbound", &mut self.outbound);
+        keys.section("webhooks", &mut self.webhooks);
         keys.section("log", &mut self.log);
         keys.section("metrics", &mut self.metrics);
         let slug = |name: &str| forms::slug(name).map(drop);
@@ -109,6 +112,7 @@ impl Default for Settings {
             master_key: None,
             mail: Mail::default(),
             outbound: Outbound::default(),
+            webhooks: Webhooks::default(),
             log: Log::default(),
             metrics: MetricsSettings::default(),
             projects: BTreeMap::new(),
@@ -376,6 +380,25 @@ pub struct Outbound {
     pub allow: Vec<IpNet>,
     /// Further certificate authorities to trust for such calls, as PEM, beside those of the public web.
     pub ca_file: Option<PathBuf>,
+}
+
+/// `[webhooks]`: how events are posted.
+#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
+pub struct Webhooks {
+    /// How long a post that its receiver does not take is tried again before it becomes a dead letter.
+    pub retry_for: Duration,
+}
+
+impl Section for Webhooks {
+    fn keys(&mut self, keys: &mut Keys<'_>) {
+        keys.duration("retry_for", &mut self.retry_for, Duration::from_secs(60)..=Duration::from_secs(30 * 86_400));
+    }
+}
+
+impl Default for Webhooks {
+    fn default() -> Self {
+        Self { retry_for: Duration::from_secs(72 * 3600) }
+    }
 }
 
 impl Outbound {

@@ -41,12 +41,6 @@ impl Settings {
         listing.keys().filter_map(shown).collect()
     }
 
-    /// The settings in force as TOML, each value with a comment that says where it came from. A secret is shown as
-    /// `[secret]`; a value that is not set, not at all.
-    pub fn to_annotated_toml(&self) -> String {
-        annotated(&self.shown())
-    }
-
     /// The keys whose values differ, secrets among them. A project that only one declares has defaults in the other.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let (mut mine, mut others) = (self.clone(), other.clone());
@@ -118,7 +112,7 @@ fn insert(table: &mut Table, path: &str, value: Value) {
     }
 }
 
-/// TOML with sources. The keys of a section stand together and before its subsections.
+/// Settings as TOML, each value with a comment that says where it came from. The keys of a section stand together and before its subsections.
 pub fn annotated(shown: &[Shown]) -> String {
     let split = |key: &str| match key.rsplit_once('.') {
         Some((section, name)) => (section.to_owned(), name.to_owned()),

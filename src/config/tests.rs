@@ -1,5 +1,6 @@
 //! The configuration as an operator meets it: files, variables, flags in; settings or every mistake out.
 
+mod calls;
 mod mail;
 mod show;
 
@@ -415,35 +416,6 @@ fn the_example_is_the_defaults_and_names_every_key() {
     resolve::settings(&mut reader);
     let known: Vec<String> = reader.known().iter().cloned().collect();
     assert_eq!(in_example, known);
-}
-
-#[test]
-fn bot_protection_is_whole_or_off() {
-    let bot = |keys: &str| load_with(&format!("[project.shop.bot]\n{keys}"), &[]);
-    let whole = bot("provider = \"recaptcha\"\nsecret = \"s\"\nsite_key = \"k\"").unwrap();
-    let url = whole.projects["shop"].bot.verify_url().unwrap();
-    assert_eq!(url.as_str(), "https://www.google.com/recaptcha/api/siteverify");
-    assert!(bot("provider = \"none\"").unwrap().projects["shop"].bot.verify_url().is_none());
-    assert_eq!(problem(bot("provider = \"hcaptcha\"")).1, "project.shop.bot.provider");
-    let halves = [
-        ("provider = \"turnstile\"\nsecret = \"s\"", "needs `bot.site_key`"),
-        ("provider = \"turnstile\"\nsite_key = \"k\"", "needs `bot.secret`"),
-        ("secret = \"s\"", "name its provider"),
-        ("site_key = \"k\"", "name its provider"),
-    ];
-    for (keys, reason) in halves {
-        let (_, key, found) = problem(bot(keys));
-        assert!(key == "project.shop.bot.provider" && found.contains(reason), "{keys}: {key}: {found}");
-    }
-    let bad = [
-        ("secret = \"\"", "bot.secret"),
-        ("site_key = \"a b\"", "bot.site_key"),
-        ("verify_url = \"x\"", "bot.verify_url"),
-    ];
-    for (keys, key) in bad {
-        let (_, at, reason) = problem(bot(&format!("provider = \"none\"\n{keys}")));
-        assert_eq!(at, format!("project.shop.{key}"), "{reason}");
-    }
 }
 
 proptest! {

@@ -106,20 +106,16 @@ impl Health {
         Check { name: "store", status, detail: if failing.is_empty() { fine() } else { failing.join("; ") } }
     }
 
-    /// Whether every open project has a key to sign with.
+    /// Whether every project that was asked for could be opened, which is when its keys are loaded. A project without
+    /// them is not served at all; the others are.
     fn keys(&self) -> Check {
-        let open = self.0.projects.all_open();
-        let without: Vec<_> = open
-            .iter()
-            .filter(|project| project.keys().signing_key_id().is_empty())
-            .map(|project| project.record().slug.as_str())
-            .collect();
-        if without.is_empty() {
-            Check { name: "keys", status: Status::Ok, detail: format!("loaded for {} open projects", open.len()) }
-        } else {
-            let detail = format!("no key to sign with: {}", without.join(", "));
-            Check { name: "keys", status: Status::Unavailable, detail }
+        let (open, unopened) = (self.0.projects.all_open().len(), self.0.projects.unopened());
+        if unopened.is_empty() {
+            return Check { name: "keys", status: Status::Ok, detail: format!("loaded for {open} open projects") };
         }
+        let status = if open == 0 { Status::Unavailable } else { Status::Degraded };
+        let detail: Vec<_> = unopened.iter().map(|(id, error)| format!("{id} cannot be opened: {error}")).collect();
+        Check { name: "keys", status, detail: detail.join("; ") }
     }
 
     fn certificate(&self, now: Timestamp) -> Check {

@@ -13,3 +13,4 @@ mod receiver;
 mod reload;
 mod scenarios;
 mod smoke;
+mod webhooks;

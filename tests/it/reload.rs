@@ -139,4 +139,7 @@ async fn links_follow_the_public_url() {
     assert_eq!(issuer(), "https://auth.example.com");
     server.reload(&[]).await.expect("well");
     assert_eq!((issuer(), first.as_str()), (server.url().to_owned(), server.url()));
+    let named = Server::with(&[("LISTEN__PUBLIC_URL", "https://auth.example.com")]).await;
+    named.reload(&[]).await.expect("well");
+    assert_eq!(named.projects().default_url().as_str(), named.url(), "what was configured is forgotten");
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Facts, Found, State, listed};
 use crate::admin::{Finding, Severity};
 use crate::auth::projects::Selector;
-use crate::auth::{Error, Projects, outbox};
+use crate::auth::{Error, Projects, accounts, outbox};
 use crate::data::outbox::Kind;
 
 /// So many attempts in vain are more than a passing trouble.
@@ -24,7 +24,8 @@ pub(super) async fn look(projects: &Projects, id: Uuid) -> Result<State, String>
     let waiting = outbox::waiting(&project, None, LOOKED_AT).map_err(|error| error.to_string())?;
     let failing = waiting.iter().filter(|item| item.kind == Kind::Webhook && item.attempts >= SEVERAL);
     let failing: BTreeSet<String> = failing.map(|item| item.recipient.clone()).collect();
-    Ok(State { settings: project.settings(), dead, failing: failing.into_iter().collect() })
+    let empty = accounts::list(&project, None, 1).map_err(|error| error.to_string())?.is_empty();
+    Ok(State { settings: project.settings(), empty, dead, failing: failing.into_iter().collect() })
 }
 
 pub(super) fn unreadable(facts: &Facts) -> Vec<Finding> {
@@ -52,7 +53,7 @@ pub(super) fn dead_letters(facts: &Facts) -> Vec<Finding> {
             format!("{} mails or calls of project {slug} were given up", state.dead),
             "those they were for do not know what they should",
             format!(
-                "`keystead outbox list --dead --project {slug}` says why; mend that, then `keystead outbox resend`"
+                "`keystead mail list --dead --project {slug}` says why; mend that, then `keystead mail resend --all`"
             ),
         )
     };
@@ -67,8 +68,31 @@ pub(super) fn webhooks(facts: &Facts) -> Vec<Finding> {
             Severity::Warning,
             format!("webhooks of project {slug} fail: {}", listed(&targets)),
             "what happens is not told there; it is tried again, and given up in the end",
-            format!("`keystead outbox list --project {slug}` says what the target answered"),
+            "see what the target logs, and whether this machine reaches it; for an address that is not public, \
+             outbound.allow",
         )
     };
     with.map(finding).collect()
+}
+
+pub(super) fn first_admin(facts: &Facts) -> Vec<Finding> {
+    let is_public = facts.settings.listen.addresses.iter().any(|address| !address.is_local());
+    let open = usable(facts).filter(|(_, state)| {
+        let settings = &state.settings;
+        is_public
+            && state.empty
+            && settings.enabled
+            && settings.nora.enabled
+            && settings.signup.enabled
+            && settings.nora.first_user_admin == Some(true)
+    });
+    let finding = |(slug, _): (&str, &State)| {
+        Finding::new(
+            Severity::Warning,
+            format!("whoever signs up first in project {slug} gets the role \"admin\""),
+            "a stranger may be first",
+            "sign up first yourself, or set nora.first_user_admin = false",
+        )
+    };
+    open.map(finding).collect()
 }

@@ -53,6 +53,8 @@ pub(super) struct Found {
 /// A project that can be used.
 pub(super) struct State {
     pub(super) settings: Arc<ProjectSettings>,
+    /// Whether nobody has an account.
+    pub(super) empty: bool,
     /// Mails and calls that were given up.
     pub(super) dead: u64,
     /// Hosts of webhooks whose calls have failed several times.
@@ -77,6 +79,7 @@ const CHECKS: &[Check] = &[
     settings::mail,
     settings::protection,
     settings::verification,
+    contents::first_admin,
     contents::dead_letters,
     contents::webhooks,
     machine::master_key,

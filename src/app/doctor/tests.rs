@@ -14,7 +14,8 @@ fn facts(change: impl FnOnce(&mut Settings)) -> Facts {
     change(&mut settings);
     let slugs: Vec<_> = settings.projects.keys().cloned().collect();
     let projects = slugs.into_iter().map(|slug| {
-        let state = State { settings: Arc::new(settings.projects[&slug].clone()), dead: 0, failing: Vec::new() };
+        let state =
+            State { settings: Arc::new(settings.projects[&slug].clone()), empty: true, dead: 0, failing: Vec::new() };
         Found { slug, state: Ok(state) }
     });
     let projects = projects.collect();
@@ -132,6 +133,22 @@ fn what_settings_allow_strangers_is_found() {
 }
 
 #[test]
+fn a_stranger_who_may_be_the_first_admin_is_found() {
+    let with = |first: bool, is_public: bool| {
+        facts(|settings| {
+            if is_public {
+                public(settings);
+            }
+            declare(settings, |shop| shop.nora.first_user_admin = Some(first));
+        })
+    };
+    let what = "whoever signs up first in project shop gets the role \"admin\"";
+    assert_eq!(found(&with(true, true), what), [Severity::Warning]);
+    assert_eq!(found(&with(true, false), what), []);
+    assert_eq!(found(&with(false, true), what), []);
+}
+
+#[test]
 fn hashes_that_are_cheap_or_slow_are_found() {
     let cost = |memory_kib, iterations| {
         facts(|settings| (settings.hashing.memory_kib, settings.hashing.iterations) = (memory_kib, iterations))
@@ -170,7 +187,8 @@ fn disk_clock_and_limits_are_looked_at() {
 fn what_does_not_get_through_is_found() {
     let mut facts = facts(|settings| declare(settings, |_| ()));
     let settings = Arc::clone(&facts.projects[0].state.as_ref().expect("usable").settings);
-    facts.projects[0].state = Ok(State { settings, dead: 3, failing: vec!["crm".into(), "billing".into()] });
+    facts.projects[0].state =
+        Ok(State { settings, empty: false, dead: 3, failing: vec!["crm".into(), "billing".into()] });
     facts.projects.push(Found { slug: "lost".into(), state: Err("no such file".into()) });
     assert_eq!(found(&facts, "3 mails or calls of project shop were given up"), [Severity::Warning]);
     assert_eq!(found(&facts, "webhooks of project shop fail: crm and billing"), [Severity::Warning]);

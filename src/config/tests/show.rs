@@ -40,11 +40,12 @@ fn what_is_shown_reads_back_as_the_same_settings() {
         nora.jwt_secret = "SECRET"
         id = "0193a5e2-7c1e-7d3a-9b1f-3f6c2a7d9e10"
         tokens.access_ttl = "90s"
+        webhooks.app = { url = "https://app.example/hook?key=k", secret = "SECRET", events = ["auth.login.success"] }
         bot = { provider = "turnstile", secret = "SECRET", site_key = "site", verify_url = "https://bot.example/check" }
     "#;
     let toml = toml.replace("SECRET", SECRET).replace("CERTIFICATES", &ca.path().to_string_lossy());
     let settings = load_with(&toml, &[]).unwrap();
-    let shown = settings.to_annotated_toml();
+    let shown = annotated(&settings.shown());
     assert!(!shown.contains(SECRET) && !shown.contains("whsec_"));
     // A key in a form of its own is hidden all the same.
     let key = "secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"";

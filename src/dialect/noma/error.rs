@@ -86,6 +86,7 @@ fn spell(error: Error) -> Response {
         Error::TooManyApiKeys => field("name", "No more API keys may be created for this account."),
         Error::UnknownUser => plain(StatusCode::NOT_FOUND, "User not found."),
         Error::UnknownSession => plain(StatusCode::NOT_FOUND, "Session not found."),
+        Error::UnknownWebhook => plain(StatusCode::NOT_FOUND, "Webhook not found."),
         Error::UnknownProject => trouble(&Trouble::UnknownProject),
         Error::ProjectExists => plain(StatusCode::CONFLICT, "The project exists."),
         Error::UnknownItem | Error::ItemExpired => plain(StatusCode::NOT_FOUND, "Not found."),

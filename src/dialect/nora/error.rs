@@ -96,7 +96,7 @@ fn spell(error: &Error) -> Response {
         Error::UnknownApiKey => plain(StatusCode::NOT_FOUND, "API key not found"),
         Error::TooManyApiKeys => plain(StatusCode::CONFLICT, "Too many API keys"),
         Error::UnknownUser => plain(StatusCode::NOT_FOUND, "User not found"),
-        Error::UnknownItem | Error::ItemExpired => plain(StatusCode::NOT_FOUND, "Not found"),
+        Error::UnknownItem | Error::ItemExpired | Error::UnknownWebhook => plain(StatusCode::NOT_FOUND, "Not found"),
         Error::UnknownSession => plain(StatusCode::NOT_FOUND, "Session not found"),
         Error::UnknownProject => trouble(&Trouble::UnknownProject),
         Error::ProjectExists => plain(StatusCode::CONFLICT, "The project exists"),

@@ -24,3 +24,4 @@ mod reload;
 mod secrets;
 mod sign_in_failed;
 mod supervision;
+mod webhooks;

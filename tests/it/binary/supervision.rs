@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::client::anon;
+use super::client::{anon, json_at};
 use super::process::{Binary, Ended, PATIENCE, Place, Process, Text};
+use crate::operations::open_metrics::Scraped;
 
 /// A supervisor's socket, in the directory of `place`.
 struct Supervisor(UnixDatagram);
@@ -39,6 +40,27 @@ fn it_says_when_it_is_ready_and_when_it_stops() {
     server.process.signal(Signal::TERM);
     assert_eq!(supervisor.next(), "STOPPING=1\nSTATUS=finishing what was accepted");
     assert_eq!(server.process.ended().code, Some(0));
+}
+
+#[tokio::test]
+async fn it_says_that_it_reloads_and_what_was_counted_stays() {
+    let place = Place::new();
+    place.write("keystead.toml", "[log]\nlevel = \"info\"\n");
+    let (supervisor, path) = Supervisor::at(&place);
+    let place = place.arguments(&["--config", "keystead.toml"]);
+    let server = Binary::ready(Process::start(place.serve().env("NOTIFY_SOCKET", &path)), &place);
+    let ready = supervisor.next();
+    json_at(&server, "/healthz").await;
+    let asked = [("dialect", "server"), ("route", "/healthz"), ("status", "2xx")];
+    for text in ["[log]\nlevel = \"debug\"\n", "[log]\nlevel = \"loud\"\n"] {
+        place.write("keystead.toml", text);
+        server.process.signal(Signal::HUP);
+        assert!(supervisor.next().starts_with("RELOADING=1\nMONOTONIC_USEC="), "{text}");
+        assert_eq!(supervisor.next(), ready, "also when the configuration was refused");
+        let page = Scraped::read(&server.control("/metrics").await);
+        assert_eq!(page.value("keystead_http_requests_total", &asked), 1.0);
+    }
+    assert_eq!(server.stop().code, Some(0));
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use keystead::config::{Overrides, load};
 use keystead::testing::Server;
 use serde_json::{Value, json};
 
-use crate::persona::Persona;
+use crate::persona::{Persona, client, project_id};
 
 /// Somebody who watches the server from outside.
 fn watcher(server: &Server) -> Persona {
@@ -76,4 +77,48 @@ async fn a_certificate_near_its_end_is_a_warning_and_an_expired_one_is_not_ready
     assert_eq!(ready.body["checks"], checks("ok", "ok", "unavailable", "ok"));
     // It lives all the same: starting it anew would not help.
     assert_eq!(watcher.get("/healthz").await.expect(200).body["status"], "ok");
+}
+
+#[tokio::test]
+async fn a_project_that_cannot_be_opened_is_a_warning_until_it_can_be() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("data");
+    let settings = |hosts: &str| {
+        let environment = [
+            ("KEYSTEAD_LISTEN__ADDRESSES", "127.0.0.1:0"),
+            ("KEYSTEAD_HASHING__MEMORY_KIB", "8"),
+            ("KEYSTEAD_HASHING__ITERATIONS", "1"),
+            ("KEYSTEAD_PROJECT__ONE__HOSTS", hosts),
+            ("KEYSTEAD_PROJECT__TWO__ENABLED", "true"),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let overrides = Overrides { data_dir: Some(data.clone()), ..Overrides::default() };
+        load(&overrides, &environment).expect("settings")
+    };
+    let server = Server::run(settings("one.example")).await;
+    let two = project_id(&server, "two");
+    server.stop().await;
+    // Its file is damaged while the server is down.
+    let file = data.join(format!("projects/{two}.redb"));
+    let whole = std::fs::read(&file).expect("the project's file");
+    std::fs::write(&file, b"rubbish").expect("a file of ours");
+    let server = Server::run(settings("one.example")).await;
+    let client = client(&server).tls_danger_accept_invalid_certs(true).build().expect("a client");
+    let one = project_id(&server, "one");
+    let anon = Persona::at(client.clone(), server.url(), &one);
+    let watcher = anon.in_project(None).mounted_at("");
+    anon.get("/me").await.expect(401);
+    let asked = client.get(format!("{}/api/auth/me", server.url())).header("project-id", &two);
+    let failed = asked.send().await.expect("a reply");
+    assert_eq!(failed.status(), 500);
+    let name = failed.headers()["x-request-id"].to_str().expect("text").to_owned();
+    let body: Value = failed.json().await.expect("a JSON body");
+    assert_eq!(body, json!({ "message": "Server error.", "request_id": name }), "the operator finds the reason by it");
+    let ready = watcher.get("/readyz").await.expect(200);
+    assert_eq!(ready.body, json!({ "status": "degraded", "checks": checks("ok", "degraded", "ok", "ok") }));
+    assert!(!ready.text.contains(&two), "which one is the operator's to know: {}", ready.text);
+    std::fs::write(&file, whole).expect("a file of ours");
+    anon.in_project(Some(&two)).get("/me").await.expect(401);
+    assert_eq!(watcher.get("/readyz").await.expect(200).body["status"], "ok");
+    server.stop().await;
 }
