@@ -119,7 +119,7 @@ fn every_mistake_is_told_at_once_with_source_key_and_reason() {
         [mail]
         transport = "pigeon"
         [project.default.verification]
-        delivery = "mail"
+        delivery = "pigeon"
         [project.default.providers.google]
         client_id = "x"
         [project.Shop]
