@@ -59,8 +59,7 @@ pub fn needs_first_admin(ctx: &Ctx) -> Result<bool, Error> {
 ///
 /// # Errors
 /// `SignupDisabled`, `BotCheckFailed`, `EmailTaken` (not where `conceal` is on and a sign-up begins no session: then the
-/// answer is that
-/// of a new account, after the same work and writes), `Busy`, and the store's.
+/// answer is that of a new account, after the same work and writes), `Busy`, and the store's.
 pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
     open(ctx)?;
     let verification = &ctx.settings.verification;

@@ -476,6 +476,23 @@ mod tests {
     }
 
     #[test]
+    fn limits_are_counts_in_windows_of_whole_seconds() {
+        let at = |count, secs| Ok(Some(Limit { count, window: Duration::from_secs(secs) }));
+        assert_eq!(limit("20/15m"), at(20, 900));
+        assert_eq!(limit("1/1s"), at(1, 1));
+        assert_eq!(limit("1000000000/30d"), at(1_000_000_000, 30 * 86_400));
+        assert_eq!(limit("off"), Ok(None));
+        for text in
+            ["", "20", "20/", "/15m", "0/15m", "-1/15m", "1000000001/1m", "20/500ms", "20/0s", "20/31d", "20/15m/1"]
+        {
+            assert!(limit(text).is_err(), "{text}");
+        }
+        for text in ["20/15m", "5/10m", "20/1d", "60/90s", "off"] {
+            assert_eq!(limit(text).map(spell_limit).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
     fn slugs_and_networks() {
         assert!(slug("a").is_ok() && slug("my-app-2").is_ok() && slug(&"a".repeat(63)).is_ok());
         for text in ["", "-a", "A", "a_b", "a.b", "ä"] {
