@@ -239,11 +239,11 @@ impl Delivery {
         for (id, (project, items)) in by_project {
             let ids: Vec<Uuid> = items.iter().map(|(item, _)| *item).collect();
             match outbox::settle(&project, now, self.settings.mail.retry_for, items).await {
-                Ok(0) => {}
-                Ok(buried) => {
+                Ok(tally) if tally.given_up > 0 => {
                     let slug = &project.record().slug;
-                    tracing::warn!(project = %slug, items = buried, "given up: keystead mail list --dead");
+                    tracing::warn!(project = %slug, items = tally.given_up, "given up: keystead mail list --dead");
                 }
+                Ok(_) => {}
                 Err(error) => tracing::error!(project = %id, %error, "the end of an attempt could not be written"),
             }
             self.forget(id, &ids);

@@ -253,7 +253,7 @@ impl Delivery {
         }
         for (id, (project, items)) in by_project {
             match outbox::settle(&project, now, self.settings.webhooks.retry_for, items).await {
-                Ok(buried) => given_up(&project, buried),
+                Ok(tally) => given_up(&project, tally.given_up),
                 Err(error) => tracing::error!(project = %id, %error, "the end of an attempt could not be written"),
             }
         }
@@ -326,7 +326,7 @@ fn told(webhook: &str, ended: &Ended, route: &Route) {
     }
 }
 
-fn given_up(project: &Project, items: usize) {
+fn given_up(project: &Project, items: u64) {
     if items > 0 {
         let slug = &project.record().slug;
         tracing::warn!(project = %slug, items, "webhooks given up; they are kept as dead letters");

@@ -8,7 +8,7 @@ use crate::crypto::{ClientGroup, Secret, StoredHash};
 use crate::data::project::{self, Sequence};
 use crate::data::sessions::Session;
 use crate::data::users::{EmailProof, ProofKind, Role, User};
-use crate::data::{api_keys, avatars, lockouts, one_time, sessions, users};
+use crate::data::{api_keys, avatars, devices, lockouts, one_time, sessions, users};
 use crate::store::Write;
 
 /// How an operator names an account.
@@ -152,6 +152,7 @@ pub async fn delete(project: &Project, by: Operator, who: UserRef) -> Result<Use
         sessions::remove_all(w, user.id, None)?;
         one_time::withdraw_all(w, user.id)?;
         api_keys::remove_all(w, user.id)?;
+        devices::remove_all(w, user.id)?;
         avatars::remove(w, user.id)?;
         Ok(users::remove(w, user)?)
     })
@@ -286,7 +287,7 @@ async fn change(
 ) -> Result<User, Error> {
     let event = events::by_operator(project, by, kind, None);
     let teller = project.teller();
-    project
+    let changed = project
         .store()
         .write(move |w| {
             let found = match &who {
@@ -303,7 +304,11 @@ async fn change(
             if kind != EventKind::Deleted {
                 teller.record(w, &event)?;
             }
-            Ok(user)
+            Ok::<_, Error>(user)
         })
-        .await
+        .await?;
+    if kind.is_sent() {
+        project.wake_outbox();
+    }
+    Ok(changed)
 }

@@ -3,15 +3,17 @@
 use uuid::Uuid;
 
 use super::webhooks::{self, Teller};
-use super::{Ctx, Email, Operator, Project};
+use super::{Ctx, Email, Operator, Project, notices};
 use crate::data::audit;
 pub use crate::data::events::{By, Event, EventKind, Outcome};
 use crate::store::{StoreError, Write};
 
 impl Teller {
-    /// Records `event` as part of a job, and tells it to whoever wants to know.
+    /// Records `event` as part of a job, and tells it to whoever wants to know. Where its kind is sent by mail, the
+    /// caller wakes who sends it.
     pub(crate) fn record(&self, w: &mut dyn Write, event: &Event) -> Result<(), StoreError> {
         audit::append(w, event)?;
+        notices::tell(w, self.settings(), event)?;
         self.tell(w, event)
     }
 }
@@ -49,6 +51,11 @@ impl Ctx {
     pub(crate) fn record(&self, w: &mut dyn Write, event: &Event) -> Result<(), StoreError> {
         audit::append(w, event)?;
         let project = &self.project;
+        notices::tell(w, &self.settings, event)?;
+        // From within the job: whoever looks waits for its commit.
+        if event.kind.is_sent() {
+            project.wake_outbox();
+        }
         webhooks::tell(w, project.id(), &self.settings, &project.shared().webhook_wakes, event)
     }
 }

@@ -12,32 +12,38 @@ use crate::env::Timestamp;
 use crate::mail::{Envelope, Letter, Message, SendError};
 use crate::store::{StoreError, Write};
 
-/// A mail ready to be written.
+/// A mail ready to be written. To whom is said when it is: the account is often found in the transaction only.
 #[derive(Clone, Debug)]
 pub(crate) struct Mail(Item);
 
 impl Mail {
-    /// A mail that holds a secret, sealed. It makes no sense any more from `expires_at` on.
-    pub(crate) fn sealed(project: &Project, now: Timestamp, to: &str, letter: &Letter, expires_at: Timestamp) -> Self {
+    /// A mail that may hold a secret, sealed. It makes no sense any more from `expires_at` on.
+    pub(crate) fn sealed(project: &Project, now: Timestamp, letter: &Letter, expires_at: Timestamp) -> Self {
         let id = project.env().new_id(now);
-        Self(item(id, now, to, letter, outbox::seal(project, id, &bytes_of(letter)), expires_at))
+        Self(item(id, now, letter, outbox::seal(project, id, &bytes_of(letter)), expires_at))
     }
 
     /// A mail that holds no secret, with the id of what it tells: it can be made within the transaction.
-    pub(crate) fn plain(id: Uuid, now: Timestamp, to: &str, letter: &Letter, expires_at: Timestamp) -> Self {
-        Self(item(id, now, to, letter, Payload::Plain(bytes_of(letter)), expires_at))
+    pub(crate) fn plain(id: Uuid, now: Timestamp, letter: &Letter, expires_at: Timestamp) -> Self {
+        Self(item(id, now, letter, Payload::Plain(bytes_of(letter)), expires_at))
+    }
+
+    /// Puts it into the outbox, as part of a job; the caller wakes who sends it.
+    pub(crate) fn write(&self, w: &mut dyn Write, to: &str) -> Result<(), StoreError> {
+        rows::enqueue(w, &Item { recipient: to.to_owned(), ..self.0.clone() })
     }
 
     /// Puts it into the outbox, as part of a job, and wakes who sends it.
-    pub(crate) fn enqueue(&self, w: &mut dyn Write, project: &Project) -> Result<(), StoreError> {
+    pub(crate) fn enqueue(&self, w: &mut dyn Write, project: &Project, to: &str) -> Result<(), StoreError> {
         project.wake_outbox();
-        rows::enqueue(w, &self.0)
+        self.write(w, to)
     }
 
-    /// Writes what [`Mail::enqueue`] would, as a row that is never sent: for an address without an account.
-    pub(crate) fn pretend(&self, w: &mut dyn Write, project: &Project) -> Result<(), StoreError> {
+    /// Writes what [`Mail::enqueue`] would, as a row of the same length that is never sent: for an address without an
+    /// account, which is not kept.
+    pub(crate) fn pretend(&self, w: &mut dyn Write, project: &Project, to: &str) -> Result<(), StoreError> {
         project.wake_outbox();
-        rows::enqueue(w, &Item { kind: Kind::Decoy, ..self.0.clone() })
+        rows::enqueue(w, &Item { kind: Kind::Decoy, recipient: "-".repeat(to.len()), ..self.0.clone() })
     }
 }
 
@@ -47,8 +53,12 @@ impl Mail {
 /// `Never` when it cannot be opened; `Later` when its template cannot say it, which is the operator's to mend.
 pub fn message(project: &Project, mail: &Settings, item: &Item) -> Result<Message, SendError> {
     let opened = outbox::open(project, item).map_err(|error| SendError::Never(error.to_string()))?;
-    let letter: Letter = serde_json::from_slice(opened.expose())
+    let mut letter: Letter = serde_json::from_slice(opened.expose())
         .map_err(|_| SendError::Never("a letter that this version cannot read".into()))?;
+    if letter.locale.is_none() {
+        let owner = outbox::locale_of(project, &item.recipient);
+        letter.locale = owner.map_err(|error| SendError::Later(error.to_string()))?;
+    }
     let settings = project.settings();
     let from = settings.mail.from.clone().or_else(|| mail.from.clone());
     let from = from.unwrap_or_else(|| no_reply(settings.public_url.as_deref().unwrap_or_default()));
@@ -79,12 +89,12 @@ fn no_reply(public_url: &str) -> String {
     }
 }
 
-fn item(id: Uuid, now: Timestamp, to: &str, letter: &Letter, payload: Payload, expires_at: Timestamp) -> Item {
+fn item(id: Uuid, now: Timestamp, letter: &Letter, payload: Payload, expires_at: Timestamp) -> Item {
     Item {
         id,
         kind: Kind::Mail,
         purpose: letter.template.name().to_owned(),
-        recipient: to.to_owned(),
+        recipient: String::new(),
         payload,
         created_at: now,
         since: now,

@@ -15,10 +15,14 @@ pub mod catalog;
 mod counting;
 mod error;
 pub mod events;
+pub mod guesses;
 pub mod import;
 pub mod keys;
 pub mod limits;
 mod mail;
+#[cfg(test)]
+mod mail_tests;
+mod notices;
 pub mod outbox;
 pub mod password;
 pub mod profile;

@@ -8,13 +8,14 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 pub use super::mail::message;
-use super::{Error, Project};
+use super::{Email, Error, Project};
 use crate::crypto::Secret;
 use crate::data::outbox::{self as rows, DeadLetter, Item, Kind, Lane, Payload};
+use crate::data::users;
 use crate::env::Timestamp;
 use crate::store::{StoreError, Write};
 
@@ -37,6 +38,18 @@ const ONLY_TOLD: &str = "only logged: mail.transport was \"log\"";
 pub struct Wakes {
     projects: Mutex<BTreeSet<Uuid>>,
     any: Notify,
+    tally: watch::Sender<Tally>,
+}
+
+/// What became of attempts since the server started, each counted when its end is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// The receiver has it.
+    pub sent: u64,
+    /// Failed, to be tried again.
+    pub put_off: u64,
+    /// Given up.
+    pub given_up: u64,
 }
 
 impl Wakes {
@@ -55,6 +68,21 @@ impl Wakes {
                 return taken;
             }
             self.any.notified().await;
+        }
+    }
+
+    /// What became of attempts, as it changes.
+    pub fn tally(&self) -> watch::Receiver<Tally> {
+        self.tally.subscribe()
+    }
+
+    fn count(&self, more: Tally) {
+        if more != Tally::default() {
+            self.tally.send_modify(|tally| {
+                tally.sent += more.sent;
+                tally.put_off += more.put_off;
+                tally.given_up += more.given_up;
+            });
         }
     }
 
@@ -95,7 +123,7 @@ pub struct Claimed {
     /// When the next is due, of those that are not in flight; `None`: nothing else waits.
     pub next: Option<Timestamp>,
     /// Items that were given up.
-    pub buried: usize,
+    pub buried: u64,
 }
 
 /// Begins attempts on what is due, under each of these terms, in their order: one write for all of them. What has
@@ -105,10 +133,13 @@ pub struct Claimed {
 /// Only the store's; nothing has begun then.
 pub async fn claim(project: &Project, terms: Vec<Terms>) -> Result<Vec<Claimed>, Error> {
     // A write even when there is nothing to do: it comes after the commit of whoever woke us.
-    project
+    let claimed: Vec<Claimed> = project
         .store()
         .write(move |w| Ok::<_, Error>(terms.iter().map(|terms| claim_in(w, terms)).collect::<Result<_, _>>()?))
-        .await
+        .await?;
+    let given_up = claimed.iter().map(|claimed| claimed.buried).sum();
+    project.shared().wakes.count(Tally { given_up, ..Tally::default() });
+    Ok(claimed)
 }
 
 fn claim_in(w: &mut dyn Write, terms: &Terms) -> Result<Claimed, StoreError> {
@@ -203,7 +234,7 @@ pub enum Outcome {
     },
 }
 
-/// Ends attempts: one write for all of them. How many items were given up.
+/// Ends attempts: one write for all of them. What became of them.
 ///
 /// # Errors
 /// Only the store's; the attempts then count as cut off.
@@ -212,43 +243,48 @@ pub async fn settle(
     now: Timestamp,
     retry_for: Duration,
     ended: Vec<(Uuid, Outcome)>,
-) -> Result<usize, Error> {
-    let (buried, counted) = project
+) -> Result<Tally, Error> {
+    let (tally, counted) = project
         .store()
         .write(move |w| {
-            let (mut buried, mut counted) = (0, Vec::new());
+            let (mut tally, mut counted) = (Tally::default(), Vec::new());
             for (id, outcome) in &ended {
                 // An operator may have dropped it meanwhile.
                 let Some(item) = rows::get(w, *id)? else { continue };
                 counted.push((item.kind, outcome.clone()));
                 match outcome {
-                    Outcome::Sent => rows::remove(w, &item)?,
+                    Outcome::Sent => {
+                        tally.sent += 1;
+                        rows::remove(w, &item)?;
+                    }
                     Outcome::Told => {
+                        tally.put_off += 1;
                         let until = item.expires_at;
                         rows::postpone(w, item, until, ONLY_TOLD)?;
                     }
-                    Outcome::Later { error, next_at } => {
-                        if item.since.plus(retry_for).min(item.expires_at) <= *next_at {
-                            buried += 1;
-                            let why = format!("gave up after {} attempts: {error}", item.attempts);
-                            rows::bury(w, item, now, &why)?;
-                        } else {
-                            rows::postpone(w, item, *next_at, error)?;
-                        }
+                    Outcome::Later { error, next_at } if *next_at < item.since.plus(retry_for).min(item.expires_at) => {
+                        tally.put_off += 1;
+                        rows::postpone(w, item, *next_at, error)?;
+                    }
+                    Outcome::Later { error, .. } => {
+                        tally.given_up += 1;
+                        let why = format!("gave up after {} attempts: {error}", item.attempts);
+                        rows::bury(w, item, now, &why)?;
                     }
                     Outcome::Never { error } => {
-                        buried += 1;
+                        tally.given_up += 1;
                         rows::bury(w, item, now, error)?;
                     }
                 }
             }
-            Ok::<_, Error>((buried, counted))
+            Ok::<_, Error>((tally, counted))
         })
         .await?;
     for (kind, outcome) in counted {
         project.count_delivery(kind, &outcome);
     }
-    Ok(buried)
+    project.shared().wakes.count(tally);
+    Ok(tally)
 }
 
 /// The pause after an attempt that failed: doubling, with up to a quarter more by chance (`jitter`), so that what failed
@@ -271,6 +307,15 @@ pub fn open(project: &Project, item: &Item) -> Result<Secret<Vec<u8>>, Error> {
             .open(&context(project.id(), item.id), bytes)
             .map_err(|error| Error::Internal(format!("an item of the outbox: {error}"))),
     }
+}
+
+/// The language that the owner of an address prefers, if it has an account that says one.
+///
+/// # Errors
+/// Only the store's.
+pub fn locale_of(project: &Project, address: &str) -> Result<Option<String>, Error> {
+    let Ok(email) = Email::parse(address) else { return Ok(None) };
+    project.store().read(|r| Ok(users::by_email(r, &email)?.and_then(|user| user.locale)))
 }
 
 /// Seals what an item is to say, before the transaction that writes it.

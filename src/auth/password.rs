@@ -1,7 +1,7 @@
 //! Changing a password from within a session.
 
 use super::events::{By, Event, EventKind};
-use super::{Actor, Ctx, Error, attempts, events, session};
+use super::{Actor, Ctx, Error, attempts, events, notices, session};
 use crate::crypto::{Secret, StoredHash};
 use crate::data::users::User;
 use crate::data::{lockouts, sessions, users};
@@ -91,6 +91,7 @@ impl Change {
             let locked = lockouts::fail(w, &subject, &attempts::policy(ctx), ctx.now)?;
             if locked {
                 ctx.record(w, &self.lockout)?;
+                notices::locked_out(w, ctx, &user.address()?, Some(&user), &self.lockout)?;
             }
             return Ok(Outcome::Wrong { locked });
         }

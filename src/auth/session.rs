@@ -6,9 +6,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::events::{By, Event, EventKind};
-use super::{Actor, Credential, Ctx, Error, Project, TokenFormat, Unverified};
+use super::{Actor, Credential, Ctx, Error, Project, TokenFormat, Unverified, notices};
 use crate::config::VerificationMode;
 use crate::crypto::{Digest, Secret};
+use crate::data::devices;
 use crate::data::sessions::{self, Session};
 use crate::data::users::{self, Role, User};
 use crate::env::Timestamp;
@@ -275,6 +276,9 @@ pub async fn sign_out_all(ctx: &Ctx, actor: Actor) -> Result<(), Error> {
 pub(crate) struct Draft {
     session: Session,
     tokens: Drafted,
+    /// What the device it begins from is known by.
+    device: [u8; 16],
+    new_device: Event,
     /// Sessions a user may have; 0: any number.
     max: usize,
 }
@@ -323,14 +327,17 @@ impl Draft {
             agent: ctx.client.agent.as_deref().map(|agent| agent.chars().take(120).collect()),
             by_token: matches!(tokens, Drafted::Token(..)),
         };
-        Self { session, tokens, max: ctx.settings.sessions.max as usize }
+        let device = devices::mark(ctx.client.agent.as_deref());
+        let new_device = ctx.event(EventKind::NewDevice, By::User, Some(user.id));
+        Self { session, tokens, device, new_device, max: ctx.settings.sessions.max as usize }
     }
 
     /// Stores it, as a session of `user` as it is now; where the project limits sessions, the user's oldest ones end.
+    /// The owner is told of a new device.
     ///
     /// # Errors
     /// `Busy` when the account's role changed since the token was made, which says it; and the store's.
-    pub(crate) fn begin(&self, w: &mut dyn Write, user: &User) -> Result<(), Error> {
+    pub(crate) fn begin(&self, w: &mut dyn Write, ctx: &Ctx, user: &User) -> Result<(), Error> {
         if let Drafted::Token(_, role) = &self.tokens {
             if *role != user.role {
                 return Err(Error::Busy { retry_after: Duration::from_secs(1) });
@@ -347,7 +354,7 @@ impl Draft {
             }
         }
         sessions::insert(w, &self.session)?;
-        Ok(())
+        Ok(notices::signed_in(w, ctx, user, &self.device, &self.new_device)?)
     }
 
     /// What the client gets, once it is stored.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::events::{By, Event, EventKind};
 use super::session::{Draft, Issued};
 use super::verify::{self, Candidate};
-use super::{Ctx, Email, Error, Unverified, attempts, events};
+use super::{Ctx, Email, Error, Unverified, attempts, events, notices};
 use crate::config::VerificationMode;
 use crate::crypto::{Secret, Verdict};
 use crate::data::lockouts;
@@ -36,7 +36,7 @@ async fn check(ctx: &Ctx, email: Email, password: Secret<String>) -> Result<Issu
         verdict,
         draft: found.as_ref().map(|user| Draft::new(ctx, user)),
         found,
-        candidate: Candidate::new(ctx),
+        candidate: (ctx.settings.verification.mode == VerificationMode::Strict).then(|| Candidate::new(ctx)),
         lockout: ctx.event_on(EventKind::LockedOut, By::Server, user, &email),
         failed: ctx.event_on(EventKind::SignInFailed, By::Stranger, user, &email),
         signed_in: ctx.event(EventKind::SignedIn, By::User, user),
@@ -79,7 +79,8 @@ struct Judgement {
     verdict: Verdict,
     found: Option<User>,
     draft: Option<Draft>,
-    candidate: Candidate,
+    /// Only where an unproved address may not sign in.
+    candidate: Option<Candidate>,
     lockout: Event,
     failed: Event,
     signed_in: Event,
@@ -127,15 +128,15 @@ impl Judgement {
             user.password = Some(hash.clone());
             users::put(w, &user)?;
         }
-        if ctx.settings.verification.mode == VerificationMode::Strict && user.email_proof.is_none() {
-            let unverified = verify::unverified(w, ctx, user, &self.candidate)?;
+        if let (Some(candidate), None) = (&self.candidate, user.email_proof) {
+            let unverified = verify::unverified(w, ctx, user, candidate)?;
             // Somebody knows the password: that is worth an entry, and counts as no failure.
             let outcome = events::Outcome::Unverified;
             ctx.record(w, &Event { by: By::User, outcome, ..self.failed.clone() })?;
             return Ok(Outcome::Unverified(Box::new(unverified)));
         }
         if let Some(draft) = &self.draft {
-            draft.begin(w, &user)?;
+            draft.begin(w, ctx, &user)?;
         }
         ctx.record(w, &self.signed_in)?;
         Ok(Outcome::In(Box::new(user)))
@@ -148,6 +149,7 @@ impl Judgement {
         ctx.record(w, &Event { outcome, ..self.failed.clone() })?;
         if locked {
             ctx.record(w, &self.lockout)?;
+            notices::locked_out(w, ctx, &self.email, self.found.as_ref(), &self.lockout)?;
         }
         Ok(locked)
     }

@@ -6,8 +6,9 @@ use super::events::{By, Event, EventKind};
 use super::session::{Draft, Issued};
 use super::verify::{self, Candidate};
 use super::{Ctx, Email, Error, Unverified, bot};
-use crate::config::VerificationMode;
+use crate::config::{Delivery, VerificationMode};
 use crate::crypto::Secret;
+use crate::data::one_time;
 use crate::data::project::{self, Sequence};
 use crate::data::users::{self, Role, User};
 use crate::store::Write;
@@ -58,11 +59,13 @@ pub fn needs_first_admin(ctx: &Ctx) -> Result<bool, Error> {
 ///
 /// # Errors
 /// `SignupDisabled`, `BotCheckFailed`, `EmailTaken` (not where `conceal` is on and a sign-up begins no session: then the
-/// answer is that
-/// of a new account, after the same work), `Busy`, and the store's.
+/// answer is that of a new account, after the same work and writes), `Busy`, and the store's.
 pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
     open(ctx)?;
-    let strict = ctx.settings.verification.mode == VerificationMode::Strict;
+    let verification = &ctx.settings.verification;
+    let strict = verification.mode == VerificationMode::Strict;
+    // Where nothing waits for the proof, it is asked for all the same if we can: by mail.
+    let asks = strict || (verification.mode == VerificationMode::Lenient && verification.delivery == Delivery::Mail);
     let signs_in = ctx.rules.sign_up_signs_in && !strict;
     let conceal = ctx.settings.conceal && !signs_in;
     let SignUp { email, password, display_name, bot_token } = new;
@@ -90,8 +93,9 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
     let account = NewAccount {
         user,
         email,
-        candidate: strict.then(|| Candidate::new(ctx)),
+        candidate: asks.then(|| Candidate::new(ctx)),
         signed_up: ctx.event(EventKind::SignedUp, By::User, None),
+        concealed: ctx.event(EventKind::SignUpConcealed, By::Stranger, None),
         conceal,
         ctx: ctx.clone(),
     };
@@ -105,7 +109,7 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
                 let (account, session) = &*job;
                 let made = account.insert(w)?;
                 if let Some(session) = session {
-                    session.begin(w, &made.user)?;
+                    session.begin(w, &account.ctx, &made.user)?;
                 }
                 Ok::<_, Error>(made)
             }
@@ -124,6 +128,7 @@ struct NewAccount {
     email: Email,
     candidate: Option<Candidate>,
     signed_up: Event,
+    concealed: Event,
     conceal: bool,
     ctx: Ctx,
 }
@@ -131,8 +136,8 @@ struct NewAccount {
 impl NewAccount {
     fn insert(&self, w: &mut dyn Write) -> Result<Unverified, Error> {
         let ctx = &self.ctx;
-        let taken = users::id_by_email(w, &self.email)?.is_some();
-        if taken && !self.conceal {
+        let owner = users::by_email(w, &self.email)?;
+        if owner.is_some() && !self.conceal {
             return Err(Error::EmailTaken);
         }
         let mut user = User {
@@ -144,11 +149,13 @@ impl NewAccount {
         if ctx.rules.first_is_admin && !users::any(w)? {
             user.role = Role::Admin;
         }
-        if taken {
+        if let Some(owner) = owner {
             let token = match &self.candidate {
-                Some(candidate) => candidate.decoy(w, ctx, &self.email)?,
+                Some(candidate) => candidate.decoy(w, ctx, &owner, &self.email)?,
                 None => None,
             };
+            one_time::pad_as_account(w, self.user.id, ctx.now, ctx.now.plus(ctx.settings.verification.ttl))?;
+            ctx.record(w, &Event { user: Some(owner.id), ..self.concealed.clone() })?;
             return Ok(Unverified { user, token });
         }
         users::insert(w, &user, &self.email)?;

@@ -244,7 +244,7 @@ pub fn mount(text: &str) -> Parsed<String> {
         ));
     }
     match rest.split('/').next() {
-        Some(first @ (".well-known" | "healthz" | "readyz" | "metrics" | "openapi")) => {
+        Some(first @ (".well-known" | "healthz" | "readyz" | "metrics" | "openapi" | "verify-email")) => {
             Err(format!("\"/{first}\" belongs to the server itself"))
         }
         _ => Ok(text.to_owned()),
@@ -412,6 +412,47 @@ mod tests {
     }
 
     #[test]
+    fn links_carry_the_token_once_and_never_run_as_code() {
+        for text in [
+            "https://app.example.com/verify?token={token}",
+            "https://app.example.com/#/verify/{token}",
+            "http://localhost:3000/v/{token}",
+            "http://[::1]:3000/{token}",
+            "myapp://verify/{token}",
+        ] {
+            assert_eq!(link(text), Ok(text.to_owned()));
+        }
+        for text in [
+            "",
+            "https://app.example.com/verify",
+            "https://app.example.com/{token}/{token}",
+            "http://app.example.com/{token}",
+            "https://{token}.example.com/",
+            "https://u:p@app.example.com/{token}",
+            "javascript://x/{token}",
+            "/verify/{token}",
+            "https://a b/{token}",
+            "https://a.example/{token}\"",
+        ] {
+            assert!(link(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn senders_and_languages() {
+        assert_eq!(mailbox("auth@example.com"), Ok("auth@example.com".into()));
+        assert_eq!(mailbox("App <auth@example.com>"), Ok("App <auth@example.com>".into()));
+        for text in ["", "auth", "a@b@c", "App <auth@example.com>\r\nBcc: x@example.com"] {
+            assert!(mailbox(text).is_err(), "{text}");
+        }
+        assert_eq!((locale("en").as_deref(), locale("pt-BR").as_deref()), (Ok("en"), Ok("pt-BR")));
+        for text in ["", "e", "english", "en_US", "../en", "en-"] {
+            assert!(locale(text).is_err(), "{text}");
+        }
+        assert!(app_name("Ada's App").is_ok() && app_name("  ").is_err() && app_name("a\nb").is_err());
+    }
+
+    #[test]
     fn mounts_are_plain_paths_that_are_free() {
         assert_eq!(mount("/api/auth"), Ok("/api/auth".into()));
         for text in [
@@ -431,6 +472,23 @@ mod tests {
             "/*",
         ] {
             assert!(mount(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn limits_are_counts_in_windows_of_whole_seconds() {
+        let at = |count, secs| Ok(Some(Limit { count, window: Duration::from_secs(secs) }));
+        assert_eq!(limit("20/15m"), at(20, 900));
+        assert_eq!(limit("1/1s"), at(1, 1));
+        assert_eq!(limit("1000000000/30d"), at(1_000_000_000, 30 * 86_400));
+        assert_eq!(limit("off"), Ok(None));
+        for text in
+            ["", "20", "20/", "/15m", "0/15m", "-1/15m", "1000000001/1m", "20/500ms", "20/0s", "20/31d", "20/15m/1"]
+        {
+            assert!(limit(text).is_err(), "{text}");
+        }
+        for text in ["20/15m", "5/10m", "20/1d", "60/90s", "off"] {
+            assert_eq!(limit(text).map(spell_limit).as_deref(), Ok(text));
         }
     }
 

@@ -24,6 +24,7 @@ mod layers;
 mod mail;
 mod problem;
 mod project;
+mod project_mail;
 mod project_settings;
 mod reader;
 mod resolve;

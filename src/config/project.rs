@@ -92,3 +92,24 @@ pub(super) fn conflicts<'a>(projects: impl IntoIterator<Item = &'a ProjectSettin
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jwt_secret_is_long_and_no_example() {
+        assert_eq!(jwt_secret("0123456789abcdef0123456789abcdef"), Ok(()));
+        assert_eq!(jwt_secret(&"\u{e9}abcdefg".repeat(4)), Ok(()), "characters, not bytes");
+        for text in [
+            "",
+            "0123456789abcdef0123456789abcde",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "CHANGEME-0123456789abcdef0123456789",
+            "your-secret-key-of-at-least-thirty-two",
+            &"0123456789abcdef".repeat(65),
+        ] {
+            assert!(jwt_secret(text).is_err(), "{text}");
+        }
+    }
+}

@@ -11,6 +11,7 @@ use super::dialect_settings::{Nhost, Noma, Nora};
 use super::forms::{self, spell_duration};
 use super::keys::{Keys, Section};
 use super::project;
+pub use super::project_mail::{Notify, ProjectMail};
 use super::webhook::{self, Webhook};
 use crate::crypto::Secret;
 
@@ -141,50 +142,6 @@ impl ProjectSettings {
     }
 }
 
-/// `[project.SLUG.mail]`: what its mails look like.
-#[derive(Clone, Debug, Default, PartialEq, Eq, DocumentedFields)]
-pub struct ProjectMail {
-    /// The sender. Unset: mail.from.
-    pub from: Option<String>,
-    /// The language of mails to who prefers none. Unset: mail.locale.
-    pub locale: Option<String>,
-    /// The name mails and pages call your app by. Unset: the slug.
-    pub app_name: Option<String>,
-}
-
-impl Section for ProjectMail {
-    fn keys(&mut self, keys: &mut Keys<'_>) {
-        keys.optional("from", &mut self.from, forms::mailbox, "Example App <auth@example.com>");
-        keys.optional("locale", &mut self.locale, forms::locale, "fr");
-        keys.optional("app_name", &mut self.app_name, forms::app_name, "Example App");
-    }
-}
-
-/// `[project.SLUG.notify]`: what owners of accounts are told by mail.
-#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
-pub struct Notify {
-    /// Wrong passwords locked the account; at most one mail a day.
-    pub lockout: bool,
-    /// The password was changed.
-    pub password_change: bool,
-    /// Somebody signed in from a device not seen before.
-    pub new_device: bool,
-}
-
-impl Section for Notify {
-    fn keys(&mut self, keys: &mut Keys<'_>) {
-        keys.flag("lockout", &mut self.lockout);
-        keys.flag("password_change", &mut self.password_change);
-        keys.flag("new_device", &mut self.new_device);
-    }
-}
-
-impl Default for Notify {
-    fn default() -> Self {
-        Self { lockout: true, password_change: true, new_device: true }
-    }
-}
-
 /// `[project.SLUG.signup]`
 #[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
 pub struct Signup {
@@ -230,7 +187,7 @@ impl Section for Verification {
             ("strict", VerificationMode::Strict),
         ];
         keys.choice("mode", &mut self.mode, &modes);
-        keys.choice("delivery", &mut self.delivery, &[("app", Delivery::App)]);
+        keys.choice("delivery", &mut self.delivery, &[("app", Delivery::App), ("mail", Delivery::Mail)]);
         keys.optional("link", &mut self.link, forms::link, "https://app.example.com/verify?token={token}");
         keys.duration("ttl", &mut self.ttl, SECOND..=YEARS);
         keys.duration("cooldown", &mut self.cooldown, Duration::ZERO..=DAY);

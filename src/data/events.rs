@@ -109,9 +109,18 @@ pub enum EventKind {
     ProfileChanged,
     /// An operator brought accounts from elsewhere.
     Imported,
+    /// A session began from a device not seen before.
+    NewDevice,
+    /// Somebody tried to sign up with an address that has an account, and was answered as if it had none.
+    SignUpConcealed,
 }
 
 impl EventKind {
+    /// Whether recording it may put something into the outbox.
+    pub const fn is_sent(self) -> bool {
+        matches!(self, Self::PasswordChanged | Self::PasswordSet)
+    }
+
     /// Its name in listings and exports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -138,6 +147,8 @@ impl EventKind {
             Self::RoleChanged => "role_changed",
             Self::ProfileChanged => "profile_changed",
             Self::Imported => "imported",
+            Self::NewDevice => "new_device",
+            Self::SignUpConcealed => "sign_up_concealed",
         }
     }
 }

@@ -6,6 +6,7 @@
 pub mod api_keys;
 pub mod audit;
 pub mod avatars;
+pub mod devices;
 pub mod email;
 pub mod events;
 pub mod lockouts;

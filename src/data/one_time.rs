@@ -23,6 +23,13 @@ impl Purpose {
             Self::VerifyEmail => "verify-email",
         }
     }
+
+    /// The same for the typeable form of the secret.
+    pub const fn code_name(self) -> &'static str {
+        match self {
+            Self::VerifyEmail => "verify-email-code",
+        }
+    }
 }
 
 /// What a secret leads to.
@@ -32,20 +39,38 @@ pub struct OneTime {
     pub user: Uuid,
     /// Until when it works.
     pub expires_at: Timestamp,
+    /// It went out by mail to the account's address, so that whoever has it can read that mail.
+    pub mailed: bool,
 }
 
-impl Record for OneTime {}
+impl Record for OneTime {
+    const VERSION: u8 = 2;
 
-/// Stores a secret's digest; an earlier secret of the same account and purpose stops working.
+    fn decode_earlier(version: u8, body: &[u8]) -> Option<Self> {
+        // The first version was handed to the app only.
+        let (user, expires_at) = (version == 1).then(|| postcard::from_bytes(body).ok()).flatten()?;
+        Some(Self { user, expires_at, mailed: false })
+    }
+}
+
+/// Who stands in for the account of an address that has none, or none to prove: secrets issued to it cost the same
+/// writes and lead nowhere. No account has such an id.
+pub fn phantom(email: &Email) -> Uuid {
+    uuid::Builder::from_custom_bytes(email.digest()).into_uuid()
+}
+
+/// Stores a secret's digests, one for each form it is given out in; an earlier secret of the same account and purpose
+/// stops working.
 pub fn issue(
     w: &mut (impl Write + ?Sized),
     purpose: Purpose,
-    digest: &Digest,
+    digests: &[Digest],
     secret: &OneTime,
 ) -> Result<(), StoreError> {
     withdraw(w, purpose, secret.user)?;
-    w.put(&slot(secret.user, purpose), digest.as_bytes())?;
-    store(w, &row(purpose, digest.as_bytes()), secret)
+    let all: Vec<&[u8]> = digests.iter().map(|digest| digest.as_bytes().as_slice()).collect();
+    w.put(&slot(secret.user, purpose), &all.concat())?;
+    all.into_iter().try_for_each(|digest| store(w, &row(purpose, digest), secret))
 }
 
 /// Takes a secret out, so that it works at most once; `None` when it is unknown, used or expired.
@@ -58,15 +83,16 @@ pub fn consume(
     let row = row(purpose, digest.as_bytes());
     let Some(secret) = fetch::<OneTime>(w, &row)? else { return Ok(None) };
     w.delete(&row)?;
-    w.delete(&slot(secret.user, purpose))?;
+    // Its other forms go with it.
+    withdraw(w, purpose, secret.user)?;
     Ok((now < secret.expires_at).then_some(secret))
 }
 
 /// Makes an account's live secret of this purpose stop working.
 pub fn withdraw(w: &mut (impl Write + ?Sized), purpose: Purpose, user: Uuid) -> Result<(), StoreError> {
     let slot = slot(user, purpose);
-    if let Some(digest) = w.get(&slot)? {
-        w.delete(&row(purpose, &digest))?;
+    if let Some(digests) = w.get(&slot)? {
+        digests.chunks(DIGEST).try_for_each(|digest| w.delete(&row(purpose, digest)))?;
         w.delete(&slot)?;
     }
     Ok(())
@@ -76,8 +102,9 @@ pub fn withdraw(w: &mut (impl Write + ?Sized), purpose: Purpose, user: Uuid) -> 
 pub fn withdraw_all(w: &mut (impl Write + ?Sized), user: Uuid) -> Result<(), StoreError> {
     let from = key(Table::OneTimeSlot, &[user.as_bytes()]);
     for slot in keys(w, &from, &end_of(&from), usize::MAX)? {
-        if let (Some(digest), Some(&purpose)) = (w.get(&slot)?, slot.last()) {
-            w.delete(&key(Table::OneTime, &[&[purpose], &digest]))?;
+        if let (Some(digests), Some(&purpose)) = (w.get(&slot)?, slot.last()) {
+            let row = |digest| key(Table::OneTime, &[&[purpose], digest]);
+            digests.chunks(DIGEST).try_for_each(|digest| w.delete(&row(digest)))?;
         }
         w.delete(&slot)?;
     }
@@ -89,7 +116,7 @@ pub(crate) fn forget_slot(w: &mut (impl Write + ?Sized), row: &[u8], user: Uuid)
     // table, version, purpose, digest
     let Some((head, digest)) = row.split_at_checked(3) else { return Ok(()) };
     let slot = key(Table::OneTimeSlot, &[user.as_bytes(), &head[2..]]);
-    if w.get(&slot)?.as_deref() == Some(digest) {
+    if w.get(&slot)?.is_some_and(|digests| digests.chunks(DIGEST).any(|one| one == digest)) {
         w.delete(&slot)?;
     }
     Ok(())
@@ -121,6 +148,51 @@ pub(crate) struct Cooldown {
 
 impl Record for Cooldown {}
 
+/// When owners of accounts are told something only so often. Numbers are on disk, apart from those of [`Purpose`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Notice {
+    /// Failed attempts locked the account.
+    LockedOut = 0x80,
+    /// The password was changed.
+    PasswordChanged = 0x81,
+    /// A new device.
+    NewDevice = 0x82,
+}
+
+/// Whether the owner of this address, known or not, may be told now: not within `pause` of the last time. Remembers it.
+pub fn may_notice(
+    w: &mut (impl Write + ?Sized),
+    notice: Notice,
+    email: &Email,
+    now: Timestamp,
+    pause: std::time::Duration,
+) -> Result<bool, StoreError> {
+    let row = key(Table::Cooldown, &[&[notice as u8], &email.digest()]);
+    let last = fetch::<Cooldown>(w, &row)?;
+    if last.is_some_and(|last| now.since(last.issued_at) < pause) {
+        return Ok(false);
+    }
+    store(w, &row, &Cooldown { issued_at: now, until: now.plus(pause) })?;
+    Ok(true)
+}
+
+/// Writes as many rows as making an account does, where none is made; they go at `until`.
+pub fn pad_as_account(
+    w: &mut (impl Write + ?Sized),
+    id: Uuid,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    for n in 0..2 {
+        store(w, &key(Table::Cooldown, &[&[0xff, n], id.as_bytes()]), &Cooldown { issued_at: now, until })?;
+    }
+    Ok(())
+}
+
+/// Bytes of a digest in a slot.
+const DIGEST: usize = 32;
+
 fn row(purpose: Purpose, digest: &[u8]) -> Vec<u8> {
     key(Table::OneTime, &[&[purpose as u8], digest])
 }
@@ -131,4 +203,54 @@ fn slot(user: Uuid, purpose: Purpose) -> Vec<u8> {
 
 fn cooldown(purpose: Purpose, email: &Email) -> Vec<u8> {
     key(Table::Cooldown, &[&[purpose as u8], &email.digest()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    const NOW: Timestamp = Timestamp::from_secs(100);
+
+    fn secret(user: u128) -> OneTime {
+        OneTime { user: Uuid::from_u128(user), expires_at: Timestamp::from_secs(200), mailed: true }
+    }
+
+    fn digest(text: &str) -> Digest {
+        Digest::of("test", text.as_bytes())
+    }
+
+    #[tokio::test]
+    async fn both_forms_die_when_one_is_used_or_a_new_one_is_issued() {
+        let store = Store::memory();
+        store
+            .write(|w| {
+                let use_it = |w: &mut dyn Write, text| consume(w, Purpose::VerifyEmail, &digest(text), NOW);
+                issue(w, Purpose::VerifyEmail, &[digest("link"), digest("code")], &secret(1))?;
+                assert!(use_it(w, "code")?.is_some_and(|found| found.mailed));
+                assert!(use_it(w, "link")?.is_none(), "gone with the code");
+                issue(w, Purpose::VerifyEmail, &[digest("link"), digest("code")], &secret(1))?;
+                issue(w, Purpose::VerifyEmail, &[digest("second")], &secret(1))?;
+                assert!(use_it(w, "link")?.is_none() && use_it(w, "code")?.is_none());
+                assert!(use_it(w, "second")?.is_some());
+                issue(w, Purpose::VerifyEmail, &[digest("link"), digest("code")], &secret(1))?;
+                withdraw_all(w, Uuid::from_u128(1))?;
+                assert_eq!(keys(w, &[0], &[255], 9)?.len(), 0, "nothing is left");
+                Ok::<_, StoreError>(())
+            })
+            .await
+            .expect("a write");
+    }
+
+    /// A row as version 0.1.0 wrote it.
+    #[test]
+    fn a_row_of_version_1_is_read_as_handed_to_the_app() {
+        let body = postcard::to_allocvec(&(Uuid::from_u128(1), Timestamp::from_secs(200))).expect("bytes");
+        let row = [&[1], body.as_slice()].concat();
+        let found: OneTime = crate::data::decode(&row).expect("version 1");
+        assert_eq!(
+            (found.user, found.expires_at, found.mailed),
+            (Uuid::from_u128(1), Timestamp::from_secs(200), false)
+        );
+    }
 }

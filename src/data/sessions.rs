@@ -279,6 +279,39 @@ mod tests {
         assert!(store.read(|r| get(r, begun.id)).unwrap().is_none());
     }
 
+    #[test]
+    fn a_row_of_version_1_is_read() {
+        let now = session(1, 2000);
+        let then = (
+            (now.user, now.created_at, now.refreshed_at, now.expires_at, now.generation),
+            (now.refresh, now.previous, now.ip, now.agent.clone()),
+        );
+        let bytes = postcard::to_extend(&then, vec![1]).unwrap();
+        let read: Session = crate::data::decode_row(&row(now.id), &bytes).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{now:?}"));
+    }
+
+    #[tokio::test]
+    async fn a_session_is_found_by_its_token_until_it_ends() {
+        let store = Store::memory();
+        let digest = Digest::of("test", b"token");
+        let (by_token, other) = (Session { by_token: true, refresh: digest, ..session(1, 2000) }, session(2, 2000));
+        store
+            .write(move |w| {
+                insert(w, &by_token)?;
+                insert(w, &other)?;
+                assert_eq!(id_by_token(w, &digest)?, Some(by_token.id));
+                assert_eq!(id_by_token(w, &other.refresh)?, None, "a refresh token leads nowhere by itself");
+                assert_eq!(remove_by_token(w, by_token.user)?, 1);
+                assert_eq!((id_by_token(w, &digest)?, of_user(w, other.user)?), (None, vec![other.id]));
+                insert(w, &by_token)?;
+                assert_eq!(remove_all(w, other.user, None)?, 2);
+                keys(w, &[0], &[255], 9).map(|rows| assert!(rows.is_empty()))
+            })
+            .await
+            .unwrap();
+    }
+
     #[tokio::test]
     async fn an_ended_session_stays_ended() {
         let store = Store::memory();

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::health::Health;
 use super::panics::contained;
 use super::scope::{self, NoteRoute};
-use super::{cors, published};
+use super::{cors, pages, published};
 use crate::auth::projects::Selector;
 use crate::auth::{Client, Ctx, Error, Project, ProjectSettings, Projects, RequestId, limits};
 use crate::dialect::{Asked, Dialect, Trouble};
@@ -147,6 +147,10 @@ impl Entry {
             Err(trouble) => return by_default_mount(path, &trouble, id, headers),
         };
         let settings = project.settings();
+        if path == pages::VERIFY_EMAIL {
+            // No script of another origin has any business with it.
+            return self.page(request, id, project, &settings).await;
+        }
         let mut reply = if published::is_document(path) {
             published::document(request.method(), path, &project).unwrap_or_else(|| unknown(&Trouble::NotFound))
         } else {
@@ -221,6 +225,52 @@ impl Entry {
         }
     }
 
+    /// A page for people.
+    async fn page(
+        &self,
+        request: Request<Body>,
+        id: RequestId,
+        project: Arc<Project>,
+        settings: &Arc<ProjectSettings>,
+    ) -> Response {
+        if !settings.enabled {
+            return unknown(&Trouble::NotFound);
+        }
+        // What a page does, every dialect does in the same way.
+        let ctx = self.ctx(&request, id, Dialect::Noma, project, settings);
+        if let Err(standing) = limits::request(&ctx, *request.method() == Method::POST) {
+            return unknown(&Trouble::TooManyRequests(standing));
+        }
+        let locale = self.0.projects.settings().mail.locale.clone();
+        let work = async move { Ok::<_, Infallible>(pages::verify_email(&ctx, &locale, request).await) };
+        match tokio::spawn(contained(work)).await.ok().and_then(Result::ok) {
+            Some(Ok(reply)) => reply,
+            Some(Err(never)) => match never {},
+            // The panic was logged where it happened.
+            None => unknown(&Trouble::Internal),
+        }
+    }
+
+    fn ctx(
+        &self,
+        request: &Request<Body>,
+        id: RequestId,
+        dialect: Dialect,
+        project: Arc<Project>,
+        settings: &Arc<ProjectSettings>,
+    ) -> Ctx {
+        let now = project.env().now();
+        project.touch(now);
+        Ctx {
+            rules: dialect.rules(settings),
+            settings: Arc::clone(settings),
+            client: self.client(request),
+            project,
+            now,
+            request_id: id,
+        }
+    }
+
     /// The project a request is for: by header, by host name, or the only one.
     async fn project_of(&self, uri: &Uri, headers: &HeaderMap) -> Result<Arc<Project>, Trouble> {
         let projects = &self.0.projects;
@@ -232,9 +282,11 @@ impl Entry {
             }
             None => {
                 host = host_of(uri, headers);
+                let linked = pages::project_in(uri);
                 match host.as_deref().map(Selector::Host) {
                     Some(by_host) if projects.knows(by_host) => by_host,
                     _ if projects.count() == 1 => Selector::Only,
+                    _ if linked.is_some() => Selector::Id(linked.unwrap_or_default()),
                     _ => return Err(Trouble::NoProject),
                 }
             }

@@ -5,6 +5,7 @@ mod cors;
 mod entry;
 mod health;
 pub mod openapi;
+mod pages;
 mod panics;
 mod published;
 pub mod scope;

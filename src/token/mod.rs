@@ -25,7 +25,7 @@ use base64::engine::general_purpose::{GeneralPurpose, URL_SAFE_NO_PAD};
 pub use api_key::ApiKey;
 pub use cache::VerifiedCache;
 pub use claims::{AccessClaims, Rejected, TokenFormat};
-pub use one_time::OneTimeSecret;
+pub use one_time::{OneTimeSecret, TypeableCode};
 pub use record::{KeyRecord, UnsealError};
 pub use refresh::{RefreshKey, RefreshToken};
 pub use ring::{KeyRing, RingError};

@@ -3,6 +3,7 @@
 mod binary;
 mod bot;
 mod leaks;
+mod mail;
 mod mail_server;
 mod noma;
 mod nora;

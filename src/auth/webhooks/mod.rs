@@ -60,6 +60,11 @@ impl Teller {
         Self { project: project.id(), settings, wakes: Arc::clone(&project.shared().webhook_wakes) }
     }
 
+    /// Those settings.
+    pub(super) fn settings(&self) -> &ProjectSettings {
+        &self.settings
+    }
+
     /// See [`tell`].
     pub(super) fn tell(&self, w: &mut dyn Write, event: &Event) -> Result<(), StoreError> {
         tell(w, self.project, &self.settings, &self.wakes, event)
@@ -139,7 +144,9 @@ fn of(event: &Event) -> Option<WebhookEvent> {
         | EventKind::ProjectCreated
         | EventKind::RoleChanged
         | EventKind::ProfileChanged
-        | EventKind::Imported => None,
+        | EventKind::Imported
+        | EventKind::NewDevice
+        | EventKind::SignUpConcealed => None,
     }
 }
 

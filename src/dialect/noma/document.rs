@@ -82,8 +82,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answer(Answer::of::<Resent>(200, "Done, or asked too soon.")),
         Endpoint::post("/verify-email/confirm", "confirmVerification", verification::confirm)
             .summary("Prove an address")
+            .description("By the token, or by the code of the mail that brought it, typed in any case.")
             .answer(Answer::of::<Confirmed>(200, "The address is proved; no session begins."))
-            .answer(Answer::of::<Invalid>(422, "The token is unknown, used or expired.")),
+            .answer(Answer::of::<Invalid>(422, "The token is unknown, used or expired."))
+            .answer(guessed()),
         Endpoint::get("/api-keys", "listApiKeys", api_keys::list)
             .summary("List the user's API keys")
             .answer(Answer::of::<Keys>(200, "All of them, newest first, also revoked and expired ones.")),
@@ -104,6 +106,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 fn unproved() -> Answer {
     Answer::of::<VerificationRequired>(403, "The address must be proved first (`email_verification_required`).")
+}
+
+fn guessed() -> Answer {
+    Answer::of::<Locked>(429, "Too many wrong codes from this client; also for the right one.").with_retry_after()
 }
 
 fn locked() -> Answer {

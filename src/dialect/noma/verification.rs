@@ -28,6 +28,7 @@ pub(super) async fn resend(Here(ctx): Here, Body(ResendForm(email)): Body<Resend
     let resent = verify::resend(&ctx, email).await.map_err(|error| Refusal::from(error).noted(&ctx))?;
     let (token, cooldown) = match &resent {
         verify::Resent::Token(token) => (Some(token.expose().as_str()), None),
+        verify::Resent::Mailed => (None, None),
         verify::Resent::Cooldown { retry_after } => (None, Some(retry_after_secs(*retry_after))),
     };
     let body = Resent {
