@@ -28,7 +28,10 @@ pub(super) struct Certificates {
 
 /// What a file with a certificate or a key looks like from outside: another look, another content.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Look([Option<(u64, u64, i64, i64, i64, i64)>; 2]);
+struct Look([Option<Outside>; 2]);
+
+/// Device, inode, and when content and file were changed, in seconds and nanoseconds.
+type Outside = (u64, u64, i64, i64, i64, i64);
 
 impl Look {
     /// Of both files, links followed: a link to another file is another look.

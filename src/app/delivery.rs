@@ -86,6 +86,9 @@ struct Ended {
     outcome: Outcome,
 }
 
+/// A project, and how attempts on its items ended.
+type Ends = (Arc<Project>, Vec<(Uuid, Outcome)>);
+
 impl Delivery {
     fn new(projects: Arc<Projects>, mailbox: Arc<Mailbox>, env: Env) -> Self {
         let settings = projects.settings();
@@ -214,7 +217,7 @@ impl Delivery {
 
     /// Writes how attempts ended: this one and all that have ended by now, one write a project.
     async fn end(&mut self, first: Joined) {
-        let mut by_project: HashMap<Uuid, (Arc<Project>, Vec<(Uuid, Outcome)>)> = HashMap::new();
+        let mut by_project: HashMap<Uuid, Ends> = HashMap::new();
         let mut ended = Some(first);
         while let Some(joined) = ended {
             match joined {

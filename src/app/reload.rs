@@ -32,8 +32,11 @@ impl fmt::Debug for Source {
     }
 }
 
+/// Puts a value of the old settings into the new ones.
+type Keep = fn(&mut Settings, &Settings);
+
 /// What a running server keeps as it was at its start, and how.
-const FIXED: &[(&str, fn(&mut Settings, &Settings))] = &[
+const FIXED: &[(&str, Keep)] = &[
     ("data_dir", |new, old| new.data_dir.clone_from(&old.data_dir)),
     ("master_key_file", |new, old| new.master_key.clone_from(&old.master_key)),
     ("listen.addresses", |new, old| new.listen.addresses.clone_from(&old.listen.addresses)),

@@ -175,7 +175,7 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
         supervisor: supervisor.clone(),
         status: ready.status(),
         wall: wall.clone(),
-        listener_url: first_url.unwrap_or_else(|| app.projects().default_url().to_string()),
+        listener_url: first_url.unwrap_or_else(|| app.projects().default_url()),
         inherited_names,
         turn: Mutex::default(),
     });

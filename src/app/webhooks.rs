@@ -97,6 +97,9 @@ struct Ended {
 
 type Joined = Result<(tokio::task::Id, Ended), tokio::task::JoinError>;
 
+/// A project, and how attempts on its items ended.
+type Ends = (Arc<Project>, Vec<(Uuid, Outcome)>);
+
 impl Delivery {
     /// Never cut off between two steps: what has begun is posted, what has ended is written.
     async fn go_on(&mut self, stopped: &mut watch::Receiver<bool>) {
@@ -224,7 +227,7 @@ impl Delivery {
     /// Writes how attempts ended: this one and all that have ended by now, one write a project.
     async fn end(&mut self, first: Joined) {
         let now = self.env.now();
-        let mut by_project: HashMap<Uuid, (Arc<Project>, Vec<(Uuid, Outcome)>)> = HashMap::new();
+        let mut by_project: HashMap<Uuid, Ends> = HashMap::new();
         let mut keys = Vec::new();
         let mut joined = Some(first);
         while let Some(ended) = joined {

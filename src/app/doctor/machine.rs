@@ -191,9 +191,9 @@ pub(super) fn port(facts: &Facts) -> Vec<Finding> {
     let from = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
     let from: u16 = from.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1024);
     let listen = &facts.settings.listen;
-    let low = listen.addresses.iter().chain(&listen.redirect).filter_map(|address| match address {
-        ListenAddress::Tcp { port, .. } if (1..from).contains(port) => Some(address),
-        ListenAddress::Tcp { .. } | ListenAddress::Unix(_) => None,
+    let low = listen.addresses.iter().chain(&listen.redirect).filter(|address| match address {
+        ListenAddress::Tcp { port, .. } => (1..from).contains(port),
+        ListenAddress::Unix(_) => false,
     });
     let finding = |address: &ListenAddress| {
         Finding::new(

@@ -44,7 +44,7 @@ fn what_is_shown_reads_back_as_the_same_settings() {
         bot = { provider = "turnstile", secret = "SECRET", site_key = "site", verify_url = "https://bot.example/check" }
     "#;
     let toml = toml.replace("SECRET", SECRET).replace("CERTIFICATES", &ca.path().to_string_lossy());
-    let settings = load_with(&toml, &[]).unwrap();
+    let mut settings = load_with(&toml, &[]).unwrap();
     let shown = annotated(&settings.shown());
     assert!(!shown.contains(SECRET) && !shown.contains("whsec_"));
     // A key in a form of its own is hidden all the same.
@@ -58,7 +58,7 @@ fn what_is_shown_reads_back_as_the_same_settings() {
     leaves("", &parse_toml(&shown).unwrap(), &mut in_shown);
     let mut reader = reader_of(parse_toml(&toml).unwrap());
     resolve::settings(&mut reader);
-    let listing = Listing::of(&mut settings.clone(), "", false);
+    let listing = Listing::of(&mut settings, "", false);
     let is_unset = |key: &str| listing.keys().any(|k| k.path == key && matches!(k.value, Listed::Unset));
     // A secret is shown under its own name, wherever it lies.
     let is_elsewhere = |key: &str| key.strip_suffix("_file").is_some_and(|secret| in_shown.iter().any(|k| k == secret));
