@@ -173,21 +173,37 @@ impl Certificates {
         }
     }
 
+    fn note_trouble(&self, why: Option<String>) {
+        if let Some(tls) = &self.tls {
+            tls.note_trouble(why);
+        }
+    }
+
     /// Renews what is due; called from time to time, and after a reload.
     pub(super) async fn renew_if_due(&self, settings: &Settings, env: &Env) {
         match self.ca.as_ref().map(|ca| ca.renew_if_due(env)) {
-            Some(Ok(true)) => tracing::info!("the local certificate was renewed"),
-            Some(Err(error)) => tracing::error!(%error, "the local certificate could not be renewed"),
-            Some(Ok(false)) | None => {}
+            Some(Ok(renewed)) => {
+                self.note_trouble(None);
+                if renewed {
+                    tracing::info!("the local certificate was renewed");
+                }
+            }
+            Some(Err(error)) => {
+                tracing::error!(%error, "the local certificate could not be renewed");
+                self.note_trouble(Some(error.to_string()));
+            }
+            None => {}
         }
         let Some(acme) = &self.acme else { return };
         match acme.renew_if_due(&settings.tls.acme, env).await {
             Ok(true) => {
+                self.note_trouble(None);
                 let until = self.tls.as_ref().map(|tls| tls.identity().expires_at().rfc3339());
                 tracing::info!(domains = ?settings.tls.acme.domains, until, "a new certificate is served");
             }
             Ok(false) => {}
             Err(error) => {
+                self.note_trouble(Some(error.to_string()));
                 let again = acme.standing().pause_until.rfc3339();
                 tracing::error!(%error, again, "no certificate could be had; what is served stays as it is");
             }

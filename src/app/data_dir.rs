@@ -74,7 +74,7 @@ impl DataDir {
 
     /// What ACME servers gave.
     pub(super) fn acme(&self) -> PathBuf {
-        self.path.join("acme")
+        acme(&self.path)
     }
 
     /// Where the command line finds the running server.
@@ -97,4 +97,8 @@ pub(super) fn catalog(dir: &Path) -> PathBuf {
 
 pub(super) fn tls(dir: &Path) -> PathBuf {
     dir.join("tls")
+}
+
+pub(super) fn acme(dir: &Path) -> PathBuf {
+    dir.join("acme")
 }

@@ -337,8 +337,7 @@ impl admin::Host for RunningHost {
 
     fn examine(&self) -> admin::Work<'_, Vec<Finding>> {
         Box::pin(async {
-            let identity = self.0.certificates.tls.as_ref().map(|tls| tls.identity());
-            let mut findings = doctor::examine(&self.0.projects, identity, true).await;
+            let mut findings = doctor::examine(&self.0.projects, self.0.certificates.tls.as_ref(), true).await;
             findings.extend(self.0.pending().await);
             findings.sort_by_key(|finding| finding.severity);
             findings

@@ -127,6 +127,8 @@ impl Health {
             check(Status::Unavailable, format!("it expired at {}", until.rfc3339()))
         } else if now < from {
             check(Status::Unavailable, format!("it is not valid before {}", from.rfc3339()))
+        } else if let Some(why) = tls.trouble() {
+            check(Status::Degraded, format!("it is good until {}, and could not be renewed: {why}", until.rfc3339()))
         } else if until.since(now) < (until.since(from) / 10).min(NEAR_END) {
             check(Status::Degraded, format!("it expires at {}, and was not renewed", until.rfc3339()))
         } else {

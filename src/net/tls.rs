@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use rcgen::{CertificateParams, CustomExtension, KeyPair};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
@@ -132,7 +132,11 @@ pub struct Tls {
 impl Tls {
     /// Serves `identity` until it is replaced. The clock of `env` decides how old a session ticket is.
     pub fn new(identity: Identity, env: &Env) -> Result<Self, TlsError> {
-        let current = Arc::new(Current { identity: ArcSwap::from_pointee(identity), challenges: ArcSwap::default() });
+        let current = Arc::new(Current {
+            identity: ArcSwap::from_pointee(identity),
+            challenges: ArcSwap::default(),
+            trouble: ArcSwapOption::empty(),
+        });
         let provider: Arc<CryptoProvider> = Arc::new(default_provider());
         let mut config = ServerConfig::builder_with_details(provider, Arc::new(EnvTime(env.clone())))
             .with_protocol_versions(&[&TLS13, &TLS12])?
@@ -156,6 +160,16 @@ impl Tls {
     /// What new handshakes get now.
     pub fn identity(&self) -> Identity {
         self.current.identity.load().as_ref().clone()
+    }
+
+    /// Notes why the certificate could not be renewed, or with `None` that nothing is wrong, for those who watch.
+    pub fn note_trouble(&self, why: Option<String>) {
+        self.current.trouble.store(why.map(Arc::new));
+    }
+
+    /// Why the certificate could not be renewed when that was last tried.
+    pub fn trouble(&self) -> Option<String> {
+        self.current.trouble.load().as_ref().map(|why| why.to_string())
     }
 
     /// Answers TLS-ALPN-01 challenges for `name` (RFC 8737) as long as what it returns is held. `digest` is the SHA-256
@@ -207,6 +221,7 @@ struct Current {
     identity: ArcSwap<Identity>,
     /// What answers challenges, by name in lower case; nearly always empty.
     challenges: ArcSwap<HashMap<String, Arc<CertifiedKey>>>,
+    trouble: ArcSwapOption<String>,
 }
 
 impl Current {

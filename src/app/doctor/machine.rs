@@ -112,6 +112,17 @@ pub(super) fn certificate(facts: &Facts) -> Vec<Finding> {
         return vec![Finding::new(Severity::Error, what, "without a certificate no server starts", remedy)];
     };
     let mut findings = Vec::new();
+    if let Some(why) = &facts.trouble {
+        let what = format!("the certificate could not be renewed: {why}");
+        let why = "what is served stays, until it expires";
+        let remedy = match facts.settings.tls.mode {
+            TlsMode::Acme => {
+                "see that every name of tls.acme.domains leads here; `keystead reload` lets it be tried again within a minute"
+            }
+            _ => "see that the files in the data directory may be written",
+        };
+        findings.push(Finding::new(Severity::Warning, what, why, remedy));
+    }
     let (until, left) = (identity.expires_at().rfc3339(), identity.expires_at().since(facts.now));
     let renewed_by_us = !matches!(facts.settings.tls.mode, TlsMode::Files { .. });
     // Ours are renewed with a third of their life left; that may be short.

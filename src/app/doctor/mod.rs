@@ -18,13 +18,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::acme;
 use super::data_dir;
 use crate::admin::{Finding, Severity};
 use crate::auth::Projects;
 use crate::config::{ProjectSettings, Settings, TlsMode};
 use crate::crypto::{ClientGroup, Secret};
 use crate::env::{Env, Timestamp};
-use crate::net::{self, Identity};
+use crate::net::{self, Identity, Tls};
 pub(super) use settings::first_look;
 
 /// What the checks look at, gathered before.
@@ -36,6 +37,8 @@ pub(super) struct Facts {
     pub(super) data_dir: Option<PathBuf>,
     /// What is served, or would be; `None`: nothing, or unknown.
     pub(super) identity: Option<Identity>,
+    /// Why that could not be renewed.
+    pub(super) trouble: Option<String>,
     /// What one password costs on this machine.
     pub(super) hash: Option<Duration>,
     pub(super) now: Timestamp,
@@ -88,9 +91,9 @@ const CHECKS: &[Check] = &[
 /// Projects that are opened for their state; with more, the rest is left to those who use them.
 const LOOKED_AT: usize = 200;
 
-/// Looks at everything. `identity` is what is served now, where a server runs.
-pub(super) async fn examine(projects: &Projects, identity: Option<Identity>, serving: bool) -> Vec<Finding> {
-    let facts = gather(projects, identity, serving).await;
+/// Looks at everything. `tls` is what listeners speak now, where a server runs.
+pub(super) async fn examine(projects: &Projects, tls: Option<&Tls>, serving: bool) -> Vec<Finding> {
+    let facts = gather(projects, tls, serving).await;
     // Files are looked at, and the disk may be slow.
     let findings = tokio::task::spawn_blocking(move || judge(&facts));
     findings.await.unwrap_or_else(|_| {
@@ -105,7 +108,7 @@ fn judge(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-async fn gather(projects: &Projects, identity: Option<Identity>, serving: bool) -> Facts {
+async fn gather(projects: &Projects, tls: Option<&Tls>, serving: bool) -> Facts {
     let settings = projects.settings();
     let shared = projects.shared();
     let mut found = Vec::new();
@@ -116,9 +119,10 @@ async fn gather(projects: &Projects, identity: Option<Identity>, serving: bool) 
     // Measured by the pool itself; where it is busy, by those who keep it busy.
     let _ = shared.pool.hash(ClientGroup(0), Secret::new("a password to measure by".into())).await;
     let data_dir = (!settings.ephemeral).then(|| settings.data_dir.clone());
-    let identity = identity.or_else(|| kept_identity(&settings, &shared.env));
+    let identity = tls.map(Tls::identity).or_else(|| kept_identity(&settings, &shared.env));
+    let trouble = tls.and_then(Tls::trouble);
     let hash = shared.pool.measured_hash_time();
-    Facts { projects: found, data_dir, identity, hash, now: shared.env.now(), serving, settings }
+    Facts { projects: found, data_dir, identity, trouble, hash, now: shared.env.now(), serving, settings }
 }
 
 /// What a server would serve, where that can be known without making anything.
@@ -129,7 +133,10 @@ fn kept_identity(settings: &Settings, env: &Env) -> Option<Identity> {
             let tls = data_dir::tls(&settings.data_dir);
             (tls.join("server.pem"), tls.join("server.key"))
         }
-        TlsMode::Acme | TlsMode::Off => return None,
+        TlsMode::Acme => {
+            return acme::kept(&data_dir::acme(&settings.data_dir), &settings.tls.acme, env.now()).ok().flatten();
+        }
+        TlsMode::Off => return None,
     };
     net::load_certificate(&cert, &key, env.now()).ok()
 }

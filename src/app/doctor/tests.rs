@@ -24,6 +24,7 @@ fn facts(change: impl FnOnce(&mut Settings)) -> Facts {
         projects,
         data_dir: None,
         identity: None,
+        trouble: None,
         hash: None,
         now: NOW,
         serving: true,
@@ -74,6 +75,9 @@ fn a_quiet_server_of_the_public_has_no_findings() {
     quiet.identity = Some(identity(&["auth.example.com"], (2026, 1, 1), (2030, 1, 1)));
     quiet.hash = Some(Duration::from_millis(20));
     assert_eq!(judge(&quiet), []);
+    quiet.trouble = Some("the ACME server: too many certificates".into());
+    let told = judge(&quiet);
+    assert!(told.len() == 1 && told[0].what.ends_with("the ACME server: too many certificates"), "{told:?}");
 }
 
 #[test]

@@ -8,8 +8,6 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -80,26 +78,12 @@ async fn post(
     body: Bytes,
     now: Timestamp,
 ) -> Result<Answer, CallError> {
-    let (id, timestamp) = (id.to_string(), now.secs().to_string());
-    let headers = vec![
-        ("webhook-signature", standard_signature(webhook, &id, &timestamp, &body)),
-        ("webhook-id", id),
-        ("webhook-timestamp", timestamp),
-        ("x-webhook-signature", plain_signature(webhook, &body)),
-    ];
+    let mut headers = webhook.key().headers(&id.to_string(), now, &body);
+    headers.push(("x-webhook-signature", plain_signature(webhook, &body)));
     let (time_limit, answer_limit) = (TIME_LIMIT, ANSWER_LIMIT);
     let target = &webhook.url;
     let call = Call { target, content_type: "application/json", headers, body, time_limit, answer_limit };
     project.shared().outbound.post(call).await
-}
-
-fn standard_signature(webhook: &Webhook, id: &str, timestamp: &str, body: &[u8]) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, webhook.key().expose());
-    let mut signing = hmac::Context::with_key(&key);
-    for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
-        signing.update(part);
-    }
-    format!("v1,{}", BASE64_STANDARD.encode(signing.sign()))
 }
 
 fn plain_signature(webhook: &Webhook, body: &[u8]) -> String {
@@ -109,26 +93,4 @@ fn plain_signature(webhook: &Webhook, body: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::crypto::Secret;
-    use crate::outbound::Target;
-
-    /// The example of the Standard Webhooks specification's reference libraries.
-    #[test]
-    fn the_signature_is_that_of_the_specification() {
-        let webhook = Webhook {
-            url: Target::parse("https://a.example/").unwrap(),
-            secret: Some(Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into())),
-            events: Vec::new(),
-            enabled: true,
-        };
-        let signature =
-            standard_signature(&webhook, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#);
-        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-        assert_eq!(plain_signature(&webhook, b"").len(), 64);
-    }
 }

@@ -183,3 +183,47 @@ async fn configuration_counts_and_commands_find_it() {
     assert_eq!(gone.code, Some(1), "a command makes no data of its own: {}", gone.err);
     assert!(!folder.exists());
 }
+
+#[tokio::test]
+async fn mails_are_read_on_the_control_socket() {
+    let place = Place::new().set("PROJECT__DEFAULT__VERIFICATION__DELIVERY", "mail");
+    let server = start(&place, &[]);
+    let mailbox = |query: &str| format!("/testing/mailbox{query}");
+    assert_eq!(ask(&server, Method::GET, &mailbox(""), None).await, (StatusCode::OK, json!([])));
+    // Asked before it is sent: the answer waits for it.
+    let mut last = (StatusCode::OK, json!([]));
+    for email in ["bob@example.com", "ada@example.com"] {
+        anon(&server).sign_up(email, "correct horse").await;
+        let query = mailbox(&format!("?to={}&wait=60s", email.to_uppercase()));
+        let (anyone, resend) = (anon(&server), json!({ "email": email }));
+        let asked = ask(&server, Method::GET, &query, None);
+        let (waited, _) = tokio::join!(asked, anyone.post("/verify-email/resend", &resend));
+        last = waited;
+    }
+    let (status, mails) = last;
+    assert_eq!((status.as_u16(), mails.as_array().map(Vec::len)), (200, Some(1)), "{mails}");
+    let keys: Vec<_> = mails[0].as_object().expect("a mail").keys().collect();
+    let documented = ["to", "from", "subject", "text", "html", "headers", "template", "link", "code", "sent_at"];
+    assert_eq!(keys, documented);
+    assert_eq!((&mails[0]["to"], &mails[0]["template"]), (&json!("ada@example.com"), &json!("verify-email")));
+    let code = json!({ "token": mails[0]["code"] });
+    anon(&server).post("/verify-email/confirm", &code).await.expect(200);
+
+    let (_, all) = ask(&server, Method::GET, &mailbox("?count=2&wait=60s"), None).await;
+    let all = all.as_array().expect("a list");
+    assert_eq!(all.last(), mails.get(0), "newest last");
+    assert!(all.iter().any(|mail| mail["to"] == "bob@example.com"));
+    let (_, deleted) = ask(&server, Method::DELETE, &mailbox("?to=bob@example.com"), None).await;
+    assert_eq!(deleted["deleted"], all.len() - 1);
+    let (_, left) = ask(&server, Method::GET, &mailbox("?count=5&wait=1ms"), None).await;
+    assert_eq!(left.as_array().map(Vec::len), Some(1), "too few in time: those there are");
+    let (_, deleted) = ask(&server, Method::DELETE, &mailbox(""), None).await;
+    assert_eq!(deleted["deleted"], 1);
+    for (wrong, message) in [("?wait=61s", "at most 60s"), ("?wait=x", "not a duration"), ("?from=x", "unknown field")]
+    {
+        let (status, body) = ask(&server, Method::GET, &mailbox(wrong), None).await;
+        assert_eq!(status, 422, "{wrong}");
+        assert!(body["error"]["message"].as_str().is_some_and(|text| text.contains(message)), "{wrong}: {body}");
+    }
+    assert_eq!(ask(&server, Method::POST, &mailbox(""), None).await.0, 405);
+}
