@@ -78,6 +78,9 @@ struct Delivery {
     lost: HashMap<tokio::task::Id, (Uuid, Uuid)>,
 }
 
+/// How attempts of one project ended.
+type Ends = (Arc<Project>, Vec<(Uuid, Outcome)>);
+
 /// An attempt that has ended.
 struct Ended {
     project: Arc<Project>,
