@@ -89,9 +89,6 @@ struct Ended {
     outcome: Outcome,
 }
 
-/// A project, and how attempts on its items ended.
-type Ends = (Arc<Project>, Vec<(Uuid, Outcome)>);
-
 impl Delivery {
     fn new(projects: Arc<Projects>, mailbox: Arc<Mailbox>, env: Env) -> Self {
         let settings = projects.settings();

@@ -1,5 +1,7 @@
 //! Every integration test, in one binary: personas over HTTPS against the real server in process.
 
+#![expect(clippy::panic, reason = "a test says so when it cannot go on")]
+
 mod binary;
 mod bot;
 mod leaks;

@@ -1,7 +1,5 @@
 //! The real executable, as operators and strangers meet it: started, stopped, killed, misconfigured, flooded.
 
-#![expect(clippy::panic, reason = "a test says so when it cannot go on")]
-
 mod audit;
 mod client;
 mod command_line;
