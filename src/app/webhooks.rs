@@ -95,6 +95,9 @@ struct Ended {
     verdict: Verdict,
 }
 
+/// What became of items.
+type Outcomes = Vec<(Uuid, Outcome)>;
+
 type Joined = Result<(tokio::task::Id, Ended), tokio::task::JoinError>;
 
 impl Delivery {
@@ -224,7 +227,7 @@ impl Delivery {
     /// Writes how attempts ended: this one and all that have ended by now, one write a project.
     async fn end(&mut self, first: Joined) {
         let now = self.env.now();
-        let mut by_project: HashMap<Uuid, (Arc<Project>, Vec<(Uuid, Outcome)>)> = HashMap::new();
+        let mut by_project: HashMap<Uuid, (Arc<Project>, Outcomes)> = HashMap::new();
         let mut keys = Vec::new();
         let mut joined = Some(first);
         while let Some(ended) = joined {
