@@ -78,6 +78,9 @@ struct Delivery {
     lost: HashMap<tokio::task::Id, (Uuid, Uuid)>,
 }
 
+/// How attempts of one project ended.
+type Ends = (Arc<Project>, Vec<(Uuid, Outcome)>);
+
 /// An attempt that has ended.
 struct Ended {
     project: Arc<Project>,
@@ -214,7 +217,7 @@ impl Delivery {
 
     /// Writes how attempts ended: this one and all that have ended by now, one write a project.
     async fn end(&mut self, first: Joined) {
-        let mut by_project: HashMap<Uuid, (Arc<Project>, Vec<(Uuid, Outcome)>)> = HashMap::new();
+        let mut by_project: HashMap<Uuid, Ends> = HashMap::new();
         let mut ended = Some(first);
         while let Some(joined) = ended {
             match joined {

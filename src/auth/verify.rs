@@ -114,9 +114,9 @@ enum Out {
     Answer(OneTimeSecret),
     /// By mail, and never in the answer.
     Mail {
-        mail: Mail,
+        mail: Box<Mail>,
         /// Instead of it, to who has an account already.
-        exists: Mail,
+        exists: Box<Mail>,
     },
 }
 
@@ -148,8 +148,8 @@ impl Candidate {
             digests: vec![digest, code.digest(Purpose::VerifyEmail.code_name())],
             expires_at,
             out: Out::Mail {
-                mail: Mail::sealed(&ctx.project, ctx.now, &letter, expires_at),
-                exists: Mail::sealed(&ctx.project, ctx.now, &exists, expires_at),
+                mail: Box::new(Mail::sealed(&ctx.project, ctx.now, &letter, expires_at)),
+                exists: Box::new(Mail::sealed(&ctx.project, ctx.now, &exists, expires_at)),
             },
         }
     }

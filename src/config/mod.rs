@@ -22,6 +22,7 @@ pub mod forms;
 mod keys;
 mod layers;
 mod mail;
+mod mail_forms;
 mod problem;
 mod project;
 mod project_mail;

@@ -18,7 +18,7 @@ block() { # LANGUAGE
     awk -v fence="\`\`\`$1" '
         /^## / { here = ($0 == "## In your tests, in any language") }
         /^```/ { inside = (here && $0 == fence); next }
-        inside' "$here/../../../README.md"
+        inside' "${here}/../../../README.md"
 }
 run() { # LANGUAGE FILE COMMENT COMMAND...
     local file=$2 comment=$3 expected actual
