@@ -95,10 +95,10 @@ struct Ended {
     verdict: Verdict,
 }
 
-type Joined = Result<(tokio::task::Id, Ended), tokio::task::JoinError>;
+/// What became of items.
+type Outcomes = Vec<(Uuid, Outcome)>;
 
-/// A project, and how attempts on its items ended.
-type Ends = (Arc<Project>, Vec<(Uuid, Outcome)>);
+type Joined = Result<(tokio::task::Id, Ended), tokio::task::JoinError>;
 
 impl Delivery {
     /// Never cut off between two steps: what has begun is posted, what has ended is written.
@@ -227,7 +227,7 @@ impl Delivery {
     /// Writes how attempts ended: this one and all that have ended by now, one write a project.
     async fn end(&mut self, first: Joined) {
         let now = self.env.now();
-        let mut by_project: HashMap<Uuid, Ends> = HashMap::new();
+        let mut by_project: HashMap<Uuid, (Arc<Project>, Outcomes)> = HashMap::new();
         let mut keys = Vec::new();
         let mut joined = Some(first);
         while let Some(ended) = joined {

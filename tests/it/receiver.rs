@@ -46,9 +46,11 @@ impl Receiver {
         std::fs::write(&ca_file, ca.ca_pem().as_bytes()).expect("a file");
         let listen = ListenAddress::Tcp { host: "127.0.0.1".into(), port: 0 };
         let bound = net::bind(&listen, Some(ca.tls())).await.expect("a listener");
-        let Some(BoundAddress::Tcp(address)) = bound.first().map(|bound| bound.address()) else {
-            panic!("a TCP listener")
-        };
+        let address = bound.iter().find_map(|bound| match bound.address() {
+            BoundAddress::Tcp(address) => Some(*address),
+            BoundAddress::Unix(_) => None,
+        });
+        let address = address.expect("a TCP listener");
         let url = format!("https://{address}");
         let (sender, requests) = unbounded_channel();
         let answer = Arc::new(Mutex::new(answer));
@@ -89,7 +91,7 @@ impl Receiver {
 impl Received {
     /// A header's text.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).unwrap_or_else(|| panic!("no header {name}")).to_str().expect("text")
+        self.headers.get(name).ok_or(name).expect("a header of that name").to_str().expect("text")
     }
 
     /// The body as JSON.
