@@ -27,6 +27,8 @@ pub enum Limiter {
     SignUpBurst = 4,
     /// Sign-ups in a long time.
     SignUpDaily = 5,
+    /// Requests for another verification secret.
+    Resend = 6,
 }
 
 impl Limiter {
@@ -34,7 +36,7 @@ impl Limiter {
     /// request and must not write.
     const fn survives_restart(self) -> bool {
         match self {
-            Self::Requests | Self::Changes | Self::SignIn | Self::SignUpBurst => false,
+            Self::Requests | Self::Changes | Self::SignIn | Self::SignUpBurst | Self::Resend => false,
             Self::SignUpDaily => true,
         }
     }

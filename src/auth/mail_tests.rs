@@ -241,6 +241,38 @@ async fn a_crash_makes_one_duplicate_at_most() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_holds_nothing_up() {
+    let engine = Engine::start(None, STRICT_BY_MAIL).await;
+    engine.sign_up("ada@example.com").await;
+    let damaged = engine.rows().into_keys().find(|key| key[0] == 0x70).unwrap();
+    let row = damaged.clone();
+    engine.project.store().write(move |w| Ok::<_, super::Error>(w.put(&row, b"damaged")?)).await.unwrap();
+    engine.clock.advance(Duration::from_secs(1));
+    engine.sign_up("bob@example.com").await;
+    let begun: Vec<String> = engine.claim().await.into_iter().map(|item| item.recipient).collect();
+    assert_eq!(begun, ["bob@example.com"]);
+    assert_eq!(engine.rows()[&damaged], b"damaged", "for an operator to see");
+}
+
+#[tokio::test]
+async fn one_client_asks_for_so_many_secrets_and_no_more_are_written() {
+    let engine = Engine::start(None, STRICT_BY_MAIL).await;
+    for n in 0..600 {
+        verify::resend(&engine.ctx(), email(&format!("nobody{n}@example.com"))).await.unwrap();
+    }
+    engine.sign_up("ada@example.com").await;
+    engine.clock.advance(Duration::from_secs(60));
+    let before = engine.rows();
+    for address in ["more@example.com", "ada@example.com"] {
+        let refused = verify::resend(&engine.ctx(), email(address)).await;
+        assert!(matches!(refused, Err(super::Error::TooManyRequests(_))), "{address}: {refused:?}");
+    }
+    assert!(engine.written(&before).is_empty());
+    engine.clock.advance(Duration::from_secs(540));
+    verify::resend(&engine.ctx(), email("more@example.com")).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_item_dropped_while_it_is_sent_stays_gone() {
     let engine = Engine::start(None, STRICT_BY_MAIL).await;
     engine.sign_up("ada@example.com").await;

@@ -124,6 +124,8 @@ pub struct Claimed {
     pub next: Option<Timestamp>,
     /// Items that were given up.
     pub buried: u64,
+    /// Items that cannot be read. They stay for an operator to see, and hold nothing up.
+    pub damaged: Vec<Uuid>,
 }
 
 /// Begins attempts on what is due, under each of these terms, in their order: one write for all of them. What has
@@ -137,6 +139,10 @@ pub async fn claim(project: &Project, terms: Vec<Terms>) -> Result<Vec<Claimed>,
         .store()
         .write(move |w| Ok::<_, Error>(terms.iter().map(|terms| claim_in(w, terms)).collect::<Result<_, _>>()?))
         .await?;
+    for item in claimed.iter().flat_map(|claimed| &claimed.damaged) {
+        let project = &project.record().slug;
+        tracing::error!(%project, %item, "an item of the outbox cannot be read: it is passed over");
+    }
     let given_up = claimed.iter().map(|claimed| claimed.buried).sum();
     project.shared().wakes.count(Tally { given_up, ..Tally::default() });
     Ok(claimed)
@@ -157,9 +163,11 @@ fn claim_in(w: &mut dyn Write, terms: &Terms) -> Result<Claimed, StoreError> {
             more = false;
             break;
         }
-        let item =
-            rows::get(w, id)?.ok_or_else(|| StoreError::Corrupt("an outbox row that leads to no item".to_owned()))?;
-        claimed.take(w, item, terms)?;
+        match rows::get(w, id) {
+            Ok(Some(item)) => claimed.take(w, item, terms)?,
+            Ok(None) | Err(StoreError::Corrupt(_)) => claimed.damaged.push(id),
+            Err(error) => return Err(error),
+        }
     }
     if more {
         claimed.look_at(if sends { terms.now } else { terms.now.plus(LOOK_AGAIN) });
@@ -334,6 +342,14 @@ fn context(project: Uuid, item: Uuid) -> String {
 /// Only the store's.
 pub fn waiting(project: &Project, after: Option<Uuid>, limit: usize) -> Result<Vec<Item>, Error> {
     project.store().read(|r| Ok(rows::waiting(r, after, limit)?))
+}
+
+/// What has waited longest, be it a decoy: cheap enough for anybody to cause.
+///
+/// # Errors
+/// Only the store's.
+pub fn oldest(project: &Project) -> Result<Option<Item>, Error> {
+    project.store().read(|r| Ok(rows::oldest(r)?))
 }
 
 /// At most `limit` dead letters, oldest first, after the one with the id `after`.
