@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::outbox::{self, Outcome, Terms};
 use super::projects::Selector;
 use super::sign_up::SignUp;
-use super::{Client, Ctx, Email, Project, RequestId, sign_in, sign_up, verify};
+use super::{Client, Ctx, Email, Operator, Project, RequestId, sign_in, sign_up, verify};
 use crate::app::App;
 use crate::config::{self, Overrides, Settings};
 use crate::crypto::Secret;
@@ -56,6 +56,10 @@ impl Engine {
             client,
             request_id: RequestId::new(7),
         }
+    }
+
+    fn operator(&self) -> Operator {
+        Operator { now: self.clock.now(), uid: None }
     }
 
     async fn sign_up(&self, address: &str) {
@@ -235,7 +239,7 @@ async fn a_crash_makes_one_duplicate_at_most() {
     let dead = outbox::dead_letters(&engine.project, None, 9).unwrap();
     assert_eq!(dead[0].item.last_error.as_deref(), Some("cut off twice by a crash; the receiver may have it"));
     // An operator may decide otherwise.
-    outbox::resend(&engine.project, engine.clock.now(), first[0].id).await.unwrap();
+    outbox::resend(&engine.project, engine.operator(), first[0].id).await.unwrap();
     assert_eq!(engine.claim().await[0].id, first[0].id);
     engine.app.close().await;
 }
@@ -277,7 +281,7 @@ async fn an_item_dropped_while_it_is_sent_stays_gone() {
     let engine = Engine::start(None, STRICT_BY_MAIL).await;
     engine.sign_up("ada@example.com").await;
     let item = engine.claim().await.remove(0);
-    outbox::remove(&engine.project, item.id).await.unwrap();
+    outbox::remove(&engine.project, engine.operator(), item.id).await.unwrap();
     engine.settle(&item, Outcome::Never { error: "refused".into() }).await;
     assert_eq!(outbox::counts(&engine.project).unwrap(), (0, 0));
 }

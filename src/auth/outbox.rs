@@ -11,8 +11,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+use super::events::{self, Event, EventKind};
 pub use super::mail::message;
-use super::{Email, Error, Project};
+use super::{Email, Error, Operator, Project};
 use crate::crypto::Secret;
 use crate::data::outbox::{self as rows, DeadLetter, Item, Kind, Lane, Payload};
 use crate::data::users;
@@ -401,24 +402,27 @@ pub fn counts(project: &Project) -> Result<(u64, u64), Error> {
     project.store().read(|r| Ok(rows::counts(r)?))
 }
 
-/// Tries an item now: one that waits at once, a dead letter anew.
+/// Tries an item now: one that waits at once, a dead letter anew. One that is being sent is tried already.
 ///
 /// # Errors
 /// `UnknownItem`; `ItemExpired` where what is in it does not work any more; the store's.
-pub async fn resend(project: &Project, now: Timestamp, id: Uuid) -> Result<Item, Error> {
+pub async fn resend(project: &Project, by: Operator, id: Uuid) -> Result<Item, Error> {
+    let event = of_item(project, by, EventKind::OutboxResent, id)?;
+    let teller = project.teller();
     let item = project
         .store()
         .write(move |w| {
             if let Some(letter) = rows::dead(w, id)? {
-                if letter.item.expires_at <= now {
+                if letter.item.expires_at <= by.now {
                     return Err(Error::ItemExpired);
                 }
-                rows::revive(w, letter, now)?;
+                rows::revive(w, letter, by.now)?;
+                teller.record(w, &event)?;
             } else {
-                let item = rows::get(w, id)?.filter(|item| item.kind != Kind::Decoy).ok_or(Error::UnknownItem)?;
-                // One that is being sent is tried already.
+                let item = rows::get(w, id)?.ok_or(Error::UnknownItem)?;
                 if !item.begun {
-                    rows::hasten(w, item, now)?;
+                    rows::hasten(w, item, by.now)?;
+                    teller.record(w, &event)?;
                 }
             }
             rows::get(w, id)?.ok_or(Error::UnknownItem)
@@ -432,19 +436,24 @@ pub async fn resend(project: &Project, now: Timestamp, id: Uuid) -> Result<Item,
 ///
 /// # Errors
 /// Only the store's.
-pub async fn resend_all(project: &Project, now: Timestamp) -> Result<usize, Error> {
+pub async fn resend_all(project: &Project, by: Operator) -> Result<usize, Error> {
     let (mut revived, mut after) = (0, None);
     loop {
         let from = after;
+        let event = events::by_operator(project, by, EventKind::OutboxResent, None);
+        let teller = project.teller();
         let (count, last) = project
             .store()
             .write(move |w| {
                 let letters = rows::dead_letters(w, from, REVIVED_AT_ONCE)?;
                 let last = letters.last().map(|letter| letter.item.id);
                 let mut count = 0;
-                for letter in letters.into_iter().filter(|letter| now < letter.item.expires_at) {
-                    rows::revive(w, letter, now)?;
+                for letter in letters.into_iter().filter(|letter| by.now < letter.item.expires_at) {
+                    rows::revive(w, letter, by.now)?;
                     count += 1;
+                }
+                if count > 0 {
+                    teller.record(w, &event)?;
                 }
                 Ok::<_, Error>((count, last))
             })
@@ -463,15 +472,33 @@ pub async fn resend_all(project: &Project, now: Timestamp) -> Result<usize, Erro
 ///
 /// # Errors
 /// `UnknownItem`, and the store's.
-pub async fn remove(project: &Project, id: Uuid) -> Result<(), Error> {
+pub async fn remove(project: &Project, by: Operator, id: Uuid) -> Result<(), Error> {
+    let event = of_item(project, by, EventKind::OutboxDropped, id)?;
+    let teller = project.teller();
     project
         .store()
         .write(move |w| {
             if rows::dead(w, id)?.is_some() {
-                return Ok(rows::remove_dead(w, id)?);
+                rows::remove_dead(w, id)?;
+            } else {
+                let item = rows::get(w, id)?.ok_or(Error::UnknownItem)?;
+                rows::remove(w, &item)?;
             }
-            let item = rows::get(w, id)?.filter(|item| item.kind != Kind::Decoy).ok_or(Error::UnknownItem)?;
-            Ok(rows::remove(w, &item)?)
+            Ok(teller.record(w, &event)?)
         })
         .await
+}
+
+/// What an operator is about to do to an item: of a mail, to which address, and whose that is.
+fn of_item(project: &Project, by: Operator, kind: EventKind, id: Uuid) -> Result<Event, Error> {
+    let mut event = events::by_operator(project, by, kind, None);
+    let found = show(project, id)?;
+    let item = found.item();
+    if item.kind == Kind::Mail
+        && let Ok(email) = Email::parse(&item.recipient)
+    {
+        event.address = Some(project.address_digest(&email));
+        event.user = project.store().read(|r| users::id_by_email(r, &email))?;
+    }
+    Ok(event)
 }

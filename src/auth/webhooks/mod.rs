@@ -146,7 +146,9 @@ fn of(event: &Event) -> Option<WebhookEvent> {
         | EventKind::ProfileChanged
         | EventKind::Imported
         | EventKind::NewDevice
-        | EventKind::SignUpConcealed => None,
+        | EventKind::SignUpConcealed
+        | EventKind::OutboxResent
+        | EventKind::OutboxDropped => None,
     }
 }
 
