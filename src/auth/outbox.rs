@@ -345,14 +345,6 @@ pub fn waiting(project: &Project, after: Option<Uuid>, limit: usize) -> Result<V
     project.store().read(|r| Ok(rows::waiting(r, after, limit)?))
 }
 
-/// What has waited longest, be it a decoy: cheap enough for anybody to cause.
-///
-/// # Errors
-/// Only the store's.
-pub fn oldest(project: &Project) -> Result<Option<Item>, Error> {
-    project.store().read(|r| Ok(rows::oldest(r)?))
-}
-
 /// At most `limit` dead letters, oldest first, after the one with the id `after`.
 ///
 /// # Errors

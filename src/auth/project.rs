@@ -195,6 +195,15 @@ impl Project {
         self.store.read(|r| Ok::<_, Error>(rows::get(r)?)).map(drop)
     }
 
+    /// Since when something waits to be sent, be it a decoy: cheap enough for anybody to cause.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn waits_since(&self) -> Result<Option<Timestamp>, Error> {
+        let oldest = self.store.read(|r| Ok::<_, Error>(crate::data::outbox::oldest(r)?))?;
+        Ok(oldest.map(|item| item.created_at))
+    }
+
     /// Why the last change to its store was not made, if it was not.
     pub fn failing(&self) -> Option<Error> {
         self.store.failing().map(Error::from)

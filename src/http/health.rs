@@ -144,9 +144,9 @@ impl Health {
             let Ok((its_waiting, its_dead)) = outbox::counts(&project) else { continue };
             (waiting, dead) = (waiting + its_waiting, dead + its_dead);
             // One row, for anybody may ask how the server does. A decoy that is not taken away tells as much as a mail.
-            let oldest = outbox::oldest(&project).ok().flatten();
-            if let Some(item) = oldest.filter(|item| now.since(item.created_at) > LATE) {
-                late.push(format!("{}: waits since {}", project.record().slug, item.created_at.rfc3339()));
+            let since = project.waits_since().ok().flatten();
+            if let Some(since) = since.filter(|since| now.since(*since) > LATE) {
+                late.push(format!("{}: waits since {}", project.record().slug, since.rfc3339()));
             }
         }
         let status = if late.is_empty() { Status::Ok } else { Status::Degraded };
