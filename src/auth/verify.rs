@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::events::{By, Event, EventKind};
 use super::mail::Mail;
-use super::{Ctx, Email, Error, Unverified, notices};
+use super::{Ctx, Email, Error, Unverified, limits, notices};
 use crate::config::Delivery;
 use crate::crypto::{Digest, Secret};
 use crate::data::one_time::{self, OneTime, Purpose};
@@ -70,7 +70,7 @@ pub async fn confirm(ctx: &Ctx, secret: &str) -> Result<User, Error> {
     };
     if is_code {
         // Counted before it is looked at: of many at once, no more than the limit are.
-        ctx.project.guesses().count(ctx.client.group, ctx.now)?;
+        limits::guess(ctx)?;
     }
     let event = ctx.event(EventKind::EmailVerified, By::User, None);
     let job_ctx = ctx.clone();
@@ -95,7 +95,7 @@ pub async fn confirm(ctx: &Ctx, secret: &str) -> Result<User, Error> {
         })
         .await?;
     if is_code && user.is_some() {
-        ctx.project.guesses().forgive(ctx.client.group);
+        limits::forgive_guess(ctx);
     }
     user.ok_or(Error::InvalidVerificationToken)
 }
