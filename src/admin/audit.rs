@@ -61,7 +61,7 @@ struct View {
     user: Option<Uuid>,
     ip: Option<String>,
     request: Option<String>,
-    /// A digest of the address that was tried or unlocked.
+    /// A digest of the address that was tried, unlocked or written to.
     address: Option<String>,
     previous: String,
     hash: String,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Admin;
 use super::error::Refusal;
-use super::input::{Asked, At, Page, ProjectName, Said};
+use super::input::{Acting, Asked, At, Page, ProjectName, Said};
 use crate::auth::Error;
 use crate::auth::outbox::{self, Found};
 use crate::data::outbox::{DeadLetter, Item, Kind};
@@ -153,30 +153,33 @@ pub(super) async fn words(
 
 pub(super) async fn resend(
     State(admin): State<Admin>,
+    Acting(by): Acting,
     At((name, id)): At<(ProjectName, Uuid)>,
     Said(Nothing {}): Said<Nothing>,
 ) -> Result<Json<View>, Refusal> {
     let project = admin.project(&name).await?;
-    let item = outbox::resend(&project, admin.now(), id).await?;
+    let item = outbox::resend(&project, by, id).await?;
     Ok(Json(view(&Found::Waiting(item))))
 }
 
 pub(super) async fn resend_all(
     State(admin): State<Admin>,
+    Acting(by): Acting,
     At(name): At<ProjectName>,
     Said(Nothing {}): Said<Nothing>,
 ) -> Result<Json<Resent>, Refusal> {
     let project = admin.project(&name).await?;
-    let resent = outbox::resend_all(&project, admin.now()).await?;
+    let resent = outbox::resend_all(&project, by).await?;
     Ok(Json(Resent { resent }))
 }
 
 pub(super) async fn remove(
     State(admin): State<Admin>,
+    Acting(by): Acting,
     At((name, id)): At<(ProjectName, Uuid)>,
 ) -> Result<Json<Dropped>, Refusal> {
     let project = admin.project(&name).await?;
-    outbox::remove(&project, id).await?;
+    outbox::remove(&project, by, id).await?;
     Ok(Json(Dropped { dropped: 1 }))
 }
 

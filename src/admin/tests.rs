@@ -1,5 +1,7 @@
 //! The real verbs through the real router, in memory.
 
+mod outbox;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,12 +31,17 @@ struct House {
 
 impl House {
     async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    async fn with(settings: &[(&str, &str)]) -> Self {
         let cheap = [
             ("KEYSTEAD_HASHING__MEMORY_KIB", "8"),
             ("KEYSTEAD_HASHING__ITERATIONS", "1"),
             ("KEYSTEAD_HASHING__THREADS", "1"),
         ];
-        let variables: BTreeMap<_, _> = cheap.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let mut variables: BTreeMap<_, _> = cheap.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        variables.extend(settings.iter().map(|(name, value)| (format!("KEYSTEAD_{name}"), (*value).to_owned())));
         let settings = load(&Overrides { ephemeral: true, ..Overrides::default() }, &variables).unwrap();
         let clock = Arc::new(TestClock::default());
         let env = Env { clock: Arc::clone(&clock) as _, ..Env::system() };

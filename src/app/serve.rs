@@ -129,6 +129,9 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
     {
         return Err(StartError::Exposed(*address));
     }
+    if !listeners.iter().all(Bound::is_local) {
+        app.projects().note_reachable();
+    }
     let urls = ready::urls(&listeners);
     if settings.listen.public_url.is_none()
         && let Some(url) = urls.iter().find(|url| url.starts_with("http"))

@@ -27,8 +27,10 @@ pub enum Limiter {
     SignUpBurst = 4,
     /// Sign-ups in a long time.
     SignUpDaily = 5,
+    /// Requests for another verification secret.
+    Resend = 6,
     /// Guesses at typeable codes: see [`guess`].
-    Codes = 6,
+    Codes = 7,
 }
 
 impl Limiter {
@@ -36,7 +38,7 @@ impl Limiter {
     /// request and must not write.
     const fn survives_restart(self) -> bool {
         match self {
-            Self::Requests | Self::Changes | Self::SignIn | Self::SignUpBurst | Self::Codes => false,
+            Self::Requests | Self::Changes | Self::SignIn | Self::SignUpBurst | Self::Resend | Self::Codes => false,
             Self::SignUpDaily => true,
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::outbox::{self, Outcome, Terms};
 use super::projects::Selector;
 use super::sign_up::SignUp;
-use super::{Client, Ctx, Email, Project, RequestId, sign_in, sign_up, verify};
+use super::{Client, Ctx, Email, Operator, Project, RequestId, sign_in, sign_up, verify};
 use crate::app::App;
 use crate::config::{self, Overrides, Settings};
 use crate::crypto::Secret;
@@ -60,6 +60,10 @@ impl Engine {
             client,
             request_id: RequestId::new(7),
         }
+    }
+
+    fn operator(&self) -> Operator {
+        Operator { now: self.clock.now(), uid: None }
     }
 
     async fn sign_up(&self, address: &str) {
@@ -273,9 +277,41 @@ async fn a_crash_makes_one_duplicate_at_most() {
     let dead = outbox::dead_letters(&engine.project, None, 9).unwrap();
     assert_eq!(dead[0].item.last_error.as_deref(), Some("cut off twice by a crash; the receiver may have it"));
     // An operator may decide otherwise.
-    outbox::resend(&engine.project, engine.clock.now(), first[0].id).await.unwrap();
+    outbox::resend(&engine.project, engine.operator(), first[0].id).await.unwrap();
     assert_eq!(engine.claim().await[0].id, first[0].id);
     engine.app.close().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_holds_nothing_up() {
+    let engine = Engine::start(None, STRICT_BY_MAIL).await;
+    engine.sign_up("ada@example.com").await;
+    let damaged = engine.rows().into_keys().find(|key| key[0] == 0x70).unwrap();
+    let row = damaged.clone();
+    engine.project.store().write(move |w| Ok::<_, super::Error>(w.put(&row, b"damaged")?)).await.unwrap();
+    engine.clock.advance(Duration::from_secs(1));
+    engine.sign_up("bob@example.com").await;
+    let begun: Vec<String> = engine.claim().await.into_iter().map(|item| item.recipient).collect();
+    assert_eq!(begun, ["bob@example.com"]);
+    assert_eq!(engine.rows()[&damaged], b"damaged", "for an operator to see");
+}
+
+#[tokio::test]
+async fn one_client_asks_for_so_many_secrets_and_no_more_are_written() {
+    let engine = Engine::start(None, STRICT_BY_MAIL).await;
+    for n in 0..600 {
+        verify::resend(&engine.ctx(), email(&format!("nobody{n}@example.com"))).await.unwrap();
+    }
+    engine.sign_up("ada@example.com").await;
+    engine.clock.advance(Duration::from_secs(60));
+    let before = engine.rows();
+    for address in ["more@example.com", "ada@example.com"] {
+        let refused = verify::resend(&engine.ctx(), email(address)).await;
+        assert!(matches!(refused, Err(super::Error::TooManyRequests(_))), "{address}: {refused:?}");
+    }
+    assert!(engine.written(&before).is_empty());
+    engine.clock.advance(Duration::from_secs(540));
+    verify::resend(&engine.ctx(), email("more@example.com")).await.unwrap();
 }
 
 #[tokio::test]
@@ -283,7 +319,7 @@ async fn an_item_dropped_while_it_is_sent_stays_gone() {
     let engine = Engine::start(None, STRICT_BY_MAIL).await;
     engine.sign_up("ada@example.com").await;
     let item = engine.claim().await.remove(0);
-    outbox::remove(&engine.project, item.id).await.unwrap();
+    outbox::remove(&engine.project, engine.operator(), item.id).await.unwrap();
     engine.settle(&item, Outcome::Never { error: "refused".into() }).await;
     assert_eq!(outbox::counts(&engine.project).unwrap(), (0, 0));
 }

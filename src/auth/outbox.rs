@@ -11,8 +11,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+use super::events::{self, Event, EventKind};
 pub use super::mail::message;
-use super::{Email, Error, Project};
+use super::{Email, Error, Operator, Project};
 use crate::crypto::Secret;
 use crate::data::outbox::{self as rows, DeadLetter, Item, Kind, Lane, Payload};
 use crate::data::users;
@@ -124,6 +125,8 @@ pub struct Claimed {
     pub next: Option<Timestamp>,
     /// Items that were given up.
     pub buried: u64,
+    /// Items that cannot be read. They stay for an operator to see, and hold nothing up.
+    pub damaged: Vec<Uuid>,
 }
 
 /// Begins attempts on what is due, under each of these terms, in their order: one write for all of them. What has
@@ -137,6 +140,10 @@ pub async fn claim(project: &Project, terms: Vec<Terms>) -> Result<Vec<Claimed>,
         .store()
         .write(move |w| Ok::<_, Error>(terms.iter().map(|terms| claim_in(w, terms)).collect::<Result<_, _>>()?))
         .await?;
+    for item in claimed.iter().flat_map(|claimed| &claimed.damaged) {
+        let project = &project.record().slug;
+        tracing::error!(%project, %item, "an item of the outbox cannot be read: it is passed over");
+    }
     let given_up = claimed.iter().map(|claimed| claimed.buried).sum();
     project.shared().wakes.count(Tally { given_up, ..Tally::default() });
     Ok(claimed)
@@ -157,9 +164,11 @@ fn claim_in(w: &mut dyn Write, terms: &Terms) -> Result<Claimed, StoreError> {
             more = false;
             break;
         }
-        let item =
-            rows::get(w, id)?.ok_or_else(|| StoreError::Corrupt("an outbox row that leads to no item".to_owned()))?;
-        claimed.take(w, item, terms)?;
+        match rows::get(w, id) {
+            Ok(Some(item)) => claimed.take(w, item, terms)?,
+            Ok(None) | Err(StoreError::Corrupt(_)) => claimed.damaged.push(id),
+            Err(error) => return Err(error),
+        }
     }
     if more {
         claimed.look_at(if sends { terms.now } else { terms.now.plus(LOOK_AGAIN) });
@@ -336,6 +345,14 @@ pub fn waiting(project: &Project, after: Option<Uuid>, limit: usize) -> Result<V
     project.store().read(|r| Ok(rows::waiting(r, after, limit)?))
 }
 
+/// What has waited longest, be it a decoy: cheap enough for anybody to cause.
+///
+/// # Errors
+/// Only the store's.
+pub fn oldest(project: &Project) -> Result<Option<Item>, Error> {
+    project.store().read(|r| Ok(rows::oldest(r)?))
+}
+
 /// At most `limit` dead letters, oldest first, after the one with the id `after`.
 ///
 /// # Errors
@@ -385,24 +402,27 @@ pub fn counts(project: &Project) -> Result<(u64, u64), Error> {
     project.store().read(|r| Ok(rows::counts(r)?))
 }
 
-/// Tries an item now: one that waits at once, a dead letter anew.
+/// Tries an item now: one that waits at once, a dead letter anew. One that is being sent is tried already.
 ///
 /// # Errors
 /// `UnknownItem`; `ItemExpired` where what is in it does not work any more; the store's.
-pub async fn resend(project: &Project, now: Timestamp, id: Uuid) -> Result<Item, Error> {
+pub async fn resend(project: &Project, by: Operator, id: Uuid) -> Result<Item, Error> {
+    let event = of_item(project, by, EventKind::OutboxResent, id)?;
+    let teller = project.teller();
     let item = project
         .store()
         .write(move |w| {
             if let Some(letter) = rows::dead(w, id)? {
-                if letter.item.expires_at <= now {
+                if letter.item.expires_at <= by.now {
                     return Err(Error::ItemExpired);
                 }
-                rows::revive(w, letter, now)?;
+                rows::revive(w, letter, by.now)?;
+                teller.record(w, &event)?;
             } else {
-                let item = rows::get(w, id)?.filter(|item| item.kind != Kind::Decoy).ok_or(Error::UnknownItem)?;
-                // One that is being sent is tried already.
+                let item = rows::get(w, id)?.ok_or(Error::UnknownItem)?;
                 if !item.begun {
-                    rows::hasten(w, item, now)?;
+                    rows::hasten(w, item, by.now)?;
+                    teller.record(w, &event)?;
                 }
             }
             rows::get(w, id)?.ok_or(Error::UnknownItem)
@@ -416,19 +436,24 @@ pub async fn resend(project: &Project, now: Timestamp, id: Uuid) -> Result<Item,
 ///
 /// # Errors
 /// Only the store's.
-pub async fn resend_all(project: &Project, now: Timestamp) -> Result<usize, Error> {
+pub async fn resend_all(project: &Project, by: Operator) -> Result<usize, Error> {
     let (mut revived, mut after) = (0, None);
     loop {
         let from = after;
+        let event = events::by_operator(project, by, EventKind::OutboxResent, None);
+        let teller = project.teller();
         let (count, last) = project
             .store()
             .write(move |w| {
                 let letters = rows::dead_letters(w, from, REVIVED_AT_ONCE)?;
                 let last = letters.last().map(|letter| letter.item.id);
                 let mut count = 0;
-                for letter in letters.into_iter().filter(|letter| now < letter.item.expires_at) {
-                    rows::revive(w, letter, now)?;
+                for letter in letters.into_iter().filter(|letter| by.now < letter.item.expires_at) {
+                    rows::revive(w, letter, by.now)?;
                     count += 1;
+                }
+                if count > 0 {
+                    teller.record(w, &event)?;
                 }
                 Ok::<_, Error>((count, last))
             })
@@ -447,15 +472,33 @@ pub async fn resend_all(project: &Project, now: Timestamp) -> Result<usize, Erro
 ///
 /// # Errors
 /// `UnknownItem`, and the store's.
-pub async fn remove(project: &Project, id: Uuid) -> Result<(), Error> {
+pub async fn remove(project: &Project, by: Operator, id: Uuid) -> Result<(), Error> {
+    let event = of_item(project, by, EventKind::OutboxDropped, id)?;
+    let teller = project.teller();
     project
         .store()
         .write(move |w| {
             if rows::dead(w, id)?.is_some() {
-                return Ok(rows::remove_dead(w, id)?);
+                rows::remove_dead(w, id)?;
+            } else {
+                let item = rows::get(w, id)?.ok_or(Error::UnknownItem)?;
+                rows::remove(w, &item)?;
             }
-            let item = rows::get(w, id)?.filter(|item| item.kind != Kind::Decoy).ok_or(Error::UnknownItem)?;
-            Ok(rows::remove(w, &item)?)
+            Ok(teller.record(w, &event)?)
         })
         .await
+}
+
+/// What an operator is about to do to an item: of a mail, to which address, and whose that is.
+fn of_item(project: &Project, by: Operator, kind: EventKind, id: Uuid) -> Result<Event, Error> {
+    let mut event = events::by_operator(project, by, kind, None);
+    let found = show(project, id)?;
+    let item = found.item();
+    if item.kind == Kind::Mail
+        && let Ok(email) = Email::parse(&item.recipient)
+    {
+        event.address = Some(project.address_digest(&email));
+        event.user = project.store().read(|r| users::id_by_email(r, &email))?;
+    }
+    Ok(event)
 }

@@ -1,11 +1,14 @@
 //! All projects of a server: found by id, by host name or by being the only one; opened at first use; made; deleted.
 
 mod adopt;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -31,6 +34,8 @@ pub struct Projects {
     settings: ArcSwap<Settings>,
     /// What links are built from where a project says nothing.
     default_url: ArcSwap<String>,
+    /// Whether a listener that the settings do not name lets others in.
+    reachable: AtomicBool,
     /// Where the catalog is kept; `None` in memory.
     catalog_file: Option<PathBuf>,
     catalog: ArcSwap<Catalog>,
@@ -93,6 +98,7 @@ impl Projects {
             shared,
             settings: ArcSwap::new(settings),
             default_url: ArcSwap::from_pointee(default_url),
+            reachable: AtomicBool::new(false),
             catalog_file,
             catalog: ArcSwap::default(),
             open: ArcSwap::default(),
@@ -138,6 +144,13 @@ impl Projects {
     pub fn set_default_url(&self, url: &str) {
         self.default_url.store(Arc::new(url.to_owned()));
         // Opened again at first use, with the new URL.
+        self.open.store(Arc::default());
+    }
+
+    /// Others than this machine's own programs reach the server, whatever its settings say: by a socket that was handed
+    /// over. For projects opened from now on.
+    pub fn note_reachable(&self) {
+        self.reachable.store(true, Ordering::Relaxed);
         self.open.store(Arc::default());
     }
 
@@ -356,7 +369,8 @@ impl Projects {
     /// What a project leaves to the server: the URL of links, and whether a stranger could be its first account.
     fn completed(&self, mut settings: ProjectSettings, server: &Settings) -> ProjectSettings {
         settings.public_url.get_or_insert_with(|| self.default_url.load().to_string());
-        settings.nora.first_user_admin.get_or_insert_with(|| server.listen.is_local_only());
+        let is_local_only = || server.listen.is_local_only() && !self.reachable.load(Ordering::Relaxed);
+        settings.nora.first_user_admin.get_or_insert_with(is_local_only);
         settings
     }
 

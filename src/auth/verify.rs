@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use super::events::{By, Event, EventKind};
+use super::limits::{self, Limit, Limiter};
 use super::mail::Mail;
-use super::{Ctx, Email, Error, Unverified, limits, notices};
+use super::{Ctx, Email, Error, Unverified, notices};
 use crate::config::Delivery;
 use crate::crypto::{Digest, Secret};
 use crate::data::one_time::{self, OneTime, Purpose};
@@ -16,6 +17,10 @@ use crate::env::Timestamp;
 use crate::mail::{Letter, Template};
 use crate::store::{StoreError, Write};
 use crate::token::{OneTimeSecret, TypeableCode};
+
+/// Secrets that one client may ask for, known addresses or not: each is written down for its whole life, and nothing else
+/// about asking costs anything. The client may well be an app's own server that asks for all of its users.
+const RESENDS: Limit = Limit::new(600, 600);
 
 /// The answer to a request for another verification secret.
 #[derive(Debug)]
@@ -35,8 +40,9 @@ pub enum Resent {
 /// same answers, after the same writes.
 ///
 /// # Errors
-/// Only the store's.
+/// `TooManyRequests`, and the store's.
 pub async fn resend(ctx: &Ctx, email: Email) -> Result<Resent, Error> {
+    limits::count(ctx, Limiter::Resend, Some(RESENDS)).await?;
     let candidate = Candidate::new(ctx);
     let job_ctx = ctx.clone();
     ctx.project

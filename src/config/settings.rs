@@ -170,10 +170,13 @@ impl Default for Listen {
 }
 
 impl Listen {
-    /// Whether nobody but this machine's own users can reach it: every listener is on loopback, and no proxy is in front.
+    /// Whether nobody but this machine's own users can reach it: every listener is on loopback, no proxy is in front, and
+    /// clients are not told another name, to which somebody must forward.
     pub fn is_local_only(&self) -> bool {
         let is_loopback = |address: &ListenAddress| matches!(address, ListenAddress::Tcp { .. }) && address.is_local();
-        self.addresses.iter().all(is_loopback) && self.trusted_proxies.is_empty() && !self.behind_proxy
+        let is_here = |url: &String| is_loopback_host(forms::host_of(url).trim_matches(['[', ']']));
+        let no_proxy = self.trusted_proxies.is_empty() && !self.behind_proxy;
+        no_proxy && self.addresses.iter().all(is_loopback) && self.public_url.as_ref().is_none_or(is_here)
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Event {
     pub request: Option<u64>,
     /// What came of it.
     pub outcome: Outcome,
-    /// Which address was tried or unlocked, as a digest under a key of the project: whoever knows the address and may
+    /// Which address was tried, unlocked or written to, as a digest under a key of the project: whoever knows the address and may
     /// use the server finds it again, whoever has only the file learns nothing of an address without account.
     pub address: Option<[u8; 16]>,
 }
@@ -113,6 +113,10 @@ pub enum EventKind {
     NewDevice,
     /// Somebody tried to sign up with an address that has an account, and was answered as if it had none.
     SignUpConcealed,
+    /// An operator had something in the outbox sent again, or at once.
+    OutboxResent,
+    /// An operator removed something from the outbox, unsent.
+    OutboxDropped,
 }
 
 impl EventKind {
@@ -149,6 +153,8 @@ impl EventKind {
             Self::Imported => "imported",
             Self::NewDevice => "new_device",
             Self::SignUpConcealed => "sign_up_concealed",
+            Self::OutboxResent => "outbox_resent",
+            Self::OutboxDropped => "outbox_dropped",
         }
     }
 }

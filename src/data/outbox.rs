@@ -18,6 +18,9 @@ pub const MAX_PAYLOAD: usize = 64 * 1024;
 /// Items of a project that may wait; one more becomes a dead letter at once, so that a receiver who is away for days
 /// neither fills the disk nor stops anybody from signing in.
 pub const MAX_WAITING: u64 = 100_000;
+/// Of these, the places that webhooks may take: a receiver who is away for days must not keep a verification mail from
+/// whoever signs up meanwhile.
+pub const MAX_WAITING_CALLS: u64 = MAX_WAITING / 4 * 3;
 /// Dead letters of a project that are kept; beyond it the oldest goes.
 pub const MAX_DEAD: u64 = 10_000;
 /// How long a dead letter is kept.
@@ -162,9 +165,13 @@ impl Item {
 /// Writes an item that is to be sent. One too many, or one too large, becomes a dead letter.
 pub fn enqueue(w: &mut (impl Write + ?Sized), item: &Item) -> Result<(), StoreError> {
     let waiting = count(w, WAITING)?;
+    let places = match item.kind {
+        Kind::Webhook => MAX_WAITING_CALLS,
+        Kind::Mail | Kind::Decoy => MAX_WAITING,
+    };
     let refused = match item.payload.len() {
         length if length > MAX_PAYLOAD => Some("it is too large to be sent"),
-        _ if waiting >= MAX_WAITING => Some("the outbox was full"),
+        _ if waiting >= places => Some("the outbox was full"),
         _ => None,
     };
     match refused {
@@ -203,16 +210,17 @@ pub fn due(r: &(impl Read + ?Sized), lane: &Lane, limit: usize) -> Result<Vec<(T
 
 /// The names of webhooks for which something waits.
 pub fn webhooks(r: &(impl Read + ?Sized)) -> Result<Vec<String>, StoreError> {
+    let nameless = || StoreError::Corrupt("a webhook without a name".into());
     let all = key(Table::OutboxDue, &[&[WEBHOOK]]);
     let (mut from, end) = (all.clone(), end_of(&all));
     let mut names = Vec::new();
     // From the first item of one to the first of the next: what waits between is not looked at.
     while let Some(first) = super::keys(r, &from, &end, 1)?.pop() {
-        let place = first.get(all.len()..all.len() + MAX_NAME).unwrap_or_default();
-        let name = place.split(|byte| *byte == 0).next().unwrap_or_default();
-        let name = std::str::from_utf8(name).map_err(|_| StoreError::Corrupt("a webhook without a name".into()))?;
-        from = end_of(&Lane::Webhook(name.to_owned()).prefix());
-        names.push(name.to_owned());
+        // Behind the place itself, whatever is in it: a damaged key must not be come upon again.
+        let lane = first.get(..all.len() + MAX_NAME).ok_or_else(nameless)?;
+        let name = lane.get(all.len()..).and_then(|place| place.split(|byte| *byte == 0).next()).unwrap_or_default();
+        names.push(std::str::from_utf8(name).map_err(|_| nameless())?.to_owned());
+        from = end_of(lane);
     }
     Ok(names)
 }
@@ -295,6 +303,12 @@ pub fn revive(w: &mut (impl Write + ?Sized), letter: DeadLetter, now: Timestamp)
     enqueue(w, &fresh)
 }
 
+/// What has waited longest, be it a decoy. One row is read, however many wait.
+pub fn oldest(r: &(impl Read + ?Sized)) -> Result<Option<Item>, StoreError> {
+    let from = key(Table::Outbox, &[]);
+    Ok(super::collect(r, &from, &end_of(&from), 1)?.pop())
+}
+
 /// At most `limit` items that wait, oldest first, after the one with the id `after`; no decoys.
 pub fn waiting(r: &(impl Read + ?Sized), after: Option<Uuid>, limit: usize) -> Result<Vec<Item>, StoreError> {
     let from = match after {
@@ -373,107 +387,4 @@ fn due_of(rest: &[u8]) -> Result<(Timestamp, Uuid), StoreError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::Store;
-
-    fn item(n: u128, kind: Kind, next_at: u64) -> Item {
-        let at = Timestamp::from_secs(next_at);
-        Item {
-            id: Uuid::from_u128(n),
-            kind,
-            purpose: "verify-email".into(),
-            recipient: "ada@example.com".into(),
-            payload: Payload::Plain(vec![1, 2, 3]),
-            created_at: at,
-            since: at,
-            next_at: at,
-            expires_at: Timestamp::from_secs(next_at + 1000),
-            attempts: 0,
-            begun: false,
-            interrupted: false,
-            last_error: None,
-        }
-    }
-
-    fn hook(name: &str) -> Lane {
-        Lane::Webhook(name.into())
-    }
-
-    async fn write<T: Send + 'static>(
-        store: &Store,
-        mut job: impl FnMut(&mut dyn Write) -> Result<T, StoreError> + Send + 'static,
-    ) -> T {
-        store.write(move |w| job(w)).await.expect("a write")
-    }
-
-    #[tokio::test]
-    async fn items_come_in_the_order_they_are_due_each_lane_by_itself() {
-        let store = Store::memory();
-        write(&store, |w| {
-            for (n, at) in [(1, 30), (2, 10)] {
-                enqueue(w, &item(n, Kind::Mail, at))?;
-            }
-            for (n, name, at) in [(3, "crm", 20), (4, "crm", 5), (5, "log", 1)] {
-                enqueue(w, &Item { recipient: name.into(), ..item(n, Kind::Webhook, at) })?;
-            }
-            Ok(())
-        })
-        .await;
-        let ids = |lane| -> Vec<u128> {
-            let due = store.read(|r| due(r, &lane, 9)).expect("a read");
-            due.iter().map(|(_, id)| id.as_u128()).collect()
-        };
-        assert_eq!((ids(Lane::Mail), ids(hook("crm")), ids(hook("log"))), (vec![2, 1], vec![4, 3], vec![5]));
-        assert!(ids(hook("lo")).is_empty() && ids(hook("logs")).is_empty());
-        assert_eq!(store.read(|r| webhooks(r)).expect("a read"), ["crm", "log"]);
-        write(&store, |w| postpone(w, item(2, Kind::Mail, 10), Timestamp::from_secs(99), "down")).await;
-        assert_eq!(ids(Lane::Mail), [1, 2]);
-        write(&store, |w| remove(w, &item(1, Kind::Mail, 30))).await;
-        assert_eq!(ids(Lane::Mail), [2]);
-        assert_eq!(store.read(|r| counts(r)).expect("a read"), (4, 0));
-    }
-
-    #[tokio::test]
-    async fn what_is_given_up_can_be_tried_again_or_goes() {
-        let store = Store::memory();
-        write(&store, |w| {
-            enqueue(w, &item(1, Kind::Mail, 10))?;
-            enqueue(w, &item(2, Kind::Decoy, 10))?;
-            bury(
-                w,
-                Item { attempts: 7, interrupted: true, ..item(1, Kind::Mail, 10) },
-                Timestamp::from_secs(50),
-                "no",
-            )?;
-            bury(w, item(2, Kind::Decoy, 10), Timestamp::from_secs(50), "no")
-        })
-        .await;
-        assert_eq!(store.read(|r| counts(r)).expect("a read"), (0, 1), "a decoy leaves nothing");
-        let letter = store.read(|r| dead(r, Uuid::from_u128(1))).expect("a read").expect("a dead letter");
-        assert_eq!((letter.item.last_error.as_deref(), letter.item.attempts), (Some("no"), 7));
-        write(&store, move |w| revive(w, letter.clone(), Timestamp::from_secs(60))).await;
-        let again = store.read(|r| get(r, Uuid::from_u128(1))).expect("a read").expect("an item");
-        assert_eq!((again.attempts, again.interrupted, again.next_at), (0, false, Timestamp::from_secs(60)));
-        assert_eq!(again.created_at, Timestamp::from_secs(10));
-        assert_eq!(store.read(|r| counts(r)).expect("a read"), (1, 0));
-    }
-
-    #[tokio::test]
-    async fn too_much_and_too_large_become_dead_letters_and_of_those_the_oldest_go() {
-        let store = Store::memory();
-        write(&store, |w| {
-            set_count(w, WAITING, MAX_WAITING)?;
-            set_count(w, DEAD, MAX_DEAD - 1)?;
-            enqueue(w, &item(1, Kind::Mail, 10))?;
-            set_count(w, WAITING, 0)?;
-            let large = Payload::Sealed(vec![0; MAX_PAYLOAD + 1]);
-            enqueue(w, &Item { payload: large, ..item(2, Kind::Mail, 10) })
-        })
-        .await;
-        let left = store.read(|r| dead_letters(r, None, 9)).expect("a read");
-        let left: Vec<_> = left.iter().map(|letter| (letter.item.id.as_u128(), letter.item.payload.len())).collect();
-        assert_eq!(left, [(2, 0)]);
-        assert!(!store.read(|r| any(r)).expect("a read"));
-    }
-}
+mod tests;

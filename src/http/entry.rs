@@ -37,6 +37,7 @@ struct Inner {
     limits: LiveLimits,
     /// Routers by dialect and mount path; most projects share the first.
     routers: ArcSwap<Vec<Mounted>>,
+    documents: published::Documents,
     first_request: u64,
     requests: AtomicU64,
 }
@@ -59,6 +60,7 @@ impl Entry {
             health,
             limits,
             routers: ArcSwap::default(),
+            documents: published::Documents::default(),
             first_request,
             requests: AtomicU64::new(0),
         }))
@@ -152,7 +154,8 @@ impl Entry {
             return self.page(request, id, project, &settings).await;
         }
         let mut reply = if published::is_document(path) {
-            published::document(request.method(), path, &project).unwrap_or_else(|| unknown(&Trouble::NotFound))
+            let document = self.0.documents.document(request.method(), path, &project);
+            document.unwrap_or_else(|| unknown(&Trouble::NotFound))
         } else {
             match mounted(&settings, path) {
                 Some((dialect, mount)) => self.dispatch(request, id, dialect, mount, project, &settings).await,

@@ -122,6 +122,11 @@ impl Bound {
         self.tls.is_some()
     }
 
+    /// Whether only programs of this machine reach it, and none that may speak for others, as at a unix socket.
+    pub fn is_local(&self) -> bool {
+        matches!(&self.address, BoundAddress::Tcp(address) if address.ip().is_loopback())
+    }
+
     /// Whether passwords would cross a network in clear on it.
     pub fn is_exposed(&self) -> bool {
         match &self.address {

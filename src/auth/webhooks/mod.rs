@@ -159,7 +159,9 @@ fn of(event: &Event) -> Option<WebhookEvent> {
         | EventKind::Imported
         | EventKind::NewDevice
         // Told to nobody: see `tell`.
-        | EventKind::SignUpConcealed => None,
+        | EventKind::SignUpConcealed
+        | EventKind::OutboxResent
+        | EventKind::OutboxDropped => None,
     }
 }
 

@@ -15,6 +15,25 @@ fn plain_http_only_where_nobody_else_hears_it() {
 }
 
 #[test]
+fn who_can_reach_the_server() {
+    let local = |listen: &str| load_with(&format!("[listen]\n{listen}\n"), &[]).unwrap().listen.is_local_only();
+    for listen in ["", "public_url = \"https://localhost:8443\"", "public_url = \"https://[::1]:8443\""] {
+        assert!(local(listen), "{listen}");
+    }
+    for listen in [
+        "addresses = [\"0.0.0.0:8443\"]",
+        "addresses = [\"127.0.0.1:8443\", \"unix:/run/k.sock\"]",
+        "trusted_proxies = [\"127.0.0.1/32\"]",
+        "behind_proxy = true",
+        // A proxy that is not trusted, or a forwarded port: clients come by another name.
+        "public_url = \"https://auth.example.com\"",
+        "public_url = \"https://localhost.example.com\"",
+    ] {
+        assert!(!local(listen), "{listen}");
+    }
+}
+
+#[test]
 fn certificate_files_and_their_mode_belong_together() {
     let files = load_with("[tls]\nmode = \"files\"\ncert = \"c\"\nkey = \"k\"\n", &[]).unwrap();
     assert_eq!(files.tls.mode, TlsMode::Files { cert: "c".into(), key: "k".into() });

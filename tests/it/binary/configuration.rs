@@ -69,6 +69,31 @@ fn a_file_that_cannot_be_read_is_a_mistake_in_the_configuration() {
 }
 
 #[test]
+fn a_template_with_a_mistake_stops_the_start_and_says_where() {
+    let place = Place::new().set("MAIL__TEMPLATES", "templates");
+    fs::create_dir_all(place.path().join("templates/en")).expect("a folder");
+    place.write("templates/en/verify-email.txt", "one\ntwo {{ link\n");
+    place.write("templates/en/locked-out.subject", "Locked\n\n{{ code }}\n");
+    let ended = serve(&place);
+    let checked = place.run(&["config", "check"]);
+    for ended in [&ended, &checked] {
+        assert_eq!((ended.code, ended.out.as_str()), (Some(78), ""), "{ended:?}");
+        for (place, reason) in [
+            ("templates/en/verify-email.txt:2: ", "syntax error"),
+            ("templates/en/locked-out.subject:3: ", "the template may not use such a value"),
+        ] {
+            let told = ended.err.lines().any(|line| line.contains(place) && line.contains(reason));
+            assert!(told, "{place}, {reason} in {}", ended.err);
+        }
+        assert!(ended.err.contains("mail.templates"), "{}", ended.err);
+    }
+    assert_eq!(left(&place), ["templates"], "nothing is made");
+    place.write("templates/en/verify-email.txt", "one\ntwo {{ link }}\n");
+    place.write("templates/en/locked-out.subject", "Locked\n");
+    assert_eq!(place.start().stop().code, Some(0));
+}
+
+#[test]
 fn plain_http_is_refused_where_strangers_listen_in() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let place = Place::new().set("LISTEN__ADDRESSES", address).set("TLS__MODE", "off");

@@ -13,7 +13,7 @@ use crate::mail_server::sink::{At, Fault, Manner, PASSWORD, Received, Sink, USER
 const MAILS: usize = 6;
 
 /// A place whose mails go to `sink`.
-fn place(sink: &Sink) -> Place {
+pub(super) fn place(sink: &Sink) -> Place {
     let place = Place::new();
     let ca = place.write("mail-ca.pem", sink.ca_pem());
     place

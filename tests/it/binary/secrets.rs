@@ -5,11 +5,13 @@ use std::fs;
 use std::path::Path;
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use super::client::anon;
+use super::client::{anon, json_at};
+use super::mail;
 use super::process::{Binary, Place};
+use crate::mail_server::sink::{At, Fault, Manner, PASSWORD, Sink, USERNAME};
 
 /// A secret and what it is called when it is found.
 struct Wanted {
@@ -102,6 +104,65 @@ async fn busy_run(server: &Binary) -> Secrets {
     secrets
 }
 
+/// All that a command says.
+fn said(place: &Place, arguments: &[&str], input: &str) -> String {
+    let ended = place.run_with(arguments, input);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    ended.out + &ended.err
+}
+
+/// Whatever can be listed, exported, measured or looked at: by command, on the control socket, and by strangers.
+async fn everything_told(place: &Place, server: &Binary) -> String {
+    let listings: [&[&str]; 14] = [
+        &["user", "list", "--json"],
+        &["user", "show", "ada@example.com"],
+        &["session", "list", "--json"],
+        &["key", "list", "--json"],
+        &["project", "show", "--json"],
+        &["config", "show"],
+        &["audit", "tail", "-n", "1000"],
+        &["audit", "export"],
+        &["audit", "verify", "--json"],
+        &["mail", "list"],
+        &["mail", "list", "--json"],
+        &["mail", "list", "--dead", "--json"],
+        &["webhook", "list", "--json"],
+        &["doctor", "--json"],
+    ];
+    let mut told: String = listings.into_iter().map(|listing| said(place, listing, "")).collect();
+    for path in [
+        "/metrics",
+        "/v1/health",
+        "/v1/config",
+        "/v1/findings",
+        "/v1/projects",
+        "/v1/projects/default",
+        "/v1/projects/default/users",
+        "/v1/projects/default/sessions",
+        "/v1/projects/default/keys",
+        "/v1/projects/default/audit",
+        "/v1/projects/default/webhooks",
+        "/v1/projects/default/outbox",
+    ] {
+        let answer = server.control(path).await;
+        assert!(!answer.starts_with("{\"error\":"), "{path}: {answer}");
+        told += &answer;
+    }
+    for state in ["waiting", "dead"] {
+        let list = server.control(&format!("/v1/projects/default/outbox?state={state}")).await;
+        let items: Value = serde_json::from_str(&list).expect("JSON");
+        for item in items["items"].as_array().expect("a list") {
+            let id = item["id"].as_str().expect("an id");
+            told += &server.control(&format!("/v1/projects/default/outbox/{id}")).await;
+        }
+        told += &list;
+    }
+    for path in ["/healthz", "/readyz"] {
+        told += &json_at(server, path).await.to_string();
+    }
+    told
+}
+
 #[tokio::test]
 async fn no_secret_is_said_and_none_lies_in_clear() {
     let place = Place::new()
@@ -112,26 +173,8 @@ async fn no_secret_is_said_and_none_lies_in_clear() {
     let mut secrets = busy_run(&server).await;
     secrets.add("the project's secret", "the-secret-of-the-project-default");
     secrets.add("a password an operator set", "set by an operator");
-    let operator = |arguments: &[&str], input: &str| {
-        let ended = place.run_with(arguments, input);
-        assert_eq!(ended.code, Some(0), "{ended:?}");
-        ended.out + &ended.err
-    };
-    let mut told = operator(&["user", "create", "grace@example.com"], "set by an operator\n");
-    let listings: [&[&str]; 9] = [
-        &["user", "list", "--json"],
-        &["user", "show", "ada@example.com"],
-        &["session", "list", "--json"],
-        &["key", "list", "--json"],
-        &["project", "show", "--json"],
-        &["config", "show"],
-        &["audit", "tail", "-n", "1000"],
-        &["audit", "export"],
-        &["audit", "verify", "--json"],
-    ];
-    for listing in listings {
-        told += &operator(listing, "");
-    }
+    let mut told = said(&place, &["user", "create", "grace@example.com"], "set by an operator\n");
+    told += &everything_told(&place, &server).await;
     secrets.are_not_in("what commands said", told.as_bytes());
     assert!(secrets.are_not_in_files(&place.data()) >= 5, "while it runs");
     let ended = server.stop();
@@ -144,4 +187,48 @@ async fn no_secret_is_said_and_none_lies_in_clear() {
     let sealed = Secrets(vec![Wanted { name: "the master key".into(), bytes: master }]);
     sealed.are_not_in_files(&place.data().join("projects"));
     sealed.are_not_in("the log", ended.err.as_bytes());
+}
+
+/// A mail that waits or was given up holds a link and a code: whoever asks for that one mail reads them, nobody else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_mails_say_is_in_no_listing_and_sealed_in_the_file() {
+    let sink = Sink::start(Manner { auth: "PLAIN", ..Manner::default() }).await;
+    let place = mail::place(&sink).set("LOG", "trace");
+    let server = place.start();
+    let mut secrets = Secrets::default();
+    secrets.add("the mail server's password", PASSWORD);
+    secrets.add("the same, as it is sent", &STANDARD.encode(format!("\0{USERNAME}\0{PASSWORD}")));
+    secrets.add("a password", "correct horse of ada");
+    for (email, reply, state) in
+        [("grace@example.com", "550 5.1.1 no such user", "dead"), ("ada@example.com", "451 4.7.1 not now", "waiting")]
+    {
+        sink.behave(|manner| manner.fault = Some((At::Recipient, Fault::reply(reply))));
+        let new = json!({ "email": email, "password": "correct horse of ada" });
+        assert_eq!(anon(&server).post("/signup", &new).await.status, 202);
+        let id = loop {
+            let list = server.control(&format!("/v1/projects/default/outbox?state={state}")).await;
+            let list: Value = serde_json::from_str(&list).expect("JSON");
+            let item = &list["items"][0];
+            if item["last_error"].as_str().is_some_and(|why| why.contains(reply)) {
+                break item["id"].as_str().expect("an id").to_owned();
+            }
+        };
+        let shown: Value = serde_json::from_str(&said(&place, &["mail", "show", &id, "--json"], "")).expect("JSON");
+        let (link, code) = (&shown["mail"]["link"], shown["mail"]["code"].as_str().expect("a code"));
+        let token = link.as_str().and_then(|link| link.split_once("token=")).expect("a link with a token").1;
+        secrets.add_token("a token in a link", token.split('&').next().expect("a token"));
+        secrets.add("a code", code);
+        secrets.add("a code as it is typed", &code.replace('-', ""));
+    }
+    let told = everything_told(&place, &server).await;
+    for sign in ["550 5.1.1", "451 4.7.1", "keystead_outbox", "\"checks\"", "grace@example.com"] {
+        assert!(told.contains(sign), "{sign} in {told}");
+    }
+    secrets.are_not_in("what was told", told.as_bytes());
+    assert!(secrets.are_not_in_files(&place.data()) >= 5, "while it runs");
+    let ended = server.stop();
+    assert_eq!(ended.code, Some(0));
+    assert!(ended.err.contains("TRACE"), "everything was logged");
+    secrets.are_not_in("the log", ended.err.as_bytes());
+    assert!(secrets.are_not_in_files(&place.data()) >= 5, "when it has ended");
 }

@@ -10,7 +10,7 @@ use keystead::mail::SendError;
 use keystead::testing::Server;
 
 use super::{ADA, BY_MAIL, STRICT, confirm, ended, resend, sign_up};
-use crate::persona::{Persona, all_at_once, now, project, project_id};
+use crate::persona::{Persona, all_at_once, now, operator, project, project_id};
 
 #[tokio::test]
 async fn what_fails_is_tried_again_later_and_later() {
@@ -50,7 +50,7 @@ async fn what_is_refused_for_good_is_a_dead_letter_that_can_be_sent_again() {
     let id = dead[0].item.id;
     assert!(matches!(outbox::show(&default, id), Ok(Found::Dead(_))));
     server.mailbox().fail_with(None);
-    outbox::resend(&default, now(&server), id).await.expect("resent");
+    outbox::resend(&default, operator(&server), id).await.expect("resent");
     let mail = server.mailbox().next_to(ADA).await;
     confirm(&anon, mail.code.as_deref().expect("a code")).await.expect(200);
 }
@@ -69,8 +69,8 @@ async fn after_its_time_a_mail_is_given_up_and_not_sent_again() {
     let dead = outbox::dead_letters(&default, None, 9).expect("a read");
     assert_eq!(dead[0].item.last_error.as_deref(), Some("gave up after 1 attempts: down"));
     server.mailbox().fail_with(None);
-    outbox::resend(&default, now(&server), dead[0].item.id).await.expect_err("expired");
-    assert_eq!(outbox::resend_all(&default, now(&server)).await.expect("a write"), 0);
+    outbox::resend(&default, operator(&server), dead[0].item.id).await.expect_err("expired");
+    assert_eq!(outbox::resend_all(&default, operator(&server)).await.expect("a write"), 0);
     assert!(server.mailbox().messages().is_empty());
 }
 

@@ -7,7 +7,7 @@ use keystead::crypto::Secret;
 use keystead::testing::Server;
 use serde_json::json;
 
-use super::{ADA, BY_MAIL, PASSWORD, STRICT, confirm, sign_up};
+use super::{ADA, BY_MAIL, LENIENT, PASSWORD, STRICT, confirm, resend, sign_up};
 use crate::persona::{Persona, account, operator, project};
 
 /// Ada, whose address is proved by mail.
@@ -123,4 +123,30 @@ async fn a_project_may_tell_nothing() {
     lock(&other, "bob@example.com").await;
     server.mailbox().next_to("bob@example.com").await;
     assert_eq!(server.mailbox().to(ADA).len(), 0);
+}
+
+#[tokio::test]
+async fn the_language_is_the_readers_own_before_the_projects() {
+    let server = Server::with(&[LENIENT, BY_MAIL, ("PROJECT__DEFAULT__MAIL__LOCALE", "de")]).await;
+    let anon = Persona::anon(&server);
+    let up = sign_up(&anon, ADA).await.expect(201);
+    sign_up(&anon, "bob@example.com").await.expect(201);
+    let next = async |email: &str| server.mailbox().next_to(email).await.subject;
+    assert_eq!(next(ADA).await, "Bestätigen Sie Ihre E-Mail-Adresse für default");
+    assert_eq!(next("bob@example.com").await, "Bestätigen Sie Ihre E-Mail-Adresse für default");
+    let nora = anon.speaking_nora();
+    let token = nora.sign_in(ADA, PASSWORD).await.expect(200).text_at("token").to_owned();
+    nora.with_token(&token).patch("/profile", &json!({ "preferredLocale": "fr" })).await.expect(200);
+    // Both kinds: what proves the address, and what tells of a change.
+    server.clock().advance(Duration::from_secs(60));
+    for email in [ADA, "bob@example.com"] {
+        resend(&anon, email).await.expect(200);
+    }
+    assert_eq!(next(ADA).await, "Confirmez votre adresse e-mail pour default");
+    assert_eq!(next("bob@example.com").await, "Bestätigen Sie Ihre E-Mail-Adresse für default", "his is not hers");
+    let change = json!({
+        "current_password": PASSWORD, "new_password": "another horse", "new_password_confirmation": "another horse",
+    });
+    anon.with_token(up.text_at("access_token")).post("/change-password", &change).await.expect(200);
+    assert_eq!(next(ADA).await, "Votre mot de passe pour default a été modifié");
 }

@@ -8,7 +8,7 @@ use keystead::config::{Overrides, Settings, load};
 use keystead::testing::Server;
 
 use super::{ADA, PASSWORD, SECRET, counts, down, emptied, ok, server, settled, told, until};
-use crate::persona::{Persona, now, project};
+use crate::persona::{Persona, now, operator, project};
 use crate::receiver::{Answer, Receiver};
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn what_is_given_up_is_kept_and_can_be_sent_again() {
     assert_eq!(item.last_error.as_deref(), Some("gave up after 1 attempts: status 500"));
     app.answers(ok());
     server.clock().advance(Duration::from_secs(7 * 86_400));
-    outbox::resend(&project, now(&server), item.id).await.expect("sent again");
+    outbox::resend(&project, operator(&server), item.id).await.expect("sent again");
     let again = app.next().await;
     assert_eq!((again.header("webhook-id"), &again.body), (first.header("webhook-id"), &first.body));
     emptied(&server).await;

@@ -18,6 +18,8 @@ async fn one_that_hangs_holds_up_neither_others_nor_mails() {
     std::fs::write(&ca_file, both).expect("a file");
     let url = hangs.url("/");
     let more = [
+        ("PROJECT__DEFAULT__VERIFICATION__MODE", "lenient"),
+        ("PROJECT__DEFAULT__VERIFICATION__DELIVERY", "mail"),
         ("OUTBOUND__CA_FILE", ca_file.to_str().expect("text")),
         ("PROJECT__DEFAULT__WEBHOOKS__AAA__URL", &url),
         ("PROJECT__DEFAULT__WEBHOOKS__AAA__SECRET", SECRET),
@@ -31,6 +33,9 @@ async fn one_that_hangs_holds_up_neither_others_nor_mails() {
     while told.len() < 12 {
         told.insert(app.next().await.header("webhook-id").to_owned());
     }
+    for number in 0..12 {
+        server.mailbox().next_to(&format!("user{number}@example.com")).await;
+    }
     // Meanwhile the other has the posts that one receiver gets at once, and waits for none of them.
     let mut begun = 0;
     while hangs.at_hand().is_some() {
@@ -39,7 +44,9 @@ async fn one_that_hangs_holds_up_neither_others_nor_mails() {
     assert!((1..=4).contains(&begun), "{begun}");
     let waiting = outbox::waiting(project(&server, "default").await.as_ref(), None, 100).expect("a store that works");
     assert!(waiting.iter().filter(|item| item.recipient == "aaa").count() == 12, "{waiting:?}");
-    // And sign-in is as quick as ever.
+    // With all of that on the way, the next mail leaves too, and sign-in is as quick as ever.
     anon.sign_up(ADA, PASSWORD).await;
+    let mail = server.mailbox().next_to(ADA).await;
+    assert_eq!(mail.template, "verify-email");
     anon.signed_in(ADA, PASSWORD).await;
 }
