@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use keystead::data::lockouts::{LockoutPolicy, Subject, standing};
-use keystead::data::{Email, api_keys, events, project, sessions, users};
+use keystead::data::outbox::Lane;
+use keystead::data::{Email, api_keys, audit, avatars, outbox, project, rates, sessions, users};
 use keystead::env::Timestamp;
 use keystead::store::{Read, StoreError, Visit};
 use uuid::Uuid;
@@ -50,5 +51,15 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let _ = (sessions::of_user(&file, id), sessions::list(&file, Some(id), 3));
     let _ = (api_keys::of_user(&file, id), api_keys::by_prefix(&file, "uak_000000000000"));
     let _ = (project::get(&file), project::refresh_key(&file), project::signing_keys(&file));
-    let _ = (events::list(&file, None, 3), standing(&file, &Subject::new(&email, 1), &policy, Timestamp::from_secs(9)));
+    if let Ok(rows) = audit::after(&file, 0, 3) {
+        let _ = rows.iter().map(|row| (row.entry().is_ok(), row.hash())).count();
+    }
+    let _ = (audit::bounds(&file), audit::before(&file, 9, 3), avatars::get(&file, id));
+    let _ =
+        (outbox::get(&file, id), outbox::dead(&file, id), outbox::due(&file, &Lane::Mail, 3), outbox::counts(&file));
+    let _ = (outbox::waiting(&file, None, 3), outbox::dead_letters(&file, None, 3));
+    let _ = (
+        rates::get(&file, 5, Duration::from_secs(60), 1),
+        standing(&file, &Subject::new(&email, 1), &policy, Timestamp::from_secs(9)),
+    );
 });

@@ -106,7 +106,11 @@ pub(super) async fn import(
 impl Account {
     fn read(self, verified: bool) -> Result<Brought, String> {
         let id = match self.id {
-            Some(text) => Some(Uuid::try_parse(&text).map_err(|_| "the id is not a UUID")?),
+            Some(text) => {
+                // The nil UUID stands for no account at all.
+                let id = Uuid::try_parse(&text).ok().filter(|id| !id.is_nil());
+                Some(id.ok_or("the id is not a UUID")?)
+            }
             None => None,
         };
         let email = self.email.ok_or("there is no address")?;

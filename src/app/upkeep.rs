@@ -15,8 +15,9 @@ use crate::env::Env;
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// The pause between two steps of a sweep: it must not be felt.
 const SWEEP_PAUSE: Duration = Duration::from_millis(20);
-/// After which time without a request a project's file is closed.
-const IDLE: Duration = Duration::from_secs(600);
+/// After which time without a request a project's file is closed. What is counted in memory goes with it, so not before
+/// the usual windows of limits are over: who keeps quiet for a while must not begin anew.
+const IDLE: Duration = Duration::from_secs(900);
 /// How often the heads of audit trails are logged.
 const NOTE_EVERY: Duration = Duration::from_secs(3600);
 /// How often the certificate's age is looked at: not oftener than an ACME server may be asked after a failure.
@@ -134,6 +135,20 @@ async fn sweep_all(projects: &Projects, env: &Env) {
                 }
             }
             sleep(SWEEP_PAUSE).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::ProjectSettings;
+
+    #[test]
+    fn a_project_stays_open_as_long_as_its_limits_count() {
+        let limits = ProjectSettings::named("shop").nora.limits;
+        for limit in [limits.global, limits.mutation, limits.login, limits.signup_burst] {
+            assert!(limit.expect("on unless switched off").window <= IDLE);
         }
     }
 }

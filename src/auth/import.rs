@@ -41,7 +41,8 @@ pub struct Brought {
 pub struct Done {
     /// Accounts that were made.
     pub made: usize,
-    /// Accounts whose id or address was there already: they stay as they are, so that a batch can come again.
+    /// Accounts whose id or address was there already: they stay as they are, so that a batch can come again. Also those
+    /// whose id was deleted: it never comes back.
     pub present: usize,
 }
 
@@ -58,7 +59,8 @@ pub async fn import(project: &Project, by: Operator, batch: Vec<Brought>) -> Res
         .write(move |w| {
             let mut done = Done::default();
             for (user, email, avatar) in &rows {
-                if users::get(w, user.id)?.is_some() || users::id_by_email(w, email)?.is_some() {
+                let is_present = users::get(w, user.id)?.is_some() || users::id_by_email(w, email)?.is_some();
+                if is_present || users::is_gone(w, user.id)? {
                     done.present += 1;
                     continue;
                 }

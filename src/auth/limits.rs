@@ -4,7 +4,7 @@
 //! ones too; the window then ends as a whole. Clients are counted by their group: an IPv4 address, an IPv6 /64.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::attempts::retry_after_secs;
@@ -29,6 +29,8 @@ pub enum Limiter {
     SignUpDaily = 5,
     /// Requests for another verification secret.
     Resend = 6,
+    /// Guesses at typeable codes: see [`guess`].
+    Codes = 7,
 }
 
 impl Limiter {
@@ -36,7 +38,7 @@ impl Limiter {
     /// request and must not write.
     const fn survives_restart(self) -> bool {
         match self {
-            Self::Requests | Self::Changes | Self::SignIn | Self::SignUpBurst | Self::Resend => false,
+            Self::Requests | Self::Changes | Self::SignIn | Self::SignUpBurst | Self::Resend | Self::Codes => false,
             Self::SignUpDaily => true,
         }
     }
@@ -96,14 +98,49 @@ pub async fn count(ctx: &Ctx, limiter: Limiter, limit: Option<Limit>) -> Result<
     }
 }
 
+/// Wrong guesses of one client at typeable codes.
+///
+/// A code is 60 random bits. With a million of them alive, one guess hits with a chance of 10^6 / 2^60, about 10^-12. At
+/// 20 in a quarter of an hour a client has 2,000 a day: a million clients guessing for a day come to 2 * 10^9 guesses and
+/// hit once in 500 such days. So a count that a restart forgets, or that makes room for another client's, gives nothing
+/// away; the limit is there to keep guessing as good as useless, whatever the line can carry.
+const CODES: Limit = Limit::new(20, 15 * 60);
+
+/// Counts a guess at a code before it is looked at: of many at once, no more than the limit are.
+///
+/// # Errors
+/// `Locked` when the client has used up its guesses; such a guess does not count.
+pub(crate) fn guess(ctx: &Ctx) -> Result<(), Error> {
+    in_memory(ctx, Limiter::Codes, CODES).map(drop).map_err(|standing| {
+        forgive_guess(ctx);
+        Error::Locked { retry_after: standing.reset }
+    })
+}
+
+/// Takes back a guess that was right.
+pub(crate) fn forgive_guess(ctx: &Ctx) {
+    ctx.project.windows().take_back(key_of(ctx, Limiter::Codes, CODES));
+}
+
 fn in_memory(ctx: &Ctx, limiter: Limiter, limit: Limit) -> Result<Standing, Standing> {
-    let key = Key { client: ctx.client.group, limiter, length: limit.window };
-    Standing::of(limiter, limit, ctx.project.windows().hit(key, ctx.now), ctx.now)
+    let window = ctx.project.windows().hit(key_of(ctx, limiter, limit), ctx.now);
+    Standing::of(limiter, limit, window, ctx.now)
+}
+
+fn key_of(ctx: &Ctx, limiter: Limiter, limit: Limit) -> Key {
+    Key { client: ctx.client.group, limiter, length: limit.window }
+}
+
+/// Whether a window that began then has ended. So has one that begins further ahead than it lasts: a clock that ran
+/// ahead has been set right since, and the window would stand until that clock's time comes.
+fn is_over(began: Timestamp, length: Duration, now: Timestamp) -> bool {
+    now.since(began).max(began.since(now)) >= length
 }
 
 async fn in_store(ctx: &Ctx, limiter: Limiter, limit: Limit) -> Result<Standing, Error> {
     let (number, client, now) = (limiter as u8, ctx.client.group, ctx.now);
-    let next = move |stored: Option<RateWindow>| match stored.filter(|window| now.since(window.began) < limit.window) {
+    let next = move |stored: Option<RateWindow>| match stored.filter(|window| !is_over(window.began, limit.window, now))
+    {
         // One above the limit says all there is to say.
         Some(window) => {
             RateWindow { count: window.count.saturating_add(1).min(limit.count.saturating_add(1)), ..window }
@@ -168,18 +205,29 @@ impl Default for Windows {
 impl Windows {
     /// Counts one more; the window with it counted.
     fn hit(&self, key: Key, now: Timestamp) -> Window {
-        // Multiplied so that neighbouring addresses and both halves of a /64 spread.
-        let folded = (key.client >> 64) as u64 ^ key.client as u64;
-        let shard = (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60) as usize % SHARDS;
-        // Nothing in there can panic halfway.
-        let mut shard = self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self.shard(key.client);
         match shard.windows.get_mut(&key) {
-            Some(window) if now.since(window.began) < key.length => {
+            Some(window) if !is_over(window.began, key.length, now) => {
                 window.count = window.count.saturating_add(1);
                 *window
             }
             _ => shard.begin(key, now),
         }
+    }
+
+    /// Counts one less, where there is a window.
+    fn take_back(&self, key: Key) {
+        if let Some(window) = self.shard(key.client).windows.get_mut(&key) {
+            window.count = window.count.saturating_sub(1);
+        }
+    }
+
+    fn shard(&self, client: u128) -> MutexGuard<'_, Shard> {
+        // Multiplied so that neighbouring addresses and both halves of a /64 spread.
+        let folded = (client >> 64) as u64 ^ client as u64;
+        let shard = (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60) as usize % SHARDS;
+        // Nothing in there can panic halfway.
+        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cfg(test)]
@@ -195,8 +243,7 @@ impl Shard {
     fn begin(&mut self, key: Key, now: Timestamp) -> Window {
         while let Some(&(oldest, began)) = self.begun.front() {
             let stands = self.windows.get(&oldest).is_some_and(|window| window.began == began);
-            let is_over = now.since(began) >= oldest.length;
-            if stands && !is_over && self.begun.len() < SHARD {
+            if stands && !is_over(began, oldest.length, now) && self.begun.len() < SHARD {
                 break;
             }
             self.begun.pop_front();
@@ -231,8 +278,24 @@ mod tests {
         for (second, count) in [(100, 1), (101, 2), (159, 3), (160, 1), (219, 2), (220, 1)] {
             assert_eq!(windows.hit(key(7), at(second)).count, count, "{second}");
         }
-        // A clock that steps back ends no window and begins none.
-        assert_eq!(windows.hit(key(7), at(10)).count, 2);
+        // A clock that steps back a little ends no window and begins none.
+        assert_eq!(windows.hit(key(7), at(161)).count, 2);
+        // One that ran ahead and was set right: else the window would stand until that time comes.
+        assert_eq!(windows.hit(key(7), at(160)).count, 1);
+        assert_eq!(windows.hit(key(7), at(161)).count, 2);
+    }
+
+    #[test]
+    fn what_is_taken_back_does_not_count() {
+        let windows = Windows::default();
+        windows.take_back(key(7));
+        for _ in 0..3 {
+            assert_eq!(windows.hit(key(7), at(100)).count, 1);
+            windows.take_back(key(7));
+        }
+        windows.take_back(key(7));
+        assert_eq!(windows.hit(key(7), at(159)).count, 1, "never below none");
+        assert_eq!(windows.hit(key(7), at(160)).count, 1, "it ends when it would have");
     }
 
     #[test]

@@ -46,11 +46,15 @@ impl Engine {
     }
 
     fn ctx(&self) -> Ctx {
+        self.speaking(Dialect::Noma)
+    }
+
+    fn speaking(&self, dialect: Dialect) -> Ctx {
         let settings = self.project.settings();
         let client = Client { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), group: 1, agent: Some("test".into()), secure: true };
         Ctx {
             project: Arc::clone(&self.project),
-            rules: Dialect::Noma.rules(&settings),
+            rules: dialect.rules(&settings),
             settings,
             now: self.clock.now(),
             client,
@@ -63,13 +67,17 @@ impl Engine {
     }
 
     async fn sign_up(&self, address: &str) {
+        self.sign_up_by(Dialect::Noma, address).await;
+    }
+
+    async fn sign_up_by(&self, dialect: Dialect, address: &str) {
         let new = SignUp {
             email: email(address),
             password: Secret::new("correct horse".into()),
             display_name: None,
             bot_token: None,
         };
-        sign_up::sign_up(&self.ctx(), new).await.unwrap();
+        sign_up::sign_up(&self.speaking(dialect), new).await.unwrap();
     }
 
     /// Every row there is.
@@ -168,6 +176,36 @@ async fn a_concealed_sign_up_writes_as_many_rows_as_a_real_one() {
     assert_eq!(seen[0], seen[1]);
     // Ada's first secret still stands: nothing of hers was touched.
     assert_eq!(seen[1], seen[2]);
+}
+
+/// Where no sign-up begins a session, and whatever else is written for one: mails, and what webhooks are told.
+#[tokio::test]
+async fn a_concealed_sign_up_of_nora_writes_as_many_rows_as_a_real_one() {
+    let lenient: &[(&str, &str)] = &[("VERIFICATION__MODE", "lenient"), ("VERIFICATION__DELIVERY", "mail")];
+    let hooks: &[(&str, &str)] = &[
+        ("WEBHOOKS__APP__URL", "https://app.example.com/hook"),
+        ("WEBHOOKS__APP__SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLasw"),
+        ("WEBHOOKS__CRM__URL", "https://crm.example.com/hook"),
+        ("WEBHOOKS__CRM__SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLasw"),
+        ("WEBHOOKS__CRM__EVENTS", "auth.login.success"),
+    ];
+    for settings in [&[][..], lenient, STRICT_BY_MAIL, hooks] {
+        let engine = Engine::start(None, &[settings, &[("CONCEAL", "true")]].concat()).await;
+        engine.sign_up_by(Dialect::Nora, "ada@example.com").await;
+        engine.clock.advance(Duration::from_secs(61));
+        let mut seen = Vec::new();
+        for address in ["bob@example.com", "ada@example.com"] {
+            let before = engine.rows();
+            engine.sign_up_by(Dialect::Nora, address).await;
+            let written = engine.written(&before);
+            seen.push((written.values().map(|(put, _)| put).sum::<usize>(), written.get(&0x70).copied()));
+        }
+        assert_eq!(seen[0], seen[1], "{settings:?}");
+        // Nobody is told of an account that was not made.
+        let waiting = outbox::waiting(&engine.project, None, 9).unwrap();
+        let told = waiting.iter().filter(|item| item.purpose == "auth.signup.success").count();
+        assert_eq!(told, if settings == hooks { 2 } else { 0 }, "ada and bob, once each");
+    }
 }
 
 #[tokio::test]

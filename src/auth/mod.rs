@@ -15,7 +15,6 @@ pub mod catalog;
 mod counting;
 mod error;
 pub mod events;
-pub mod guesses;
 pub mod import;
 pub mod keys;
 pub mod limits;

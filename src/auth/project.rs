@@ -11,7 +11,6 @@ use uuid::Uuid;
 
 use super::attempts::Attempts;
 use super::events::{By, Event, EventKind, Outcome};
-use super::guesses::Guesses;
 use super::limits::Windows;
 use super::outbox::Wakes;
 use super::session::{KnownToken, Living};
@@ -39,7 +38,6 @@ pub struct Project {
     verified: VerifiedCache,
     living: Cache<Uuid, Arc<Living>>,
     attempts: Attempts,
-    guesses: Guesses,
     /// Signs session tokens where no key was given.
     session_key: SessionKey,
     /// Session tokens that were found good. Made at the first one: most projects never see any.
@@ -157,7 +155,6 @@ impl Project {
             verified: VerifiedCache::new(VERIFIED_TOKENS),
             living: Cache::new(VERIFIED_TOKENS),
             attempts: Attempts::default(),
-            guesses: Guesses::default(),
             known_tokens: OnceLock::new(),
             windows: Windows::default(),
             noted: AtomicU64::new(0),
@@ -284,10 +281,6 @@ impl Project {
 
     pub(crate) fn attempts(&self) -> &Attempts {
         &self.attempts
-    }
-
-    pub(crate) fn guesses(&self) -> &Guesses {
-        &self.guesses
     }
 
     pub(crate) fn verified(&self) -> &VerifiedCache {

@@ -156,6 +156,10 @@ impl NewAccount {
             };
             one_time::pad_as_account(w, self.user.id, ctx.now, ctx.now.plus(ctx.settings.verification.ttl))?;
             ctx.record(w, &Event { user: Some(owner.id), ..self.concealed.clone() })?;
+            if !ctx.settings.webhooks.is_empty() {
+                // What stands where webhooks would be told goes at once.
+                ctx.project.wake_outbox();
+            }
             return Ok(Unverified { user, token });
         }
         users::insert(w, &user, &self.email)?;

@@ -76,7 +76,7 @@ pub async fn confirm(ctx: &Ctx, secret: &str) -> Result<User, Error> {
     };
     if is_code {
         // Counted before it is looked at: of many at once, no more than the limit are.
-        ctx.project.guesses().count(ctx.client.group, ctx.now)?;
+        limits::guess(ctx)?;
     }
     let event = ctx.event(EventKind::EmailVerified, By::User, None);
     let job_ctx = ctx.clone();
@@ -101,7 +101,7 @@ pub async fn confirm(ctx: &Ctx, secret: &str) -> Result<User, Error> {
         })
         .await?;
     if is_code && user.is_some() {
-        ctx.project.guesses().forgive(ctx.client.group);
+        limits::forgive_guess(ctx);
     }
     user.ok_or(Error::InvalidVerificationToken)
 }

@@ -38,7 +38,8 @@ pub struct ProjectSettings {
     /// What your own services authenticate with, for instance to verify API keys: 32 to 1024 visible ASCII characters.
     /// Give one of secret, secret_file, the credential "project.default.secret".
     pub secret: Option<Secret<String>>,
-    /// true: answers reveal no account state, whatever the API's contract would say.
+    /// true: answers reveal no account state, whatever the API's contract would say. A sign-up that begins a session still
+    /// does, and whoever cannot sign in after one knows that the address was taken.
     pub conceal: bool,
     /// Who may sign up.
     pub signup: Signup,

@@ -36,6 +36,7 @@ pub(crate) enum Table {
     User = 0x10,
     UserByEmail = 0x11,
     Avatar = 0x12,
+    UserGone = 0x13,
     Session = 0x20,
     SessionByUser = 0x21,
     SessionRefreshed = 0x22,

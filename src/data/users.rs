@@ -189,9 +189,17 @@ pub fn any(r: &(impl Read + ?Sized)) -> Result<bool, StoreError> {
 }
 
 /// Removes an account and its index row; what hangs on it (sessions, keys, secrets, picture) is the caller's to remove.
+/// Its id is remembered, and nothing else of it: see [`is_gone`].
 pub fn remove(w: &mut (impl Write + ?Sized), user: &User) -> Result<(), StoreError> {
     w.delete(&email_key(&user.address()?))?;
+    w.put(&gone_key(user.id), &[])?;
     w.delete(&key(Table::User, &[user.id.as_bytes()]))
+}
+
+/// Whether there was an account with this id that was deleted. Ids of our own never come again; one that is brought from
+/// elsewhere might.
+pub fn is_gone(r: &(impl Read + ?Sized), id: Uuid) -> Result<bool, StoreError> {
+    Ok(r.get(&gone_key(id))?.is_some())
 }
 
 /// At most `limit` accounts in the order they were made, after the one with the id `after`.
@@ -202,6 +210,10 @@ pub fn list(r: &(impl Read + ?Sized), after: Option<Uuid>, limit: usize) -> Resu
         None => key(Table::User, &[]),
     };
     super::collect(r, &from, &end_of(&key(Table::User, &[])), limit)
+}
+
+fn gone_key(id: Uuid) -> Vec<u8> {
+    key(Table::UserGone, &[id.as_bytes()])
 }
 
 fn email_key(email: &Email) -> Vec<u8> {

@@ -162,9 +162,8 @@ impl Entry {
                 None => unknown(&Trouble::NotFound),
             }
         };
-        if origin.is_some() {
-            cors::allow(&mut reply, cors::allowed(origin.as_ref(), settings.cors.origins.iter()));
-        }
+        // Also where no page asked: what a cache keeps of this must not be given to one that does.
+        cors::allow(&mut reply, cors::allowed(origin.as_ref(), settings.cors.origins.iter()));
         reply
     }
 

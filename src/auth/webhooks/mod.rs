@@ -72,6 +72,8 @@ impl Teller {
 }
 
 /// Writes `event` into the outbox for every webhook that wants it. Where there is none, nothing is read or written.
+///
+/// A sign-up that was concealed tells nobody, and writes what a real one would have written.
 pub(super) fn tell(
     w: &mut dyn Write,
     project: Uuid,
@@ -79,7 +81,9 @@ pub(super) fn tell(
     wakes: &Wakes,
     event: &Event,
 ) -> Result<(), StoreError> {
-    let Some(told) = of(event).filter(|_| !settings.webhooks.is_empty()) else { return Ok(()) };
+    let is_concealed = event.kind == EventKind::SignUpConcealed;
+    let told = if is_concealed { Some(WebhookEvent::SignedUp) } else { of(event) };
+    let Some(told) = told.filter(|_| !settings.webhooks.is_empty()) else { return Ok(()) };
     let wanting: Vec<&String> =
         settings.webhooks.iter().filter(|(_, webhook)| webhook.wants(told)).map(|(name, _)| name).collect();
     if wanting.is_empty() {
@@ -91,10 +95,18 @@ pub(super) fn tell(
     };
     let body = message::event(event, told, project, &settings.slug, user.as_ref());
     for name in wanting {
-        rows::enqueue(w, &item(event, told, name, body.clone()))?;
+        let item = item(event, told, name, body.clone());
+        rows::enqueue(w, &if is_concealed { decoy(item) } else { item })?;
     }
     wakes.wake(project);
     Ok(())
+}
+
+/// A row as long as an item's that says nothing and is never sent.
+fn decoy(item: Item) -> Item {
+    let (Payload::Plain(body) | Payload::Sealed(body)) = &item.payload;
+    let payload = Payload::Plain(vec![b'-'; body.len()]);
+    Item { kind: Kind::Decoy, recipient: "-".repeat(item.recipient.len()), payload, ..item }
 }
 
 /// What the outbox keeps for one webhook. Nothing in the body is a secret.
@@ -146,6 +158,7 @@ fn of(event: &Event) -> Option<WebhookEvent> {
         | EventKind::ProfileChanged
         | EventKind::Imported
         | EventKind::NewDevice
+        // Told to nobody: see `tell`.
         | EventKind::SignUpConcealed
         | EventKind::OutboxResent
         | EventKind::OutboxDropped => None,

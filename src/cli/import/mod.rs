@@ -1,5 +1,6 @@
 //! `keystead import`: accounts of another product, read row by row and brought to the admin API in batches, whether the
-//! server runs or not. Memory stays flat; what was brought before is found and passed over, so it can be run again.
+//! server runs or not. Memory stays flat; what was brought before is found and passed over, also what was deleted since, so
+//! it can be run again.
 
 mod rows;
 

@@ -54,13 +54,14 @@ async fn signed_up(ctx: &Ctx, mut fields: Fields, passed: &mut Option<Standing>)
     Ok(Json(Made::of(&user)).into_response())
 }
 
-/// What failed has a text of its own here; the log has the reason.
+/// What failed has a text of its own here; the log has the reason, which nobody can log afterwards.
 fn could_not(ctx: &Ctx) -> impl Fn(Error) -> Refusal {
-    |error| match Refusal::from(error).noted(ctx) {
-        Refusal::Verb(Error::Store(_) | Error::Internal(_)) => {
+    |error| match error {
+        Error::Store(_) | Error::Internal(_) => {
+            Refusal::from(error).noted(ctx);
             Refusal::Rule(StatusCode::INTERNAL_SERVER_ERROR, "Could not create account".to_owned(), None)
         }
-        other => other,
+        other => other.into(),
     }
 }
 

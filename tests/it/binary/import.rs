@@ -60,6 +60,11 @@ async fn accounts_keep_their_id_role_name_picture_and_password() {
         }
         let bob = anon.sign_in("bob@example.com", "U*U").await.expect(401);
         assert!(bob.text_at("error").contains("uses OAuth login"));
+        // Who was deleted does not come back with the next run.
+        assert_eq!(place.run(&["user", "delete", "ada@example.com", "--yes"]).code, Some(0));
+        let (ended, told) = import(&place, "users.csv", &csv(), &[]);
+        assert_eq!((ended.code, tally(&told)), (Some(0), [0, 2, 0]), "{}", ended.err);
+        anon.sign_in("ada@example.com", "U*U").await.expect(401);
         assert_eq!(server.stop().code, Some(0));
     }
 }

@@ -126,6 +126,24 @@ async fn a_limit_can_be_switched_off() {
     }
 }
 
+/// A clock that ran ahead and was set right keeps nobody out until its time comes.
+#[tokio::test]
+async fn windows_of_a_clock_that_was_set_right_count_for_nothing() {
+    let server = Server::with(&[
+        ("PROJECT__DEFAULT__NORA__LIMITS__SIGNUP_BURST", "1/10m"),
+        ("PROJECT__DEFAULT__NORA__LIMITS__SIGNUP_DAILY", "1/1d"),
+    ])
+    .await;
+    let anon = anon(&server);
+    server.clock().advance(Duration::from_secs(30 * DAY));
+    sign_up(&anon, 1).await.expect(200);
+    server.clock().step_back(Duration::from_secs(MINUTE));
+    sign_up(&anon, 2).await.expect(429);
+    server.clock().step_back(Duration::from_secs(20 * DAY));
+    assert_eq!(shown(&sign_up(&anon, 2).await.expect(200)), "1;w=86400 0 86400");
+    sign_up(&anon, 3).await.expect(429);
+}
+
 async fn server_in(dir: &Path) -> Server {
     let environment: BTreeMap<String, String> = [
         ("KEYSTEAD_LISTEN__ADDRESSES", "127.0.0.1:0"),

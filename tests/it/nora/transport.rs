@@ -106,6 +106,11 @@ async fn scripts_of_listed_pages_may_call_without_the_cookie() {
     assert_eq!(reply.headers["access-control-allow-origin"], "https://app.example.com");
     let reply = from("https://evil.example.com").get("/bootstrap-status").await.expect(200);
     assert!(!reply.headers.contains_key("access-control-allow-origin"));
+    // What a cache keeps of an answer to nobody's page must not be given to a page.
+    let keys = Persona::anon(&server).mounted_at("/.well-known").get("/jwks.json").await.expect(200);
+    for reply in [anon(&server).get("/bootstrap-status").await, keys] {
+        assert_eq!(reply.headers["vary"], "Origin");
+    }
 }
 
 /// Browsers are told to stay with TLS only where that is a public name's.
