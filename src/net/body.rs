@@ -23,8 +23,9 @@ const LEAST_BYTES_PER_SECOND: u64 = 1024;
 #[error("the request's body took too long")]
 pub struct BodyTooSlow;
 
-/// The most of a body, in bytes, that is taken in for its connection's sake although nobody wants to read it.
-const MOST_UNREAD: u64 = 64 * 1024;
+/// The most of a body, in bytes, that is taken in for its connection's sake although nobody wants to read it: as much as the
+/// largest body any API takes.
+const MOST_UNREAD: u64 = 1024 * 1024;
 
 /// The body of a request that must arrive within `grace` and a second for each KiB; what nobody read of it comes out
 /// at the other end.

@@ -377,3 +377,13 @@ async fn odd_requests_are_answered() {
     }
     ada.get("/me").await.expect(200);
 }
+
+/// A body nobody reads costs no answer: it is taken in, as far as any API's largest body goes.
+#[tokio::test]
+async fn an_answer_before_a_large_body_arrives() {
+    let server = Server::start().await;
+    let stranger = Persona::anon(&server).over_http1(&server).in_project(Some("x"));
+    for _ in 0..20 {
+        stranger.post("/login", &json!({ "x": "x".repeat(1_000_000) })).await.expect(404);
+    }
+}
