@@ -1,7 +1,7 @@
 //! Changing a password from within a session.
 
 use super::events::{By, Event, EventKind};
-use super::{Actor, Ctx, Error, attempts, events, notices, session};
+use super::{Actor, Ctx, Email, Error, attempts, events, notices, session};
 use crate::crypto::{Secret, StoredHash};
 use crate::data::users::User;
 use crate::data::{lockouts, sessions, users};
@@ -18,7 +18,8 @@ pub async fn change(ctx: &Ctx, actor: Actor, current: Secret<String>, new: Secre
         // Its owner is told nothing new, and nothing was guessed.
         return Err(Error::NoPassword);
     }
-    let email = actor.user.address()?;
+    // One without an address has no password.
+    let email = actor.user.address()?.ok_or(Error::NoPassword)?;
     let subject = ctx.subject(&email);
     let attempt = attempts::admit(ctx, subject).await?;
     let pool = ctx.project.pool();
@@ -37,6 +38,7 @@ pub async fn change(ctx: &Ctx, actor: Actor, current: Secret<String>, new: Secre
         },
         lockout: ctx.event_on(EventKind::LockedOut, By::Server, Some(actor.user.id), &email),
         matches: verdict.matches,
+        email,
         actor,
         hash,
         ctx: ctx.clone(),
@@ -62,6 +64,7 @@ pub(crate) fn replace(w: &mut dyn Write, mut user: User, hash: StoredHash) -> Re
 
 struct Change {
     actor: Actor,
+    email: Email,
     matches: bool,
     /// The new hash; `None` when the new password is the current one.
     hash: Option<StoredHash>,
@@ -83,7 +86,7 @@ enum Outcome {
 impl Change {
     fn run(&self, w: &mut dyn Write) -> Result<Outcome, Error> {
         let ctx = &self.ctx;
-        let subject = ctx.subject(&self.actor.user.address()?);
+        let subject = ctx.subject(&self.email);
         let user = session::recheck(w, &self.actor, ctx.now)?;
         // What was checked must still be what is stored.
         if !self.matches || user.password != self.actor.user.password {
@@ -91,7 +94,7 @@ impl Change {
             let locked = lockouts::fail(w, &subject, &attempts::policy(ctx), ctx.now)?;
             if locked {
                 ctx.record(w, &self.lockout)?;
-                notices::locked_out(w, ctx, &user.address()?, Some(&user), &self.lockout)?;
+                notices::locked_out(w, ctx, &self.email, Some(&user), &self.lockout)?;
             }
             return Ok(Outcome::Wrong { locked });
         }
