@@ -28,6 +28,7 @@ pub mod person;
 pub mod profile;
 pub mod project;
 pub mod projects;
+pub mod redirect;
 pub mod session;
 pub mod sign_in;
 pub mod sign_up;
