@@ -60,6 +60,9 @@ fn spell(error: Error) -> Response {
         Error::BotCheckFailed(_) => {
             coded(StatusCode::FORBIDDEN, "Complete the verification challenge and try again.", "bot_protection_failed")
         }
+        Error::AddressNotAllowed => {
+            coded(StatusCode::FORBIDDEN, "This email address may not sign up.", "email_not_allowed")
+        }
         Error::EmailTaken => field("email", "The email has already been taken."),
         Error::InvalidCredentials | Error::AccountDisabled | Error::NoPassword => {
             plain(StatusCode::UNAUTHORIZED, "Invalid credentials.")

@@ -72,6 +72,9 @@ fn spell(error: &Error) -> Response {
         Error::SignupDisabled => {
             coded(StatusCode::FORBIDDEN, "Registration is disabled by the operator", "SIGNUP_DISABLED")
         }
+        Error::AddressNotAllowed => {
+            coded(StatusCode::FORBIDDEN, "This email address may not sign up", "EMAIL_NOT_ALLOWED")
+        }
         Error::EmailTaken => plain(StatusCode::CONFLICT, "Account already exists for this email"),
         Error::InvalidCredentials | Error::AccountDisabled => {
             plain(StatusCode::UNAUTHORIZED, "Invalid email or password")
