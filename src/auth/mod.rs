@@ -4,6 +4,7 @@
 //! store transaction, then makes tokens. It never learns which dialect called it: where the APIs differ, the
 //! difference is a value in [`Rules`] or in the project's settings.
 
+pub mod access;
 pub mod accounts;
 pub mod address;
 pub mod api_keys;

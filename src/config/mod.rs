@@ -14,6 +14,7 @@
 //! Only `--config` or `KEYSTEAD_CONFIG` names a file; none is read by itself. Relative paths, also those written in a
 //! file, are relative to the working directory.
 
+mod access;
 mod bot;
 mod dialect_settings;
 mod example;
@@ -50,6 +51,7 @@ use std::path::{Path, PathBuf};
 use figment::Figment;
 use figment::value::{Dict, Value};
 
+pub use access::Access;
 pub use bot::{Bot, BotProvider};
 pub use dialect_settings::*;
 pub use example::example;
