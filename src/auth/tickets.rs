@@ -10,14 +10,15 @@ use uuid::Uuid;
 use super::mail::Mail;
 use super::redirect::Targets;
 use super::ticket_mail::TicketLetter;
-use super::{Ctx, Email, Error, session};
+use super::{Ctx, Email, Error, access, session};
 use crate::crypto::Digest;
 use crate::data::one_time::{self, OneTime, Purpose};
 use crate::data::users::User;
 use crate::env::Timestamp;
 use crate::mail::Template;
 use crate::store::{StoreError, Write};
-use crate::token::{Challenge, Ticket, TicketKind};
+pub use crate::token::TicketKind;
+use crate::token::{Challenge, Ticket};
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// How long a ticket that proves an address works (Nhost contract 1.8).
@@ -125,6 +126,11 @@ impl TicketMail {
     }
 }
 
+/// What a text that may be a ticket is for; `None` when it is none. Whether it works is another question.
+pub fn kind_of(text: &str) -> Option<TicketKind> {
+    Ticket::parse(text).map(|ticket| ticket.kind())
+}
+
 /// What the store keeps a ticket of this kind under.
 pub(crate) const fn purpose_of(kind: TicketKind) -> Purpose {
     match kind {
@@ -166,6 +172,6 @@ pub(crate) fn check(ctx: &Ctx, user: &User, unproved: bool) -> Result<(), Error>
 ///
 /// # Errors
 /// `InvalidCredentials`, as for an address that is unknown (contract 3.3).
-pub(crate) fn admitted(_ctx: &Ctx, _email: &Email) -> Result<(), Error> {
-    Ok(())
+pub(crate) fn admitted(ctx: &Ctx, email: &Email) -> Result<(), Error> {
+    if access::admits(&ctx.settings, email) { Ok(()) } else { Err(Error::InvalidCredentials) }
 }
