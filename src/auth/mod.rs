@@ -24,6 +24,7 @@ mod mail_tests;
 mod notices;
 pub mod outbox;
 pub mod password;
+pub mod password_policy;
 pub mod profile;
 pub mod project;
 pub mod projects;
