@@ -27,7 +27,7 @@ pub(super) struct List {
 pub(super) struct View {
     id: Uuid,
     number: u64,
-    email: String,
+    email: Option<String>,
     display_name: Option<String>,
     /// When the address was proved; null when it was not.
     verified_at: Option<String>,

@@ -69,18 +69,13 @@ pub async fn create(project: &Project, by: Operator, new: NewUser) -> Result<Use
     };
     let now = by.now;
     let user = User {
-        id: project.env().new_id(now),
-        number: 0,
-        email: new.email.typed().to_owned(),
+        email: Some(new.email.typed().to_owned()),
         display_name: new.display_name,
         email_proof: new.verified.then_some(EmailProof { at: now, kind: ProofKind::Operator }),
         metadata: new.metadata,
-        locale: None,
         role: new.role,
-        has_avatar: false,
         password,
-        disabled_at: None,
-        created_at: now,
+        ..User::new(project.env().new_id(now), now)
     };
     let email = new.email;
     let event = events::by_operator(project, by, EventKind::Created, Some(user.id));
@@ -92,7 +87,7 @@ pub async fn create(project: &Project, by: Operator, new: NewUser) -> Result<Use
                 return Err(Error::EmailTaken);
             }
             let user = User { number: project::next(w, Sequence::Users)?, ..user.clone() };
-            users::insert(w, &user, &email)?;
+            users::insert(w, &user)?;
             teller.record(w, &event)?;
             Ok(user)
         })

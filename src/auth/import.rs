@@ -65,7 +65,7 @@ pub async fn import(project: &Project, by: Operator, batch: Vec<Brought>) -> Res
                     continue;
                 }
                 let user = User { number: project::next(w, Sequence::Users)?, ..user.clone() };
-                users::insert(w, &user, email)?;
+                users::insert(w, &user)?;
                 if let Some(picture) = avatar {
                     avatars::put(w, user.id, picture)?;
                 }
@@ -81,18 +81,14 @@ pub async fn import(project: &Project, by: Operator, batch: Vec<Brought>) -> Res
 
 fn row(project: &Project, by: Operator, brought: Brought) -> (User, Email, Option<String>) {
     let user = User {
-        id: brought.id.unwrap_or_else(|| project.env().new_id(by.now)),
-        number: 0,
-        email: brought.email.typed().to_owned(),
+        email: Some(brought.email.typed().to_owned()),
         display_name: brought.display_name,
         email_proof: brought.verified.then_some(EmailProof { at: by.now, kind: ProofKind::Operator }),
-        metadata: None,
         locale: brought.locale,
         role: brought.role,
         has_avatar: brought.avatar.is_some(),
         password: brought.password,
-        disabled_at: None,
-        created_at: brought.created_at.unwrap_or(by.now),
+        ..User::new(brought.id.unwrap_or_else(|| project.env().new_id(by.now)), brought.created_at.unwrap_or(by.now))
     };
     (user, brought.email, brought.avatar)
 }

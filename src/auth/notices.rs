@@ -29,10 +29,11 @@ pub(crate) fn tell(w: &mut dyn Write, settings: &ProjectSettings, event: &Event)
     };
     let Some(user) = event.user.filter(|_| wanted) else { return Ok(()) };
     let Some(user) = users::get(w, user)? else { return Ok(()) };
-    if !is_proved(&user) && !one_time::may_notice(w, Notice::PasswordChanged, &user.address()?, event.at, PAUSE)? {
+    let Some(email) = user.address()? else { return Ok(()) };
+    if !is_proved(&user) && !one_time::may_notice(w, Notice::PasswordChanged, &email, event.at, PAUSE)? {
         return Ok(());
     }
-    letter(event, Template::PasswordChanged, &[("ip", &address(event))]).write(w, &user.email)
+    letter(event, Template::PasswordChanged, &[("ip", &address(event))]).write(w, email.typed())
 }
 
 /// Tells the owner of `email`, if there is one, that failed attempts locked the account; at most once a day. Costs the
@@ -50,7 +51,7 @@ pub(crate) fn locked_out(
     let until = spoken(ctx.now.plus(ctx.settings.lockout.duration));
     let letter = letter(event, Template::LockedOut, &[("ip", &address(event)), ("until", &until)]);
     match owner.filter(|owner| owner.disabled_at.is_none()) {
-        Some(owner) => letter.enqueue(w, &ctx.project, &owner.email),
+        Some(owner) => letter.enqueue(w, &ctx.project, owner.typed_email()),
         None => letter.pretend(w, &ctx.project, email.typed()),
     }
 }
@@ -67,9 +68,10 @@ pub(crate) fn signed_in(
         return Ok(());
     }
     ctx.record(w, event)?;
+    let Some(email) = user.address()? else { return Ok(()) };
     let proved = is_proved(user);
     if !ctx.settings.notify.new_device
-        || !(proved || one_time::may_notice(w, Notice::NewDevice, &user.address()?, ctx.now, PAUSE)?)
+        || !(proved || one_time::may_notice(w, Notice::NewDevice, &email, ctx.now, PAUSE)?)
     {
         return Ok(());
     }
@@ -78,7 +80,7 @@ pub(crate) fn signed_in(
     letter(event, Template::NewDevice, &[("ip", &address(event)), ("agent", &agent)]).enqueue(
         w,
         &ctx.project,
-        &user.email,
+        email.typed(),
     )
 }
 

@@ -1,7 +1,7 @@
 //! Changing a password from within a session.
 
 use super::events::{By, Event, EventKind};
-use super::{Actor, Ctx, Error, attempts, events, notices, password_policy, session};
+use super::{Actor, Ctx, Email, Error, attempts, events, notices, password_policy, session};
 use crate::crypto::{Secret, StoredHash};
 use crate::data::users::User;
 use crate::data::{lockouts, sessions, users};
@@ -20,7 +20,8 @@ pub async fn change(ctx: &Ctx, actor: Actor, current: Secret<String>, new: Secre
     }
     // Before the attempt is admitted: others at this account may have to wait for its verdict.
     password_policy::check(ctx, &new).await?;
-    let email = actor.user.address()?;
+    // One without an address has no password.
+    let email = actor.user.address()?.ok_or(Error::NoPassword)?;
     let subject = ctx.subject(&email);
     let attempt = attempts::admit(ctx, subject).await?;
     let pool = ctx.project.pool();
@@ -39,6 +40,7 @@ pub async fn change(ctx: &Ctx, actor: Actor, current: Secret<String>, new: Secre
         },
         lockout: ctx.event_on(EventKind::LockedOut, By::Server, Some(actor.user.id), &email),
         matches: verdict.matches,
+        email,
         actor,
         hash,
         ctx: ctx.clone(),
@@ -64,6 +66,7 @@ pub(crate) fn replace(w: &mut dyn Write, mut user: User, hash: StoredHash) -> Re
 
 struct Change {
     actor: Actor,
+    email: Email,
     matches: bool,
     /// The new hash; `None` when the new password is the current one.
     hash: Option<StoredHash>,
@@ -85,7 +88,7 @@ enum Outcome {
 impl Change {
     fn run(&self, w: &mut dyn Write) -> Result<Outcome, Error> {
         let ctx = &self.ctx;
-        let subject = ctx.subject(&self.actor.user.address()?);
+        let subject = ctx.subject(&self.email);
         let user = session::recheck(w, &self.actor, ctx.now)?;
         // What was checked must still be what is stored.
         if !self.matches || user.password != self.actor.user.password {
@@ -93,7 +96,7 @@ impl Change {
             let locked = lockouts::fail(w, &subject, &attempts::policy(ctx), ctx.now)?;
             if locked {
                 ctx.record(w, &self.lockout)?;
-                notices::locked_out(w, ctx, &user.address()?, Some(&user), &self.lockout)?;
+                notices::locked_out(w, ctx, &self.email, Some(&user), &self.lockout)?;
             }
             return Ok(Outcome::Wrong { locked });
         }

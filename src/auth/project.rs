@@ -22,7 +22,7 @@ use crate::env::{Env, Timestamp};
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::store::{Store, StoreError};
-use crate::token::{KeyRing, RefreshKey, SessionKey, VerifiedCache};
+use crate::token::{KeyRing, RefreshKey, RefreshUuidKey, SessionKey, VerifiedCache};
 
 /// How many verified access tokens, and sessions, a project remembers. Both together are about 700 bytes.
 const VERIFIED_TOKENS: usize = 8192;
@@ -34,6 +34,7 @@ pub struct Project {
     store: Store,
     keys: ArcSwap<KeyRing>,
     refresh_key: RefreshKey,
+    refresh_uuid_key: RefreshUuidKey,
     addresses: DigestKey,
     verified: VerifiedCache,
     living: Cache<Uuid, Arc<Living>>,
@@ -147,6 +148,7 @@ impl Project {
         Ok(Some(Self {
             session_key: SessionKey::own(&seed, record.id),
             refresh_key: RefreshKey::new(&seed, record.id),
+            refresh_uuid_key: RefreshUuidKey::new(&seed, record.id),
             addresses: DigestKey::derive(&seed, "keystead/audit-address/1", record.id.as_bytes()),
             record,
             settings: ArcSwap::from_pointee(settings),
@@ -308,6 +310,10 @@ impl Project {
 
     pub(crate) fn refresh_key(&self) -> &RefreshKey {
         &self.refresh_key
+    }
+
+    pub(crate) fn refresh_uuid_key(&self) -> &RefreshUuidKey {
+        &self.refresh_uuid_key
     }
 
     /// Takes over the signing keys the store holds now.

@@ -10,7 +10,7 @@ use super::{Actor, Credential, Ctx, Error, Project, TokenFormat, Unverified, not
 use crate::config::VerificationMode;
 use crate::crypto::{Digest, Secret};
 use crate::data::devices;
-use crate::data::sessions::{self, Session};
+use crate::data::sessions::{self, Carrier, Session};
 use crate::data::users::{self, Role, User};
 use crate::env::Timestamp;
 use crate::store::{Read, Write};
@@ -131,7 +131,7 @@ pub(crate) struct Living {
 fn living(r: &dyn Read, session: Uuid, version: u64) -> Result<Option<Living>, Error> {
     let Some(session) = sessions::get(r, session)? else { return Ok(None) };
     let user = users::get(r, session.user)?.filter(|user| user.disabled_at.is_none());
-    let token = session.by_token.then_some(session.refresh);
+    let token = (session.carrier == Carrier::Token).then_some(session.refresh);
     Ok(user.map(|user| Living { version, user: Arc::new(user), expires_at: session.expires_at, token }))
 }
 
@@ -209,7 +209,7 @@ impl Rotation {
     fn run(&self, w: &mut dyn Write) -> Result<Rotated, Error> {
         let (now, settings) = (self.ctx.now, &self.ctx.settings);
         let mut session = sessions::get(w, self.session)?
-            .filter(|session| now < session.expires_at && !session.by_token)
+            .filter(|session| now < session.expires_at && session.carrier == Carrier::Pair)
             .ok_or(Error::InvalidRefreshToken)?;
         let user =
             users::get(w, session.user)?.filter(|user| user.disabled_at.is_none()).ok_or(Error::InvalidRefreshToken)?;
@@ -325,7 +325,7 @@ impl Draft {
             previous: None,
             ip: ctx.client.ip_bytes(),
             agent: ctx.client.agent.as_deref().map(|agent| agent.chars().take(120).collect()),
-            by_token: matches!(tokens, Drafted::Token(..)),
+            carrier: if matches!(tokens, Drafted::Token(..)) { Carrier::Token } else { Carrier::Pair },
         };
         let device = devices::mark(ctx.client.agent.as_deref());
         let new_device = ctx.event(EventKind::NewDevice, By::User, Some(user.id));

@@ -77,18 +77,10 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
     }
     let hash = ctx.project.pool().hash(ctx.hash_group(), password).await?;
     let user = User {
-        id: ctx.project.env().new_id(ctx.now),
-        number: 0,
-        email: email.typed().to_owned(),
+        email: Some(email.typed().to_owned()),
         display_name,
-        email_proof: None,
-        metadata: None,
-        locale: None,
-        role: Role::User,
-        has_avatar: false,
         password: Some(hash),
-        disabled_at: None,
-        created_at: ctx.now,
+        ..User::new(ctx.project.env().new_id(ctx.now), ctx.now)
     };
     let session = signs_in.then(|| Draft::new(ctx, &user));
     let account = NewAccount {
@@ -163,7 +155,7 @@ impl NewAccount {
             }
             return Ok(Unverified { user, token });
         }
-        users::insert(w, &user, &self.email)?;
+        users::insert(w, &user)?;
         ctx.record(w, &Event { user: Some(user.id), ..self.signed_up.clone() })?;
         match &self.candidate {
             Some(candidate) => Ok(verify::unverified(w, ctx, user, candidate)?),

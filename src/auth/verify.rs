@@ -172,7 +172,7 @@ impl Candidate {
     fn issue(&self, w: &mut dyn Write, ctx: &Ctx, user: &User, email: &Email) -> Result<(), StoreError> {
         self.write(w, ctx, user.id, email)?;
         match &self.out {
-            Out::Mail { mail, .. } => mail.enqueue(w, &ctx.project, &user.email),
+            Out::Mail { mail, .. } => mail.enqueue(w, &ctx.project, user.typed_email()),
             Out::Answer(_) => Ok(()),
         }
     }
@@ -188,7 +188,7 @@ impl Candidate {
 
     fn write(&self, w: &mut dyn Write, ctx: &Ctx, user: uuid::Uuid, email: &Email) -> Result<(), StoreError> {
         let mailed = matches!(self.out, Out::Mail { .. });
-        let secret = OneTime { user, expires_at: self.expires_at, mailed };
+        let secret = OneTime { user, expires_at: self.expires_at, mailed, about: None };
         one_time::issue(w, Purpose::VerifyEmail, &self.digests, &secret)?;
         let until = ctx.now.plus(ctx.settings.verification.cooldown);
         one_time::note_issued(w, Purpose::VerifyEmail, email, ctx.now, until)
@@ -208,7 +208,9 @@ impl Candidate {
         }
         self.write(w, ctx, one_time::phantom(email), email)?;
         match &self.out {
-            Out::Mail { exists, .. } if owner.disabled_at.is_none() => exists.enqueue(w, &ctx.project, &owner.email)?,
+            Out::Mail { exists, .. } if owner.disabled_at.is_none() => {
+                exists.enqueue(w, &ctx.project, owner.typed_email())?
+            }
             Out::Mail { exists, .. } => exists.pretend(w, &ctx.project, email.typed())?,
             Out::Answer(_) => {}
         }
@@ -224,7 +226,7 @@ pub(crate) fn unverified(
     user: User,
     candidate: &Candidate,
 ) -> Result<Unverified, StoreError> {
-    let email = user.address()?;
+    let Some(email) = user.address()? else { return Ok(Unverified { user, token: None }) };
     let token = if cooling_down(w, ctx, &email)?.is_some() {
         None
     } else {

@@ -152,25 +152,3 @@ impl Default for NoraLimits {
         }
     }
 }
-
-/// `[project.SLUG.nhost]`: the Nhost dialect.
-#[derive(Clone, Debug, PartialEq, Eq, DocumentedFields)]
-pub struct Nhost {
-    /// false: 404.
-    pub enabled: bool,
-    /// Where it is mounted.
-    pub path: String,
-}
-
-impl Section for Nhost {
-    fn keys(&mut self, keys: &mut Keys<'_>) {
-        keys.flag("enabled", &mut self.enabled);
-        keys.text("path", &mut self.path, forms::mount);
-    }
-}
-
-impl Default for Nhost {
-    fn default() -> Self {
-        Self { enabled: true, path: "/v1".into() }
-    }
-}

@@ -12,7 +12,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use documented::DocumentedFields;
@@ -21,6 +20,7 @@ use toml::Value;
 use super::forms::spell_duration;
 use super::reader::Reader;
 use super::settings::MasterKeySource;
+pub(super) use super::spell::Spell;
 use crate::crypto::Secret;
 
 /// A part of the settings with keys of its own. A key has its field's name and its doc comment.
@@ -91,11 +91,6 @@ pub(super) enum Listed {
     Secret(Secret<String>),
     /// A secret that is not text.
     Bytes,
-}
-
-/// A value as TOML spells it.
-pub(super) trait Spell {
-    fn spell(&self) -> String;
 }
 
 impl<'a> Keys<'a> {
@@ -350,6 +345,52 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// Texts under names of the operator's own, at most `max`: `NAME = "TEXT"`. `check` judges both.
+    pub(super) fn pairs(
+        &mut self,
+        name: &str,
+        field: &mut BTreeMap<String, String>,
+        max: usize,
+        check: impl Fn(&str, &str) -> Result<(), String>,
+        example: (&str, &str),
+    ) {
+        let path = self.path(name);
+        let doc = (self.doc)(name);
+        let pattern = format!("{}{name}.NAME", self.pattern);
+        match &mut self.work {
+            Work::Read(reader) => {
+                reader.know_map(&path);
+                for inner in reader.names(&path) {
+                    if inner.is_empty() || inner.contains('.') {
+                        // Refused as a quoted key: its path would mean another.
+                        continue;
+                    }
+                    let check = |text: &str| check(&inner, text).map(|()| text.to_owned());
+                    if let Some(text) = reader.text(&format!("{path}.{inner}"), check) {
+                        field.insert(inner, text);
+                    }
+                }
+                if field.len() > max {
+                    reader.refuse(&path, format!("are more than {max}"));
+                }
+            }
+            Work::List(listing) if field.is_empty() && !listing.examples => {}
+            Work::List(listing) => {
+                // In TOML a section of its own, with a key for each.
+                let unset = field.is_empty() || listing.in_example;
+                listing.items.push(Item::Section { path: path.clone(), doc, unset });
+                let shown = if field.is_empty() { vec![example] } else { pairs_of(field) };
+                for (inner, text) in shown {
+                    let (path, pattern) = (format!("{path}.{inner}"), pattern.clone());
+                    let example = Value::String(text.to_owned());
+                    let value = if unset { Listed::Unset } else { Listed::Plain(example.clone()) };
+                    let doc = "The name is yours.";
+                    listing.items.push(Item::Key(Key { path, pattern, doc, value, bounds: String::new(), example }));
+                }
+            }
+        }
+    }
+
     /// Refuses the value of a key of this section, for what must hold between several.
     pub(super) fn refuse(&mut self, name: &str, reason: impl Into<String>) {
         let path = self.path(name);
@@ -434,40 +475,14 @@ impl Listing {
     }
 }
 
+fn pairs_of(map: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
+    map.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect()
+}
+
 fn word_value(word: &str) -> Value {
     word.parse().map_or_else(|_| Value::String(word.to_owned()), Value::Boolean)
 }
 
 fn doc_of<S: Section>(name: &str) -> &'static str {
     S::get_field_docs(name).expect("a key is named like its field, and every field has a doc comment")
-}
-
-impl Spell for String {
-    fn spell(&self) -> String {
-        self.clone()
-    }
-}
-
-impl Spell for PathBuf {
-    fn spell(&self) -> String {
-        self.to_string_lossy().into_owned()
-    }
-}
-
-impl Spell for uuid::Uuid {
-    fn spell(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Spell for ipnet::IpNet {
-    fn spell(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Spell for super::settings::ListenAddress {
-    fn spell(&self) -> String {
-        self.to_string()
-    }
 }

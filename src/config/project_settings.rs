@@ -7,9 +7,10 @@ use documented::DocumentedFields;
 use uuid::Uuid;
 
 use super::bot::Bot;
-use super::dialect_settings::{Nhost, Noma, Nora};
+use super::dialect_settings::{Noma, Nora};
 use super::forms::{self, spell_duration};
 use super::keys::{Keys, Section};
+use super::nhost::Nhost;
 use super::project;
 pub use super::project_mail::{Notify, ProjectMail};
 use super::webhook::{self, Webhook};
@@ -149,17 +150,24 @@ impl ProjectSettings {
 pub struct Signup {
     /// Whether a stranger may make an account.
     pub enabled: bool,
+    /// Whether signing in with an unknown address by a link or by digits makes an account; false: nothing is sent, and the
+    /// answer is the same.
+    pub auto: bool,
+    /// true: an account made by a stranger is switched off until an operator enables it.
+    pub disable_new_users: bool,
 }
 
 impl Section for Signup {
     fn keys(&mut self, keys: &mut Keys<'_>) {
         keys.flag("enabled", &mut self.enabled);
+        keys.flag("auto", &mut self.auto);
+        keys.flag("disable_new_users", &mut self.disable_new_users);
     }
 }
 
 impl Default for Signup {
     fn default() -> Self {
-        Self { enabled: true }
+        Self { enabled: true, auto: true, disable_new_users: false }
     }
 }
 

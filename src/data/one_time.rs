@@ -14,6 +14,14 @@ use crate::store::{Read, StoreError, Write};
 pub enum Purpose {
     /// Proves the account's address.
     VerifyEmail = 1,
+    /// Signs in.
+    SignIn = 2,
+    /// Gives the account the address it was sent to.
+    ChangeEmail = 3,
+    /// Lets a new password be set.
+    ResetPassword = 4,
+    /// Is exchanged for a session by who knows the verifier of its challenge (RFC 7636).
+    Exchange = 5,
 }
 
 impl Purpose {
@@ -21,6 +29,10 @@ impl Purpose {
     pub const fn name(self) -> &'static str {
         match self {
             Self::VerifyEmail => "verify-email",
+            Self::SignIn => "sign-in",
+            Self::ChangeEmail => "change-email",
+            Self::ResetPassword => "reset-password",
+            Self::Exchange => "exchange",
         }
     }
 
@@ -28,6 +40,10 @@ impl Purpose {
     pub const fn code_name(self) -> &'static str {
         match self {
             Self::VerifyEmail => "verify-email-code",
+            Self::SignIn => "sign-in-code",
+            Self::ChangeEmail => "change-email-code",
+            Self::ResetPassword => "reset-password-code",
+            Self::Exchange => "exchange-code",
         }
     }
 }
@@ -41,15 +57,21 @@ pub struct OneTime {
     pub expires_at: Timestamp,
     /// It went out by mail to the account's address, so that whoever has it can read that mail.
     pub mailed: bool,
+    /// What it was issued for besides: the new address, or the challenge.
+    pub about: Option<String>,
 }
 
 impl Record for OneTime {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     fn decode_earlier(version: u8, body: &[u8]) -> Option<Self> {
-        // The first version was handed to the app only.
-        let (user, expires_at) = (version == 1).then(|| postcard::from_bytes(body).ok()).flatten()?;
-        Some(Self { user, expires_at, mailed: false })
+        let (user, expires_at, mailed) = match version {
+            // The first version was handed to the app only.
+            1 => postcard::from_bytes::<(Uuid, Timestamp)>(body).ok().map(|(user, until)| (user, until, false))?,
+            2 => postcard::from_bytes(body).ok()?,
+            _ => return None,
+        };
+        Some(Self { user, expires_at, mailed, about: None })
     }
 }
 
@@ -213,7 +235,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_secs(100);
 
     fn secret(user: u128) -> OneTime {
-        OneTime { user: Uuid::from_u128(user), expires_at: Timestamp::from_secs(200), mailed: true }
+        OneTime { user: Uuid::from_u128(user), expires_at: Timestamp::from_secs(200), mailed: true, about: None }
     }
 
     fn digest(text: &str) -> Digest {

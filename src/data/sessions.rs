@@ -35,15 +35,40 @@ pub struct Session {
     pub ip: [u8; 16],
     /// The client's `User-Agent` at the beginning, cut to 120 characters.
     pub agent: Option<String>,
-    /// Whether the session is found by the digest of its one token, which is never refreshed.
-    pub by_token: bool,
+    /// What its client holds.
+    pub carrier: Carrier,
+}
+
+/// What the client of a session holds. Numbers are on disk: those of version 2's `by_token` first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Carrier {
+    /// Access tokens, and a refresh token that names the session.
+    Pair,
+    /// One token, by whose digest the session is found, and which is never refreshed.
+    Token,
+    /// Access tokens, and a refresh token in the form of a UUID that names the session.
+    Uuid,
+    /// The same, but the refresh token was brought from elsewhere: until it is rotated, the session is found by its digest.
+    Brought,
+}
+
+impl Carrier {
+    /// Whether the session is found by the digest of what its client holds.
+    const fn is_indexed(self) -> bool {
+        matches!(self, Self::Token | Self::Brought)
+    }
 }
 
 impl Record for Session {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     fn decode_earlier(version: u8, body: &[u8]) -> Option<Self> {
-        (version == 1).then(|| postcard::from_bytes::<SessionV1>(body).ok().map(SessionV1::upgraded)).flatten()
+        match version {
+            1 => postcard::from_bytes::<SessionV1>(body).ok().map(SessionV1::upgraded),
+            // Where a carrier stands now it had a flag, which is written as the first two of them are.
+            2 => postcard::from_bytes(body).ok(),
+            _ => None,
+        }
     }
 
     fn take_key(&mut self, key: &[u8]) -> Result<(), StoreError> {
@@ -79,7 +104,7 @@ impl SessionV1 {
             previous: self.previous,
             ip: self.ip,
             agent: self.agent,
-            by_token: false,
+            carrier: Carrier::Pair,
         }
     }
 }
@@ -108,7 +133,7 @@ pub fn id_by_token(r: &(impl Read + ?Sized), digest: &Digest) -> Result<Option<U
 /// Writes a new session and its index rows. The caller has seen that its token, if it has one, is nobody else's.
 pub fn insert(w: &mut (impl Write + ?Sized), session: &Session) -> Result<(), StoreError> {
     w.put(&index(session.user, session.id), &[])?;
-    if session.by_token {
+    if session.carrier.is_indexed() {
         w.put(&token(&session.refresh), session.id.as_bytes())?;
     }
     store(w, &row(session.id), session)
@@ -120,6 +145,15 @@ pub fn insert(w: &mut (impl Write + ?Sized), session: &Session) -> Result<(), St
 /// for each. They are kept together instead, on a few pages, until [`settle`] puts them back.
 pub fn put_refreshed(w: &mut (impl Write + ?Sized), session: &Session) -> Result<(), StoreError> {
     store(w, &refreshed(session.id), session)
+}
+
+/// Writes a session whose refresh token, brought from elsewhere, was rotated for the first time: `former` leads nowhere
+/// any more.
+pub fn put_adopted(w: &mut (impl Write + ?Sized), session: &Session, former: &Digest) -> Result<(), StoreError> {
+    w.delete(&token(former))?;
+    // The row in its place too: what it says of its carrier must be true when the session ends.
+    store(w, &row(session.id), session)?;
+    w.delete(&refreshed(session.id))
 }
 
 /// How long after its refresh a session is kept among those in use.
@@ -142,7 +176,7 @@ pub(crate) fn settle(w: &mut (impl Write + ?Sized), session: &Session) -> Result
 
 /// Ends a session.
 pub fn remove(w: &mut (impl Write + ?Sized), user: Uuid, id: Uuid) -> Result<(), StoreError> {
-    if let Some(session) = fetch::<Session>(w, &row(id))?.filter(|session| session.by_token) {
+    if let Some(session) = fetch::<Session>(w, &row(id))?.filter(|session| session.carrier.is_indexed()) {
         w.delete(&token(&session.refresh))?;
     }
     w.delete(&index(user, id))?;
@@ -172,7 +206,7 @@ pub fn remove_all(w: &mut (impl Write + ?Sized), user: Uuid, spare: Option<Uuid>
 pub fn remove_by_token(w: &mut (impl Write + ?Sized), user: Uuid) -> Result<usize, StoreError> {
     let mut ended = 0;
     for id in of_user(w, user)? {
-        if get(w, id)?.is_some_and(|session| session.by_token) {
+        if get(w, id)?.is_some_and(|session| session.carrier == Carrier::Token) {
             remove(w, user, id)?;
             ended += 1;
         }
@@ -229,7 +263,7 @@ mod tests {
             previous: None,
             ip: [0; 16],
             agent: None,
-            by_token: false,
+            carrier: Carrier::Pair,
         }
     }
 
@@ -280,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_version_1_is_read() {
+    fn rows_of_earlier_versions_are_read() {
         let now = session(1, 2000);
         let then = (
             (now.user, now.created_at, now.refreshed_at, now.expires_at, now.generation),
@@ -289,13 +323,19 @@ mod tests {
         let bytes = postcard::to_extend(&then, vec![1]).unwrap();
         let read: Session = crate::data::decode_row(&row(now.id), &bytes).unwrap();
         assert_eq!(format!("{read:?}"), format!("{now:?}"));
+        for (by_token, carrier) in [(false, Carrier::Pair), (true, Carrier::Token)] {
+            let bytes = postcard::to_extend(&(&then, by_token), vec![2]).unwrap();
+            let read: Session = crate::data::decode_row(&row(now.id), &bytes).unwrap();
+            assert_eq!(format!("{read:?}"), format!("{:?}", Session { carrier, ..now.clone() }));
+        }
     }
 
     #[tokio::test]
     async fn a_session_is_found_by_its_token_until_it_ends() {
         let store = Store::memory();
         let digest = Digest::of("test", b"token");
-        let (by_token, other) = (Session { by_token: true, refresh: digest, ..session(1, 2000) }, session(2, 2000));
+        let (by_token, other) =
+            (Session { carrier: Carrier::Token, refresh: digest, ..session(1, 2000) }, session(2, 2000));
         store
             .write(move |w| {
                 insert(w, &by_token)?;

@@ -18,8 +18,9 @@ pub struct User {
     pub id: Uuid,
     /// Its number within the project, counted up from 1 and never used again.
     pub number: u64,
-    /// The address as typed at sign-up. Its [`Email::key`] is unique within the project.
-    pub email: String,
+    /// The address as typed at sign-up; `None` for an account that has none. Its [`Email::key`] is unique within the
+    /// project.
+    pub email: Option<String>,
     /// The name it goes by, at most 255 characters.
     pub display_name: Option<String>,
     /// When and how the address was proved to belong to the account's owner.
@@ -38,6 +39,30 @@ pub struct User {
     pub disabled_at: Option<Timestamp>,
     /// When the account was made.
     pub created_at: Timestamp,
+    /// Made without any credential; its owner may give it some later.
+    pub is_anonymous: bool,
+    /// The roles that tokens for other services name, where they are not those of every account in the project's settings.
+    pub roles: Option<Roles>,
+    /// Its telephone number.
+    pub phone: Option<Phone>,
+}
+
+/// Roles as other services know them: names of the app's own, never power over Keystead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Roles {
+    /// The one in force unless a request asks for another.
+    pub default: String,
+    /// Those a request may ask for.
+    pub allowed: Vec<String>,
+}
+
+/// A telephone number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phone {
+    /// As it was brought, E.164.
+    pub number: String,
+    /// Whether it was proved.
+    pub verified: bool,
 }
 
 /// What an app lets an account do. Numbers are on disk.
@@ -72,10 +97,14 @@ pub enum ProofKind {
 }
 
 impl Record for User {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     fn decode_earlier(version: u8, body: &[u8]) -> Option<Self> {
-        (version == 1).then(|| postcard::from_bytes::<UserV1>(body).ok().map(UserV1::upgraded)).flatten()
+        match version {
+            1 => postcard::from_bytes::<UserV1>(body).ok().map(UserV1::upgraded),
+            2 => postcard::from_bytes::<UserV2>(body).ok().map(UserV2::upgraded),
+            _ => None,
+        }
     }
 
     fn take_key(&mut self, key: &[u8]) -> Result<(), StoreError> {
@@ -99,8 +128,7 @@ struct UserV1 {
 
 impl UserV1 {
     fn upgraded(self) -> User {
-        User {
-            id: Uuid::nil(),
+        UserV2 {
             number: self.number,
             email: self.email,
             display_name: self.display_name,
@@ -113,25 +141,90 @@ impl UserV1 {
             disabled_at: self.disabled_at,
             created_at: self.created_at,
         }
+        .upgraded()
+    }
+}
+
+/// An account as version 2 of the record had it: always with an address.
+#[derive(Serialize, Deserialize)]
+struct UserV2 {
+    number: u64,
+    email: String,
+    display_name: Option<String>,
+    email_proof: Option<EmailProof>,
+    metadata: Option<String>,
+    locale: Option<String>,
+    role: Role,
+    has_avatar: bool,
+    password: Option<StoredHash>,
+    disabled_at: Option<Timestamp>,
+    created_at: Timestamp,
+}
+
+impl UserV2 {
+    fn upgraded(self) -> User {
+        User {
+            number: self.number,
+            email: Some(self.email),
+            display_name: self.display_name,
+            email_proof: self.email_proof,
+            metadata: self.metadata,
+            locale: self.locale,
+            role: self.role,
+            has_avatar: self.has_avatar,
+            password: self.password,
+            disabled_at: self.disabled_at,
+            ..User::new(Uuid::nil(), self.created_at)
+        }
     }
 }
 
 impl User {
-    /// Under which key the address is found.
+    /// An account without anything, which has no number yet.
+    pub fn new(id: Uuid, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            number: 0,
+            email: None,
+            display_name: None,
+            email_proof: None,
+            metadata: None,
+            locale: None,
+            role: Role::User,
+            has_avatar: false,
+            password: None,
+            disabled_at: None,
+            created_at,
+            is_anonymous: false,
+            roles: None,
+            phone: None,
+        }
+    }
+
+    /// Under which key the address is found, where there is one.
     ///
     /// # Errors
     /// `Corrupt` when the stored text is no address.
-    pub fn address(&self) -> Result<Email, StoreError> {
-        Email::parse(&self.email).map_err(|_| StoreError::Corrupt("an account whose address is none".into()))
+    pub fn address(&self) -> Result<Option<Email>, StoreError> {
+        let parse = |text: &String| Email::parse(text);
+        let parsed = self.email.as_ref().map(parse).transpose();
+        parsed.map_err(|_| StoreError::Corrupt("an account whose address is none".into()))
     }
 
-    /// The address in lower case, without a copy where it is so already.
+    /// The address as typed; empty where there is none.
+    pub fn typed_email(&self) -> &str {
+        self.email.as_deref().unwrap_or_default()
+    }
+
+    /// The address in lower case, without a copy where it is so already; empty where there is none.
     pub fn lower_case_email(&self) -> Cow<'_, str> {
-        if self.email.chars().any(char::is_uppercase) {
-            self.email.to_lowercase().into()
-        } else {
-            (&*self.email).into()
-        }
+        let typed = self.typed_email();
+        if typed.chars().any(char::is_uppercase) { typed.to_lowercase().into() } else { typed.into() }
+    }
+
+    /// Whether it may be used at all.
+    pub fn is_enabled(&self) -> bool {
+        self.disabled_at.is_none()
     }
 }
 
@@ -171,8 +264,20 @@ pub fn by_email(r: &(impl Read + ?Sized), email: &Email) -> Result<Option<User>,
     }
 }
 
-/// Writes a new account and its index row. The caller has seen that id and address are free.
-pub fn insert(w: &mut (impl Write + ?Sized), user: &User, email: &Email) -> Result<(), StoreError> {
+/// Writes a new account and the index row of its address. The caller has seen that id and address are free.
+pub fn insert(w: &mut (impl Write + ?Sized), user: &User) -> Result<(), StoreError> {
+    if let Some(email) = user.address()? {
+        w.put(&email_key(&email), user.id.as_bytes())?;
+    }
+    put(w, user)
+}
+
+/// Gives an account, which is then written, another address than the stored one. The caller has seen that it is free.
+pub fn move_to(w: &mut (impl Write + ?Sized), user: &mut User, email: &Email) -> Result<(), StoreError> {
+    if let Some(former) = user.address()? {
+        w.delete(&email_key(&former))?;
+    }
+    user.email = Some(email.typed().to_owned());
     w.put(&email_key(email), user.id.as_bytes())?;
     put(w, user)
 }
@@ -191,7 +296,9 @@ pub fn any(r: &(impl Read + ?Sized)) -> Result<bool, StoreError> {
 /// Removes an account and its index row; what hangs on it (sessions, keys, secrets, picture) is the caller's to remove.
 /// Its id is remembered, and nothing else of it: see [`is_gone`].
 pub fn remove(w: &mut (impl Write + ?Sized), user: &User) -> Result<(), StoreError> {
-    w.delete(&email_key(&user.address()?))?;
+    if let Some(email) = user.address()? {
+        w.delete(&email_key(&email))?;
+    }
     w.put(&gone_key(user.id), &[])?;
     w.delete(&key(Table::User, &[user.id.as_bytes()]))
 }
@@ -232,15 +339,59 @@ mod tests {
     fn a_row_of_version_1_is_read() {
         let id = Uuid::from_u128(3);
         let user: User = decode_row(&key(Table::User, &[id.as_bytes()]), V1).expect("version 1");
-        assert_eq!((user.id, user.number, user.email.as_str()), (id, 7, "Ada@example.com"));
+        assert_eq!((user.id, user.number, user.email.as_deref()), (id, 7, Some("Ada@example.com")));
         assert_eq!(user.display_name.as_deref(), Some("Ada"));
         let proof = EmailProof { at: Timestamp::from_millis(5), kind: ProofKind::Asserted };
         assert_eq!((user.email_proof, user.metadata.as_deref()), (Some(proof), Some("{}")));
         assert_eq!((user.locale, user.role, user.has_avatar), (None, Role::User, false));
         assert_eq!((user.password.is_some(), user.created_at), (false, Timestamp::from_millis(9)));
         let written: User =
-            decode_row(&key(Table::User, &[id.as_bytes()]), &crate::data::encode(&user_again(id))).expect("version 2");
+            decode_row(&key(Table::User, &[id.as_bytes()]), &crate::data::encode(&user_again(id))).expect("version 3");
         assert_eq!(written.locale.as_deref(), Some("fr"));
+    }
+
+    #[test]
+    fn a_row_of_version_2_is_read() {
+        let at = Timestamp::from_millis(9);
+        let then = UserV2 {
+            number: 7,
+            email: "ada@example.com".into(),
+            display_name: None,
+            email_proof: None,
+            metadata: Some("{}".into()),
+            locale: Some("fr".into()),
+            role: Role::Admin,
+            has_avatar: true,
+            password: None,
+            disabled_at: Some(at),
+            created_at: at,
+        };
+        let row = postcard::to_extend(&then, vec![2]).expect("bytes");
+        let user: User = decode_row(&key(Table::User, &[Uuid::from_u128(3).as_bytes()]), &row).expect("version 2");
+        assert_eq!((user.number, user.typed_email(), user.locale.as_deref()), (7, "ada@example.com", Some("fr")));
+        assert_eq!((user.role, user.has_avatar, user.disabled_at), (Role::Admin, true, Some(at)));
+        assert_eq!((user.is_anonymous, user.roles, user.phone), (false, None, None));
+    }
+
+    #[tokio::test]
+    async fn an_account_takes_its_address_along() {
+        let store = crate::store::Store::memory();
+        let [first, second] = ["a@example.com", "b@example.com"].map(|text| Email::parse(text).expect("an address"));
+        store
+            .write(move |w| {
+                let mut user = User::new(Uuid::from_u128(3), Timestamp::from_millis(9));
+                insert(w, &user)?;
+                assert!(id_by_email(w, &first)?.is_none(), "it has none");
+                move_to(w, &mut user, &first)?;
+                assert_eq!(by_email(w, &first)?.map(|user| user.id), Some(user.id));
+                move_to(w, &mut user, &second)?;
+                assert_eq!((id_by_email(w, &first)?, id_by_email(w, &second)?), (None, Some(user.id)));
+                remove(w, &user)?;
+                assert_eq!(id_by_email(w, &second)?, None);
+                Ok::<_, StoreError>(())
+            })
+            .await
+            .expect("a write");
     }
 
     fn user_again(id: Uuid) -> User {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::auth::{Email, Error, Project};
+use crate::auth::{Error, Project};
 use crate::config::Settings;
 use crate::crypto::{ClientGroup, Secret};
 use crate::data::project::{self, Sequence};
-use crate::data::sessions::{self, Session};
-use crate::data::users::{self, Role, User};
+use crate::data::sessions::{self, Carrier, Session};
+use crate::data::users::{self, User};
 use crate::env::Env;
 
 /// An account that was made, with the refresh token of its one session.
@@ -52,7 +52,7 @@ pub async fn seed(
             .write(move |w| {
                 for row in rows.iter() {
                     let user = User { number: project::next(w, Sequence::Users)?, ..row.user.clone() };
-                    users::insert(w, &user, &row.email)?;
+                    users::insert(w, &user)?;
                     sessions::insert(w, &row.session)?;
                 }
                 Ok::<_, Error>(())
@@ -66,7 +66,6 @@ pub async fn seed(
 
 struct Row {
     user: User,
-    email: Email,
     session: Session,
     seeded: Seeded,
 }
@@ -80,24 +79,10 @@ fn batch(
     numbers
         .map(|number| {
             let address = format!("user{number}@example.com");
-            let email = Email::parse(&address).map_err(|error| format!("{error:?}"))?;
             let (user, session) = (env.new_id(now), env.new_id(now));
             let refresh = project.refresh_key().first(env, session);
             let seeded = Seeded { email: address.clone(), refresh_token: refresh.text() };
-            let user = User {
-                id: user,
-                number: 0,
-                email: address,
-                display_name: None,
-                email_proof: None,
-                metadata: None,
-                locale: None,
-                role: Role::User,
-                has_avatar: false,
-                password: Some(hash.clone()),
-                disabled_at: None,
-                created_at: now,
-            };
+            let user = User { email: Some(address), password: Some(hash.clone()), ..User::new(user, now) };
             let session = Session {
                 id: session,
                 user: user.id,
@@ -109,9 +94,9 @@ fn batch(
                 previous: None,
                 ip: std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped().octets(),
                 agent: None,
-                by_token: false,
+                carrier: Carrier::Pair,
             };
-            Ok(Row { user, email, session, seeded })
+            Ok(Row { user, session, seeded })
         })
         .collect()
 }

@@ -17,6 +17,7 @@ mod one_time;
 mod paseto;
 mod record;
 mod refresh;
+mod refresh_uuid;
 mod ring;
 mod session_token;
 
@@ -28,6 +29,7 @@ pub use claims::{AccessClaims, Rejected, TokenFormat};
 pub use one_time::{OneTimeSecret, TypeableCode};
 pub use record::{KeyRecord, UnsealError};
 pub use refresh::{RefreshKey, RefreshToken};
+pub use refresh_uuid::{RefreshUuid, RefreshUuidKey, refresh_uuid_digest};
 pub use ring::{KeyRing, RingError};
 pub use session_token::{Blank, SessionClaims, SessionKey, session_token_digest};
 

@@ -93,7 +93,7 @@ impl<'a> Person<'a> {
         Self {
             id: user.number,
             uuid: user.id,
-            email: user.email.to_lowercase(),
+            email: user.lower_case_email().into_owned(),
             display_name: user.display_name.as_deref(),
             email_verified_at: user.email_proof.map(|proof| proof.at.rfc3339()),
             metadata: metadata.and_then(|text| serde_json::from_str(text).ok()),

@@ -1,0 +1,123 @@
+//! The forms of values that only the Nhost dialect has.
+
+use super::forms::Parsed;
+use super::nhost::JwtAlgorithm;
+use crate::crypto::Secret;
+
+/// Bytes of a text that stands in tokens, at most.
+const MAX: usize = 255;
+/// Bytes of a secret or of a private key, at most.
+const MAX_KEY: usize = 16 * 1024;
+/// Bytes of a secret that signs, at least (RFC 7518, section 3.2).
+const MIN_SECRET: usize = 32;
+
+/// A page of the operator's own, as an absolute URL.
+pub(super) fn client_url(text: &str) -> Parsed<String> {
+    redirect_url(text)
+}
+
+/// A page, perhaps with `*` in it: `SCHEME://` and something after it.
+pub(super) fn redirect_url(text: &str) -> Parsed<String> {
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
+    let named = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    let plain = rest.chars().all(|c| !c.is_whitespace() && !c.is_control() && !"?#\"\\".contains(c));
+    match named && plain && !rest.is_empty() && text.len() <= 2048 {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:.80?} is no page: write \"https://app.example.com\" or \"myapp://callback\"")),
+    }
+}
+
+/// The name of a role.
+pub(super) fn role(text: &str) -> Parsed<String> {
+    visible(text, "the name of a role")
+}
+
+/// A language of two or three letters.
+pub(super) fn locale(text: &str) -> Parsed<String> {
+    match (2..=3).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase()) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:.80?} is no language: write two or three letters, like \"en\"")),
+    }
+}
+
+/// What Gravatar shows where it has nothing.
+pub(super) fn gravatar_default(text: &str) -> Parsed<String> {
+    one_of(text, &["blank", "identicon", "monsterid", "wavatar", "retro", "robohash", "mp", "404"])
+}
+
+/// How Gravatar rates pictures.
+pub(super) fn gravatar_rating(text: &str) -> Parsed<String> {
+    one_of(text, &["g", "pg", "r", "x"])
+}
+
+/// A claim: its name, and where its value is.
+pub(super) fn claim(name: &str, path: &str) -> Parsed<()> {
+    claim_name(name)?;
+    match (1..=MAX).contains(&path.len()) {
+        true => Ok(()),
+        false => Err(format!("is no JSONPath of 1 to {MAX} bytes")),
+    }
+}
+
+/// A claim: its name, and what it is without a value.
+pub(super) fn claim_default(name: &str, text: &str) -> Parsed<()> {
+    claim_name(name)?;
+    if text.len() <= MAX { Ok(()) } else { Err(format!("has more than {MAX} bytes")) }
+}
+
+fn claim_name(name: &str) -> Parsed<()> {
+    match (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) {
+        true => Ok(()),
+        false => Err("is no name of a claim: 1 to 64 of letters, digits, \"-\" and \"_\"".into()),
+    }
+}
+
+/// A secret or a key in PEM; not quoted back.
+pub(super) fn signing_key(text: &str) -> Parsed<()> {
+    match (MIN_SECRET..=MAX_KEY).contains(&text.len()) {
+        true => Ok(()),
+        false => Err(format!("has {} bytes; a signing key has {MIN_SECRET} to {MAX_KEY}", text.len())),
+    }
+}
+
+/// Whether the key is one for the algorithm.
+pub(super) fn key_of(algorithm: JwtAlgorithm, key: &Secret<String>) -> Parsed<()> {
+    match (algorithm.is_symmetric(), key.expose().contains("-----BEGIN ")) {
+        (true, true) => Err(format!("\"{}\" wants a secret, not a key in PEM", algorithm.name())),
+        (false, false) => Err(format!("\"{}\" wants a private key in PEM (PKCS #8)", algorithm.name())),
+        (true, false) | (false, true) => Ok(()),
+    }
+}
+
+/// The name of a key.
+pub(super) fn kid(text: &str) -> Parsed<String> {
+    visible(text, "the name of a key")
+}
+
+/// Who issues tokens.
+pub(super) fn issuer(text: &str) -> Parsed<String> {
+    visible(text, "an issuer")
+}
+
+/// The claim that holds the others.
+pub(super) fn namespace(text: &str) -> Parsed<String> {
+    match text {
+        "iss" | "sub" | "iat" | "exp" | "aud" | "nbf" | "jti" => Err(format!("{text:?} is a claim of its own")),
+        _ => visible(text, "the name of a claim"),
+    }
+}
+
+fn visible(text: &str, what: &str) -> Parsed<String> {
+    match (1..=MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\') {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:.80?} is not {what}: 1 to {MAX} visible ASCII characters without quotes")),
+    }
+}
+
+fn one_of(text: &str, words: &[&str]) -> Parsed<String> {
+    match words.contains(&text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:.80?} is none of {}", words.join(", "))),
+    }
+}
