@@ -25,6 +25,7 @@ mod notices;
 pub mod outbox;
 pub mod password;
 pub mod password_policy;
+pub mod person;
 pub mod profile;
 pub mod project;
 pub mod projects;
@@ -34,6 +35,7 @@ pub mod sign_up;
 pub mod sweep;
 pub mod verify;
 pub mod webhooks;
+pub mod wishes;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -125,6 +127,8 @@ pub struct Rules {
     pub first_is_admin: bool,
     /// Whether a sign-in says that an account has no password (not where `conceal` is on).
     pub tells_missing_password: bool,
+    /// Whether a right password of an account that must prove its address first sends out another secret to prove it with.
+    pub unproved_gets_another: bool,
     /// Whether a new password may be the current one.
     pub same_password: bool,
     /// Requests of one client.
@@ -138,6 +142,9 @@ pub struct Rules {
 pub enum Credential {
     /// A signed access token that lives for minutes, and a refresh token.
     Pair(TokenFormat),
+    /// A JWT that other services check, with the claims that Hasura reads and a life of minutes, and a refresh token
+    /// that is a UUID.
+    Hasura,
     /// One token that lives as long as the session.
     Token {
         /// How long that is.

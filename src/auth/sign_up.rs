@@ -58,8 +58,9 @@ pub fn needs_first_admin(ctx: &Ctx) -> Result<bool, Error> {
 /// Makes an account, and in the same transaction its first session or its verification secret.
 ///
 /// # Errors
-/// `SignupDisabled`, `BotCheckFailed`, what [`password_policy::check`] says, `EmailTaken` (not where `conceal` is on and a sign-up begins no session: then the
-/// answer is that of a new account, after the same work and writes), `Busy`, and the store's.
+/// `SignupDisabled`, `BotCheckFailed`, what [`password_policy::check`] says, `EmailTaken` (not where `conceal` is on and a
+/// sign-up begins no session: then the answer is that of a new account, after the same work and writes), `Busy`, and the
+/// store's.
 pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
     open(ctx)?;
     let verification = &ctx.settings.verification;
@@ -82,7 +83,7 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
         password: Some(hash),
         ..User::new(ctx.project.env().new_id(ctx.now), ctx.now)
     };
-    let session = signs_in.then(|| Draft::new(ctx, &user));
+    let session = signs_in.then(|| Draft::new(ctx, &user)).transpose()?;
     let account = NewAccount {
         user,
         email,
@@ -109,7 +110,7 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
         })
         .await?;
     Ok(match &job.1 {
-        Some(session) => SignedUp::In(Box::new(session.issue(ctx, made.user))),
+        Some(session) => SignedUp::In(Box::new(session.issue(ctx, made.user)?)),
         None if strict => SignedUp::MustVerify(Box::new(made)),
         None => SignedUp::Made(Box::new(made.user)),
     })
@@ -158,7 +159,7 @@ impl NewAccount {
         users::insert(w, &user)?;
         ctx.record(w, &Event { user: Some(user.id), ..self.signed_up.clone() })?;
         match &self.candidate {
-            Some(candidate) => Ok(verify::unverified(w, ctx, user, candidate)?),
+            Some(candidate) => Ok(verify::unverified(w, ctx, user, Some(candidate))?),
             None => Ok(Unverified { user, token: None }),
         }
     }
