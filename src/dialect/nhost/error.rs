@@ -310,6 +310,15 @@ fn retry(mut reply: Response, seconds: u64) -> Response {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_refused_password_has_one_code_and_an_unanswered_check_is_a_fault() {
+        for error in [Error::PasswordCommon, Error::PasswordLeaked] {
+            assert_eq!(code_of(&error), Some(Code::PasswordInHibpDatabase), "{error}");
+        }
+        let reply = spell(&Error::PolicyUnavailable { retry_after: Duration::from_secs(5) });
+        assert_eq!(reply.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
     /// Contract 4: the codes that become `invalid-request` where accounts are hidden, and no others.
     #[test]
     fn what_tells_of_an_account_can_be_hidden() {
