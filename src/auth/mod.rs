@@ -29,6 +29,7 @@ pub mod mailed;
 mod notices;
 pub mod outbox;
 pub mod password;
+pub mod password_policy;
 pub mod person;
 pub mod profile;
 pub mod project;
