@@ -4,7 +4,7 @@ use super::events::{By, Event, EventKind};
 use super::limits::{self, Limiter};
 use super::proof::{self, Owner};
 use super::tickets::{self, Onward, TicketMail};
-use super::{Actor, Ctx, Email, Error, bot, password, session, verify};
+use super::{Actor, Ctx, Email, Error, bot, password, password_policy, session, verify};
 use crate::crypto::Secret;
 use crate::data::one_time::{self, Purpose};
 use crate::data::users;
@@ -39,9 +39,10 @@ pub async fn ask(ctx: &Ctx, email: Email, onward: Onward, bot_token: Option<&str
 /// Sets the password of the actor's account. All its sessions end but the actor's own.
 ///
 /// # Errors
-/// As [`tickets::check`] for the account; `Unauthenticated` when the session has ended meanwhile; `Busy`, and the store's.
+/// What [`password_policy::check`] says; as [`tickets::check`] for the account; `Unauthenticated` when the session has ended meanwhile; `Busy`, and the store's.
 pub async fn set(ctx: &Ctx, actor: Actor, new: Secret<String>) -> Result<(), Error> {
     tickets::check(ctx, &actor.user, false)?;
+    password_policy::check(ctx, &new).await?;
     let hash = ctx.project.pool().hash(ctx.hash_group(), new).await?;
     let event = ctx.event(EventKind::PasswordChanged, By::User, Some(actor.user.id));
     let job_ctx = ctx.clone();
@@ -60,8 +61,11 @@ pub async fn set(ctx: &Ctx, actor: Actor, new: Secret<String>) -> Result<(), Err
 /// read the account's mail, so the address is proved.
 ///
 /// # Errors
-/// `InvalidTicket` for every cause on the ticket's side; as [`tickets::check`] for the account; `Busy`, and the store's.
+/// What [`password_policy::check`] says; `InvalidTicket` for every cause on the ticket's side; as [`tickets::check`] for the
+/// account; `Busy`, and the store's.
 pub async fn with_ticket(ctx: &Ctx, ticket: &str, new: Secret<String>) -> Result<(), Error> {
+    // A password that is refused leaves the ticket for a better one.
+    password_policy::check(ctx, &new).await?;
     let ticket = Ticket::parse(ticket).filter(|ticket| ticket.kind() == TicketKind::PasswordReset);
     let digest = ticket.ok_or(Error::InvalidTicket)?.digest(Purpose::ResetPassword.name());
     // Nobody's ticket is not worth a hash. Whether it is somebody's cannot be guessed.

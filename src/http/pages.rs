@@ -27,7 +27,8 @@ pub(super) fn project_in(uri: &Uri) -> Option<Uuid> {
     struct Named {
         project: Option<Uuid>,
     }
-    if uri.path() != VERIFY_EMAIL {
+    // Ours, and those of the API that has links in its mails.
+    if uri.path() != VERIFY_EMAIL && !uri.path().ends_with("/verify") {
         return None;
     }
     Query::<Named>::try_from_uri(uri).ok()?.0.project
@@ -220,5 +221,6 @@ mod tests {
         assert_eq!(at(format!("/verify-email?token=x&project={id}")), Some(id));
         assert_eq!(at(format!("/api/auth/me?project={id}")), None);
         assert_eq!(at("/verify-email?project=x".into()), None);
+        assert_eq!(at(format!("/v1/verify?ticket=x&project={id}")), Some(id));
     }
 }
