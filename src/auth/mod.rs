@@ -4,6 +4,7 @@
 //! store transaction, then makes tokens. It never learns which dialect called it: where the APIs differ, the
 //! difference is a value in [`Rules`] or in the project's settings.
 
+pub mod access;
 pub mod accounts;
 pub mod api_keys;
 pub mod attempts;
@@ -24,9 +25,11 @@ mod mail_tests;
 mod notices;
 pub mod outbox;
 pub mod password;
+pub mod person;
 pub mod profile;
 pub mod project;
 pub mod projects;
+pub mod redirect;
 pub mod session;
 pub mod sign_in;
 pub mod sign_up;
@@ -37,6 +40,7 @@ mod ticket_mail;
 mod ticket_mail_tests;
 pub mod verify;
 pub mod webhooks;
+pub mod wishes;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -128,6 +132,8 @@ pub struct Rules {
     pub first_is_admin: bool,
     /// Whether a sign-in says that an account has no password (not where `conceal` is on).
     pub tells_missing_password: bool,
+    /// Whether a right password of an account that must prove its address first sends out another secret to prove it with.
+    pub unproved_gets_another: bool,
     /// Whether a new password may be the current one.
     pub same_password: bool,
     /// Requests of one client.
@@ -141,6 +147,9 @@ pub struct Rules {
 pub enum Credential {
     /// A signed access token that lives for minutes, and a refresh token.
     Pair(TokenFormat),
+    /// A JWT that other services check, with the claims that Hasura reads and a life of minutes, and a refresh token
+    /// that is a UUID.
+    Hasura,
     /// One token that lives as long as the session.
     Token {
         /// How long that is.
