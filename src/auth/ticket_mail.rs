@@ -2,6 +2,7 @@
 //! section 1.8).
 
 use super::mail::Mail;
+use super::redirect::Redirect;
 use super::{Ctx, ProjectSettings, notices};
 use crate::crypto::Secret;
 use crate::env::Timestamp;
@@ -15,8 +16,8 @@ pub(crate) struct TicketLetter<'a> {
     pub template: Template,
     /// What is redeemed: `verifyEmail:<uuid>`; with [`Template::SigninOtp`] the six digits, which are its code, too.
     pub ticket: &'a Secret<String>,
-    /// Where its reader goes on to afterwards. It was checked against the project's settings.
-    pub redirect_to: &'a str,
+    /// Where its reader goes on to afterwards; `None` where nothing was asked for and the project names no page.
+    pub redirect_to: Option<&'a Redirect>,
     /// What the code that the link leads to is bound to (RFC 7636, section 4.2).
     pub code_challenge: Option<&'a str>,
     /// For a change of address: that of the account until now, where it has one. The others go to the account's address.
@@ -36,7 +37,7 @@ impl<'a> TicketLetter<'a> {
     pub(crate) fn new(
         template: Template,
         ticket: &'a Secret<String>,
-        redirect_to: &'a str,
+        redirect_to: Option<&'a Redirect>,
         expires_at: Timestamp,
     ) -> Self {
         Self {
@@ -53,8 +54,12 @@ impl<'a> TicketLetter<'a> {
     }
 
     fn letter(&self, settings: &ProjectSettings) -> Letter {
-        let link_type = self.template.link_type();
-        let link = |kind| verify_link(&server_url(settings), kind, self.ticket, self.redirect_to, self.code_challenge);
+        let (base, redirect_to) = (server_url(settings), self.redirect_to.map(Redirect::url));
+        let link = |link_type| {
+            let redirect_to = redirect_to.as_deref().unwrap_or_default();
+            verify_link(&base, link_type, self.ticket, redirect_to, self.code_challenge)
+        };
+        let link = self.template.link_type().map(link);
         let mut values = vec![("expires_at", notices::spoken(self.expires_at))];
         if let Some(new_email) = self.new_email {
             // The mail goes to the new one, which is not the account's: an account without an address says so.
@@ -63,10 +68,10 @@ impl<'a> TicketLetter<'a> {
         values.extend(self.display_name.map(|name| ("displayName", name.to_owned())));
         Letter {
             locale: self.locale.map(str::to_owned),
-            link: link_type.map(link),
+            link,
             code: (self.template == Template::SigninOtp).then(|| self.ticket.clone()),
             ticket: Some(self.ticket.clone()),
-            redirect_to: Some(self.redirect_to.to_owned()),
+            redirect_to,
             values: values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             ..Letter::of(self.template)
         }
@@ -158,13 +163,15 @@ mod tests {
             let about = TicketLetter {
                 email: Some("old@example.com"),
                 new_email: (template == Template::EmailConfirmChange).then_some("new@example.com"),
-                ..TicketLetter::new(template, &ticket, "https://app.example.com", ends)
+                ..TicketLetter::new(template, &ticket, None, ends)
             };
             let letter = about.letter(&settings);
             let secret = |secret: &Option<Secret<String>>| secret.as_ref().map(|secret| secret.expose().clone());
             assert_eq!(secret(&letter.ticket).as_deref(), Some("042719"));
             let is_code = template == Template::SigninOtp;
             assert_eq!((secret(&letter.code).is_some(), letter.link.is_none()), (is_code, is_code));
+            let link = secret(&letter.link).unwrap_or_default();
+            assert!(is_code || link.contains("/v1/verify?redirectTo=&ticket=042719&type="), "{link}");
             let names: Vec<_> = letter.values.keys().map(String::as_str).collect();
             let expected = match template {
                 Template::EmailConfirmChange => vec!["email", "expires_at", "newEmail"],
