@@ -67,7 +67,8 @@ pub fn message(project: &Project, mail: &Settings, item: &Item) -> Result<Messag
         let name = owner.and_then(|owner| owner.display_name).unwrap_or_else(|| item.recipient.clone());
         letter.values.entry("displayName".into()).or_insert(name);
         letter.values.insert("serverUrl".into(), ticket_mail::server_url(&settings));
-        letter.values.insert("clientUrl".into(), settings.nhost.client_url.as_ref().map(|url| url.url().to_string()).unwrap_or_default());
+        let client_url = settings.nhost.client_url.as_ref().map(ToString::to_string);
+        letter.values.insert("clientUrl".into(), client_url.unwrap_or_default());
     }
     let from = settings.mail.from.clone().or_else(|| mail.from.clone());
     let from = from.unwrap_or_else(|| no_reply(settings.public_url.as_deref().unwrap_or_default()));

@@ -208,7 +208,7 @@ impl Secret {
         let digits = SixDigits::generate(ctx.project.env());
         let hash = ctx.project.pool().hash(ctx.hash_group(), digits.text().clone()).await?;
         let expires_at = ctx.now.plus(codes::WINDOW);
-        let letter = TicketLetter::new(Template::SigninOtp, digits.text(), next.redirect_to(), expires_at);
+        let letter = TicketLetter::new(Template::SigninOtp, digits.text(), Some(next.redirect_to()), expires_at);
         Ok(Self::Digits { hash, expires_at, mail: Box::new(Mail::ticket(ctx, &letter)) })
     }
 

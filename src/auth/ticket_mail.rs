@@ -1,8 +1,12 @@
 //! Mails that bring a ticket or a code of the Nhost API: what they say, and where their link leads (contract,
 //! section 1.8).
 
+use std::sync::atomic::Ordering;
+
 use super::mail::Mail;
+use super::redirect::Redirect;
 use super::{Ctx, ProjectSettings, notices};
+use crate::config::forms::host_of;
 use crate::crypto::Secret;
 use crate::env::Timestamp;
 use crate::mail::{Letter, Template, percent_encoded};
@@ -15,8 +19,8 @@ pub(crate) struct TicketLetter<'a> {
     pub template: Template,
     /// What is redeemed: `verifyEmail:<uuid>`; with [`Template::SigninOtp`] the six digits, which are its code, too.
     pub ticket: &'a Secret<String>,
-    /// Where its reader goes on to afterwards. It was checked against the project's settings.
-    pub redirect_to: &'a str,
+    /// Where its reader goes on to afterwards; `None` where nothing was asked for and the project names no page.
+    pub redirect_to: Option<&'a Redirect>,
     /// What the code that the link leads to is bound to (RFC 7636, section 4.2).
     pub code_challenge: Option<&'a str>,
     /// For a change of address: that of the account until now, where it has one. The others go to the account's address.
@@ -36,7 +40,7 @@ impl<'a> TicketLetter<'a> {
     pub(crate) fn new(
         template: Template,
         ticket: &'a Secret<String>,
-        redirect_to: &'a str,
+        redirect_to: Option<&'a Redirect>,
         expires_at: Timestamp,
     ) -> Self {
         Self {
@@ -52,9 +56,13 @@ impl<'a> TicketLetter<'a> {
         }
     }
 
-    fn letter(&self, settings: &ProjectSettings) -> Letter {
-        let link_type = self.template.link_type();
-        let link = |kind| verify_link(&server_url(settings), kind, self.ticket, self.redirect_to, self.code_challenge);
+    fn letter(&self, settings: &ProjectSettings, project: Option<&str>) -> Letter {
+        let (base, redirect_to) = (server_url(settings), self.redirect_to.map(Redirect::url));
+        let link = |link_type| {
+            let redirect_to = redirect_to.as_deref().unwrap_or_default();
+            verify_link(&base, project, link_type, self.ticket, redirect_to, self.code_challenge)
+        };
+        let link = self.template.link_type().map(link);
         let mut values = vec![("expires_at", notices::spoken(self.expires_at))];
         if let Some(new_email) = self.new_email {
             // The mail goes to the new one, which is not the account's: an account without an address says so.
@@ -63,10 +71,10 @@ impl<'a> TicketLetter<'a> {
         values.extend(self.display_name.map(|name| ("displayName", name.to_owned())));
         Letter {
             locale: self.locale.map(str::to_owned),
-            link: link_type.map(link),
+            link,
             code: (self.template == Template::SigninOtp).then(|| self.ticket.clone()),
             ticket: Some(self.ticket.clone()),
-            redirect_to: Some(self.redirect_to.to_owned()),
+            redirect_to,
             values: values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             ..Letter::of(self.template)
         }
@@ -76,8 +84,16 @@ impl<'a> TicketLetter<'a> {
 impl Mail {
     /// A mail that brings a ticket, sealed.
     pub(crate) fn ticket(ctx: &Ctx, about: &TicketLetter<'_>) -> Self {
-        Self::sealed(&ctx.project, ctx.now, &about.letter(&ctx.settings), about.expires_at)
+        let project = must_be_named(ctx).then(|| ctx.project.id().to_string());
+        Self::sealed(&ctx.project, ctx.now, &about.letter(&ctx.settings, project.as_deref()), about.expires_at)
     }
+}
+
+/// Whether a link must say which project is meant: there are several, and the host of the link is not this one's own.
+fn must_be_named(ctx: &Ctx) -> bool {
+    let host = host_of(ctx.settings.public_url.as_deref().unwrap_or_default());
+    // Relaxed: see where it is set.
+    ctx.project.shared().several.load(Ordering::Relaxed) && !ctx.settings.hosts.iter().any(|own| own == host)
 }
 
 /// Where the Nhost API of a project is, as the world sees it.
@@ -89,6 +105,7 @@ pub(crate) fn server_url(settings: &ProjectSettings) -> String {
 /// values; the names are in alphabetical order.
 pub(crate) fn verify_link(
     server_url: &str,
+    project: Option<&str>,
     link_type: &str,
     ticket: &Secret<String>,
     redirect_to: &str,
@@ -98,6 +115,7 @@ pub(crate) fn verify_link(
     let redirect_to = percent_encoded(redirect_to);
     let pairs = [
         ("codeChallenge", code_challenge),
+        ("project", project),
         ("redirectTo", Some(&*redirect_to)),
         ("ticket", Some(ticket.expose())),
         ("type", Some(link_type)),
@@ -128,7 +146,7 @@ mod tests {
         settings.nhost.path = "/v1".into();
         assert_eq!(server_url(&settings), "https://auth.example.com:8443/base/v1");
         let ticket = Secret::new("verifyEmail:7d4f0e52-9c1b-4b8e-a3f6-2d5c8e1f9a07".to_owned());
-        let link = |to, challenge| verify_link(&server_url(&settings), "emailVerify", &ticket, to, challenge);
+        let link = |to, challenge| verify_link(&server_url(&settings), None, "emailVerify", &ticket, to, challenge);
         assert_eq!(
             link("https://app.example.com", None).expose(),
             "https://auth.example.com:8443/base/v1/verify?redirectTo=https%3A%2F%2Fapp.example.com\
@@ -158,13 +176,15 @@ mod tests {
             let about = TicketLetter {
                 email: Some("old@example.com"),
                 new_email: (template == Template::EmailConfirmChange).then_some("new@example.com"),
-                ..TicketLetter::new(template, &ticket, "https://app.example.com", ends)
+                ..TicketLetter::new(template, &ticket, None, ends)
             };
-            let letter = about.letter(&settings);
+            let letter = about.letter(&settings, None);
             let secret = |secret: &Option<Secret<String>>| secret.as_ref().map(|secret| secret.expose().clone());
             assert_eq!(secret(&letter.ticket).as_deref(), Some("042719"));
             let is_code = template == Template::SigninOtp;
             assert_eq!((secret(&letter.code).is_some(), letter.link.is_none()), (is_code, is_code));
+            let link = secret(&letter.link).unwrap_or_default();
+            assert!(is_code || link.contains("/v1/verify?redirectTo=&ticket=042719&type="), "{link}");
             let names: Vec<_> = letter.values.keys().map(String::as_str).collect();
             let expected = match template {
                 Template::EmailConfirmChange => vec!["email", "expires_at", "newEmail"],

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::mail::Mail;
 use super::projects::Selector;
+use super::redirect::{Redirect, Targets};
 use super::sign_up::{self, SignUp};
 use super::ticket_mail::TicketLetter;
 use super::{Client, Ctx, Email, Project, RequestId};
@@ -22,6 +23,10 @@ const NEXT: &str = "https://app.example.com/a?b=c&d";
 const ADA: &str = "ada@example.com";
 /// 2026-01-01T01:00:00Z, an hour after the test clock begins.
 const ENDS: Timestamp = Timestamp::from_secs(1_767_229_200);
+
+fn next() -> Redirect {
+    Targets { client: None, listed: &[] }.admit(NEXT).unwrap()
+}
 
 async fn project(server: &Server) -> Arc<Project> {
     server.projects().find(Selector::Only).await.unwrap().unwrap()
@@ -76,9 +81,10 @@ async fn it_arrives_with_its_headers_and_the_words_of_the_operator() {
     sign_up(&ctx, Some("Ada <3")).await;
     let ticket = Secret::new(TICKET.to_owned());
     let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+    let next = next();
     let about = TicketLetter {
         code_challenge: Some(challenge),
-        ..TicketLetter::new(Template::PasswordReset, &ticket, NEXT, ENDS)
+        ..TicketLetter::new(Template::PasswordReset, &ticket, Some(&next), ENDS)
     };
     send(&ctx, &about, ADA).await;
     let mail = server.mailbox().next_to(ADA).await;
@@ -113,7 +119,7 @@ async fn the_language_is_the_letters_then_the_accounts_then_that_of_the_api_then
         Server::with(&[("PROJECT__DEFAULT__NHOST__LOCALE", "cs"), ("PROJECT__DEFAULT__MAIL__LOCALE", "de")]).await;
     let ctx = ctx(&server).await;
     let ticket = Secret::new("042719".to_owned());
-    let plain = || TicketLetter::new(Template::SigninOtp, &ticket, NEXT, ENDS);
+    let plain = || TicketLetter::new(Template::SigninOtp, &ticket, None, ENDS);
     for (to, locale, subject) in [
         ("bob@example.com", Some("fr"), "Votre code pour default"),
         ("bob@example.com", Some("xx"), "Váš kód pro default"),
@@ -145,9 +151,10 @@ async fn the_row_of_a_mail_nobody_gets_is_as_long_and_holds_nothing_in_clear() {
     let ctx = ctx(&server).await;
     sign_up(&ctx, None).await;
     let ticket = Secret::new(TICKET.to_owned());
-    let mut lengths = Vec::new();
+    let (next, mut lengths) = (next(), Vec::new());
     for known in [true, false] {
-        let mail = Mail::ticket(&ctx, &TicketLetter::new(Template::PasswordReset, &ticket, NEXT, ENDS));
+        let about = TicketLetter::new(Template::PasswordReset, &ticket, Some(&next), ENDS);
+        let mail = Mail::ticket(&ctx, &about);
         assert!(!format!("{mail:?}").contains("7d4f0e52"), "{mail:?}");
         let before = rows(&ctx);
         let project = Arc::clone(&ctx.project);

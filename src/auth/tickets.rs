@@ -8,7 +8,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::mail::Mail;
-use super::redirect::Targets;
+use super::redirect::{Redirect, Targets};
 use super::ticket_mail::TicketLetter;
 use super::{Ctx, Email, Error, access, session};
 use crate::crypto::Digest;
@@ -36,7 +36,7 @@ pub struct Onward {
 /// The same, where the project allows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Admitted {
-    redirect_to: String,
+    redirect_to: Redirect,
     challenge: Option<Challenge>,
 }
 
@@ -56,7 +56,7 @@ impl Onward {
         };
         let parse = |text: &String| Challenge::parse(text).ok_or(Error::InvalidExchange);
         Ok(Admitted {
-            redirect_to: chosen.url(),
+            redirect_to: chosen,
             challenge: self.code_challenge.as_ref().map(parse).transpose()?,
         })
     }
@@ -64,7 +64,7 @@ impl Onward {
 
 impl Admitted {
     /// Where to.
-    pub(crate) fn redirect_to(&self) -> &str {
+    pub(crate) fn redirect_to(&self) -> &Redirect {
         &self.redirect_to
     }
 }
@@ -97,7 +97,7 @@ impl TicketMail {
             code_challenge: next.challenge.as_ref().map(Challenge::as_str),
             email: addresses.map(|(former, _)| former),
             new_email: addresses.map(|(_, new)| new),
-            ..TicketLetter::new(template_of(kind), &text, &next.redirect_to, expires_at)
+            ..TicketLetter::new(template_of(kind), &text, Some(&next.redirect_to), expires_at)
         };
         Self {
             purpose,
