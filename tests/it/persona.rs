@@ -83,6 +83,11 @@ impl Persona {
         Self { speaks: Dialect::Nora, ..self.mounted_at("/auth") }
     }
 
+    /// The same, speaking Nhost at its usual path.
+    pub fn speaking_nhost(&self) -> Self {
+        Self { speaks: Dialect::Nhost, ..self.mounted_at("/v1") }
+    }
+
     /// The same, with this cookie.
     pub fn with_cookie(&self, token: &str) -> Self {
         self.with_header("cookie", &format!("nora_auth={token}"))
@@ -205,23 +210,25 @@ impl Reply {
         let text = response.text().await.expect("a body");
         let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("a JSON body") };
         let reply = Self { status, headers, body, text };
-        reply.check(method);
+        reply.check(method, speaks);
         match speaks {
             Dialect::Noma => reply.check_noma(),
             Dialect::Nora => reply.check_nora(),
+            Dialect::Nhost => reply.check_nhost(),
         }
         reply
     }
 
     /// What must hold of every reply.
-    fn check(&self, method: &Method) {
+    fn check(&self, method: &Method, speaks: Dialect) {
         assert!(self.headers.contains_key("x-request-id"), "{self:?}");
         assert_eq!(self.headers["x-content-type-options"], "nosniff");
         assert!(self.headers.contains_key("cache-control"), "{self:?}");
         assert!(!self.headers.contains_key("access-control-allow-credentials"), "{self:?}");
         assert_ne!(self.status, 500, "nothing from outside may find a defect: {}", self.text);
         if self.body.is_null() {
-            let may_be_empty = method == Method::HEAD || self.status == 204;
+            let is_limit = speaks == Dialect::Nhost && self.status == 429;
+            let may_be_empty = method == Method::HEAD || self.status == 204 || is_limit;
             assert!(may_be_empty, "every answer but a preflight's has a body: {self:?}");
         } else {
             assert_eq!(self.headers["content-type"], "application/json");
@@ -296,6 +303,26 @@ impl Reply {
             let limit = self.headers["ratelimit-limit"].to_str().expect("text");
             assert!(policy.to_str().expect("text").starts_with(&format!("{limit};w=")), "{self:?}");
             assert!(self.headers.contains_key("ratelimit-reset"), "{self:?}");
+        }
+    }
+
+    /// What must hold of every reply of the Nhost dialect: its errors have one of the shapes of the contract's section 0.
+    fn check_nhost(&self) {
+        assert!(!self.headers.contains_key("set-cookie"), "no cookies: {self:?}");
+        if self.status.is_success() || self.body.is_null() {
+            return;
+        }
+        let is_text = |name: &str| self.body[name].is_string();
+        let keys: Vec<_> = self.body.as_object().expect("an object").keys().map(String::as_str).collect();
+        match keys.as_slice() {
+            ["status", "message", "error"] => {
+                assert_eq!(self.body["status"], self.status.as_u16(), "{}", self.text);
+                assert!(is_text("message") && is_text("error"), "{}", self.text);
+            }
+            ["error", "reason", "securityScheme"] => assert_eq!(self.status, 401, "{}", self.text),
+            ["error", "reason"] | ["errors", "message"] | ["msg"] => assert_eq!(self.status, 400, "{}", self.text),
+            ["error"] => assert!(is_text("error"), "{}", self.text),
+            other => panic!("an error of another shape: {other:?}"),
         }
     }
 
