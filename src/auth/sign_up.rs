@@ -6,7 +6,7 @@ use super::events::{By, Event, EventKind};
 use super::session::{Draft, Issued};
 use super::verify::{self, Candidate};
 use super::wishes::{self, Wishes};
-use super::{Ctx, Email, Error, Unverified, bot};
+use super::{Ctx, Email, Error, Unverified, access, bot, password_policy};
 use crate::config::{Delivery, VerificationMode};
 use crate::crypto::Secret;
 use crate::data::one_time;
@@ -68,9 +68,10 @@ pub fn needs_first_admin(ctx: &Ctx) -> Result<bool, Error> {
 /// Makes an account, and in the same transaction its first session or its verification secret.
 ///
 /// # Errors
-/// `SignupDisabled`, `BotCheckFailed`, `RoleNotAllowed`, `DefaultRoleNotAllowed`, `EmailTaken` (not where `conceal` is on
-/// and a sign-up begins no session: then the answer is that of a new account, after the same work and writes),
-/// `AccountDisabled` when the account was made and waits for an operator, `Busy`, and the store's.
+/// In this order: `SignupDisabled`, `BotCheckFailed`, `AddressNotAllowed`, what [`password_policy::check`] says,
+/// `RoleNotAllowed`, `DefaultRoleNotAllowed`, `EmailTaken` (not where `conceal` is on and a sign-up begins no session: then
+/// the answer is that of a new account, after the same work and writes), `AwaitsOperator` when the account was made and
+/// waits for an operator; `Busy`, and the store's.
 pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
     open(ctx)?;
     let verification = &ctx.settings.verification;
@@ -83,6 +84,8 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
     let conceal = ctx.settings.conceal && !signs_in;
     let SignUp { email, password, wishes, code_challenge: _, bot_token } = new;
     bot::check(ctx, bot_token.as_deref()).await?;
+    access::check(ctx, &email)?;
+    password_policy::check(ctx, &password).await?;
     let granted = wishes::grant(ctx, wishes)?;
     // Saves a hash where the answer reveals the account anyway; the transaction below decides.
     if !conceal && ctx.project.store().read(|r| users::id_by_email(r, &email))?.is_some() {
@@ -122,7 +125,7 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
         })
         .await?;
     Ok(match &job.1 {
-        _ if waits => return Err(Error::AccountDisabled),
+        _ if waits => return Err(Error::AwaitsOperator),
         Some(session) => SignedUp::In(Box::new(session.issue(ctx, made.user)?)),
         None if strict => SignedUp::MustVerify(Box::new(made)),
         None => SignedUp::Made(Box::new(made.user)),

@@ -83,7 +83,7 @@ impl Persona {
         Self { speaks: Dialect::Nora, ..self.mounted_at("/auth") }
     }
 
-    /// The same, speaking Nhost at its usual path.
+    /// The same, speaking Nhost Auth at its usual path.
     pub fn speaking_nhost(&self) -> Self {
         Self { speaks: Dialect::Nhost, ..self.mounted_at("/v1") }
     }
@@ -228,7 +228,7 @@ impl Reply {
         assert_ne!(self.status, 500, "nothing from outside may find a defect: {}", self.text);
         if self.body.is_null() {
             let is_limit = speaks == Dialect::Nhost && self.status == 429;
-            let may_be_empty = method == Method::HEAD || self.status == 204 || is_limit;
+            let may_be_empty = method == Method::HEAD || self.status == 204 || self.status.is_redirection() || is_limit;
             assert!(may_be_empty, "every answer but a preflight's has a body: {self:?}");
         } else {
             assert_eq!(self.headers["content-type"], "application/json");

@@ -91,7 +91,7 @@ async fn what_is_wrong_with_a_body_is_said() {
         ("default role no text", option("defaultRole", json!(1))),
         ("name empty", option("displayName", json!(""))),
         ("name of 33", option("displayName", json!("x".repeat(33)))),
-        ("name with a tag", option("displayName", json!("<b>"))),
+        ("name with a slash", option("displayName", json!("a/b"))),
         ("name with an at", option("displayName", json!("a@b"))),
         ("name with a line", option("displayName", json!("a\nb"))),
         ("locale of 1", option("locale", json!("e"))),
@@ -158,7 +158,7 @@ async fn new_accounts_may_have_to_wait_for_an_operator() {
 async fn other_apis_make_such_accounts_too() {
     let server = Server::with(&[("PROJECT__DEFAULT__SIGNUP__DISABLE_NEW_USERS", "true")]).await;
     let body = json!({ "email": ADA, "password": PASSWORD });
-    crate::persona::Persona::anon(&server).post("/signup", &body).await.expect(401);
+    crate::persona::Persona::anon(&server).post("/signup", &body).await.expect(403);
     assert_eq!(refused(&sign_in(&anon(&server), ADA, PASSWORD).await, 401), "disabled-user");
 }
 
