@@ -84,7 +84,10 @@ mod tests {
     /// As `^[\p{L}\p{N}\p{S} ,.'-]+$` has it (contract 0.1).
     #[test]
     fn what_may_stand_in_a_name() {
-        for c in "aZ\u{e9}\u{df}\u{3b1}\u{4e2d}\u{627}7\u{663}\u{bd}\u{2163}$+<=>^`|~\u{20ac}\u{2122}\u{1f600}\u{fdfd} ,.'-".chars() {
+        for c in
+            "aZ\u{e9}\u{df}\u{3b1}\u{4e2d}\u{627}7\u{663}\u{bd}\u{2163}$+<=>^`|~\u{20ac}\u{2122}\u{1f600}\u{fdfd} ,.'-"
+                .chars()
+        {
             assert!(may_stand_in_a_name(c), "{c:?}");
         }
         for c in "@#/\\!?&*()[]{}_\"%:;\u{a1}\u{a7}\u{2019}\u{2014}\t\n\0\u{7f}\u{a0}\u{2028}\u{301}\u{200b}\u{202e}\u{feff}\u{e000}".chars() {

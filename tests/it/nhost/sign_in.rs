@@ -53,7 +53,9 @@ async fn a_password_that_could_not_be_chosen_here_may_be_on_file() {
 /// A wrong password says nothing of the account's state; the right one does.
 #[tokio::test]
 async fn the_state_of_an_account_is_told_to_who_knows_its_password() {
-    let server = Server::with(&[("PROJECT__DEFAULT__NOMA__ENABLED", "true"), ("PROJECT__STRICT__VERIFICATION__MODE", "strict")]).await;
+    let server =
+        Server::with(&[("PROJECT__DEFAULT__NOMA__ENABLED", "true"), ("PROJECT__STRICT__VERIFICATION__MODE", "strict")])
+            .await;
     let anon = anon(&server).in_project(Some(&crate::persona::project_id(&server, "default")));
     newcomer(&anon, ADA).await;
     let default = project(&server, "default").await;
