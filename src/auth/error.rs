@@ -51,6 +51,42 @@ pub enum Error {
     /// Refresh token unknown, used, expired or foreign.
     #[error("invalid refresh token")]
     InvalidRefreshToken,
+    /// What is asked for is switched off in the project.
+    #[error("switched off in this project")]
+    FeatureOff,
+    /// An account without any credential may not do this.
+    #[error("the account is anonymous")]
+    AnonymousForbidden,
+    /// Only an account without any credential may do this.
+    #[error("the account is not anonymous")]
+    NotAnonymous,
+    /// A role that new accounts may not choose.
+    #[error("the role is not allowed")]
+    RoleNotAllowed,
+    /// The default role is none of the allowed ones.
+    #[error("the default role is none of the allowed ones")]
+    DefaultRoleNotAllowed,
+    /// Nobody may be sent there.
+    #[error("the redirect target is not allowed")]
+    RedirectNotAllowed,
+    /// The address is proved already.
+    #[error("the address is verified already")]
+    AlreadyVerified,
+    /// Personal access token unknown, expired or foreign.
+    #[error("invalid personal access token")]
+    InvalidPersonalToken,
+    /// Ticket unknown, used, expired or foreign.
+    #[error("invalid ticket")]
+    InvalidTicket,
+    /// The digits are wrong, or none are expected.
+    #[error("invalid code")]
+    InvalidCode,
+    /// Wrong digits came too often.
+    #[error("too many wrong codes")]
+    TooManyCodes,
+    /// The code or its verifier is wrong (RFC 7636, section 4.6).
+    #[error("invalid code exchange")]
+    InvalidExchange,
     /// Verification secret unknown, used, expired or foreign.
     #[error("invalid verification token")]
     InvalidVerificationToken,

@@ -24,6 +24,7 @@ mod mail_tests;
 mod notices;
 pub mod outbox;
 pub mod password;
+pub mod person;
 pub mod profile;
 pub mod project;
 pub mod projects;
@@ -33,6 +34,7 @@ pub mod sign_up;
 pub mod sweep;
 pub mod verify;
 pub mod webhooks;
+pub mod wishes;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -124,6 +126,8 @@ pub struct Rules {
     pub first_is_admin: bool,
     /// Whether a sign-in says that an account has no password (not where `conceal` is on).
     pub tells_missing_password: bool,
+    /// Whether a right password of an account that must prove its address first sends out another secret to prove it with.
+    pub unproved_gets_another: bool,
     /// Whether a new password may be the current one.
     pub same_password: bool,
     /// Requests of one client.
@@ -137,6 +141,9 @@ pub struct Rules {
 pub enum Credential {
     /// A signed access token that lives for minutes, and a refresh token.
     Pair(TokenFormat),
+    /// A JWT that other services check, with the claims that Hasura reads and a life of minutes, and a refresh token
+    /// that is a UUID.
+    Hasura,
     /// One token that lives as long as the session.
     Token {
         /// How long that is.

@@ -14,7 +14,7 @@ use super::events::{By, Event, EventKind, Outcome};
 use super::limits::Windows;
 use super::outbox::Wakes;
 use super::session::{KnownToken, Living};
-use super::{Email, Error, ProjectSettings};
+use super::{Ctx, Email, Error, ProjectSettings};
 use crate::crypto::{DigestKey, HashPool, MasterKey, Secret};
 use crate::data::audit;
 use crate::data::project::{self as rows, ProjectRecord, SealedKey};
@@ -259,6 +259,11 @@ impl Project {
     /// Its keys as of now.
     pub fn keys(&self) -> Arc<KeyRing> {
         self.keys.load_full()
+    }
+
+    /// The JSON Web Key Set (RFC 7517) of the keys that other services check JWTs with.
+    pub fn jwks(&self, ctx: &Ctx) -> serde_json::Value {
+        self.keys().jwks(ctx.now)
     }
 
     pub(crate) fn store(&self) -> &Store {

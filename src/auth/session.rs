@@ -14,7 +14,10 @@ use crate::data::sessions::{self, Carrier, Session};
 use crate::data::users::{self, Role, User};
 use crate::env::Timestamp;
 use crate::store::{Read, Write};
-use crate::token::{AccessClaims, Blank, RefreshToken, SessionClaims, SessionKey, session_token_digest};
+use crate::token::{
+    AccessClaims, Blank, RefreshToken, RefreshUuid, SessionClaims, SessionKey, refresh_uuid_digest,
+    session_token_digest,
+};
 
 use super::verify::{self, Candidate};
 
@@ -27,6 +30,8 @@ pub struct Issued {
     pub access_expires_at: Timestamp,
     /// The refresh token, where the session has one.
     pub refresh: Option<IssuedRefresh>,
+    /// The session's id, the same after every refresh.
+    pub session: Uuid,
     /// Whose session it is.
     pub user: User,
 }
@@ -46,7 +51,7 @@ pub struct IssuedRefresh {
 /// `Unauthenticated` for every cause but a failing store.
 pub fn authenticate(ctx: &Ctx, token: &str) -> Result<Actor, Error> {
     match ctx.rules.credential {
-        Credential::Pair(_) => by_signature(ctx, token),
+        Credential::Pair(_) | Credential::Hasura => by_signature(ctx, token),
         Credential::Token { .. } => by_digest(ctx, token),
     }
 }
@@ -135,6 +140,27 @@ fn living(r: &dyn Read, session: Uuid, version: u64) -> Result<Option<Living>, E
     Ok(user.map(|user| Living { version, user: Arc::new(user), expires_at: session.expires_at, token }))
 }
 
+/// Whether an account may do things of its own accord: it is enabled, its address is proved where the project wants that,
+/// and it has a credential.
+///
+/// # Errors
+/// `AccountDisabled`, `VerificationRequired`, `AnonymousForbidden`, in this order.
+pub fn usable(ctx: &Ctx, user: &User) -> Result<(), Error> {
+    if !user.is_enabled() {
+        return Err(Error::AccountDisabled);
+    }
+    if must_verify(ctx, user) {
+        return Err(Error::VerificationRequired(Box::new(Unverified { user: user.clone(), token: None })));
+    }
+    if user.is_anonymous { Err(Error::AnonymousForbidden) } else { Ok(()) }
+}
+
+/// Whether the project wants the account's address proved before it is used.
+pub(crate) fn must_verify(ctx: &Ctx, user: &User) -> bool {
+    let strict = ctx.settings.verification.mode == VerificationMode::Strict;
+    strict && user.email.is_some() && user.email_proof.is_none()
+}
+
 /// Whether `actor` still is one, inside the transaction that acts for it: a logout may have come in between.
 pub(crate) fn recheck(w: &dyn Write, actor: &Actor, now: Timestamp) -> Result<User, Error> {
     let session = sessions::get(w, actor.session)?.filter(|s| s.user == actor.user.id && now < s.expires_at);
@@ -159,18 +185,59 @@ pub async fn refresh(ctx: &Ctx, token: &str) -> Result<Issued, Error> {
 async fn rotate(ctx: &Ctx, token: &str) -> Result<Issued, Error> {
     let presented = ctx.project.refresh_key().parse(token).ok_or(Error::InvalidRefreshToken)?;
     let successor = ctx.project.refresh_key().successor(&presented);
-    let job = Rotation {
+    let rotation = Rotation {
         session: presented.session(),
         generation: presented.generation(),
         presented: presented.digest(),
         successor: successor.digest(),
+        by_uuid: false,
         reuse: ctx.event(EventKind::RefreshTokenReused, By::Stranger, None),
-        candidate: (ctx.settings.verification.mode == VerificationMode::Strict).then(|| Candidate::new(ctx)),
+        candidate: Candidate::where_strict(ctx),
         ctx: ctx.clone(),
     };
-    let outcome = ctx.project.store().write(move |w| job.run(w)).await?;
+    turn(ctx, rotation, || Secret::new(successor.text())).await
+}
+
+/// [`refresh`] for refresh tokens that are UUIDs, ours or brought from elsewhere.
+///
+/// # Errors
+/// As [`refresh`].
+pub async fn refresh_uuid(ctx: &Ctx, token: Uuid) -> Result<Issued, Error> {
+    let result = rotate_uuid(ctx, token).await;
+    ctx.count_refresh(&result);
+    result
+}
+
+async fn rotate_uuid(ctx: &Ctx, token: Uuid) -> Result<Issued, Error> {
+    let (project, digest) = (&ctx.project, refresh_uuid_digest(token));
+    let key = project.refresh_uuid_key();
+    let (session, generation) = match key.parse(token) {
+        Some(ours) => (ours.session(), ours.generation()),
+        // One that was brought is the first of its session.
+        None => {
+            let session = project.store().read(|r| sessions::id_by_token(r, &digest))?;
+            (session.ok_or(Error::InvalidRefreshToken)?, 0)
+        }
+    };
+    let successor = key.token(session, generation.saturating_add(1)).ok_or(Error::InvalidRefreshToken)?;
+    let rotation = Rotation {
+        session,
+        generation,
+        presented: digest,
+        successor: successor.digest(),
+        by_uuid: true,
+        reuse: ctx.event(EventKind::RefreshTokenReused, By::Stranger, None),
+        candidate: Candidate::where_strict(ctx),
+        ctx: ctx.clone(),
+    };
+    turn(ctx, rotation, || Secret::new(successor.text())).await
+}
+
+/// Runs a rotation; `successor` is the text of the next refresh token.
+async fn turn(ctx: &Ctx, rotation: Rotation, successor: impl FnOnce() -> Secret<String>) -> Result<Issued, Error> {
+    let outcome = ctx.project.store().write(move |w| rotation.run(w)).await?;
     match outcome {
-        Rotated::Done { session, user } => Ok(issue(ctx, &session, *user, &successor)),
+        Rotated::Done { session, user } => issue(ctx, &session, *user, successor()),
         Rotated::Unverified(unverified) => Err(Error::VerificationRequired(unverified)),
         Rotated::Reused { user } => {
             ctx.count_theft();
@@ -187,8 +254,10 @@ struct Rotation {
     generation: u32,
     presented: Digest,
     successor: Digest,
+    /// Whether the token is a UUID.
+    by_uuid: bool,
     reuse: Event,
-    /// Only where an unproved address may not refresh.
+    /// Only where a fresh secret goes out to an unproved address that may not refresh.
     candidate: Option<Candidate>,
     ctx: Ctx,
 }
@@ -209,7 +278,7 @@ impl Rotation {
     fn run(&self, w: &mut dyn Write) -> Result<Rotated, Error> {
         let (now, settings) = (self.ctx.now, &self.ctx.settings);
         let mut session = sessions::get(w, self.session)?
-            .filter(|session| now < session.expires_at && session.carrier == Carrier::Pair)
+            .filter(|session| now < session.expires_at && session.carrier.is_refreshed(self.by_uuid))
             .ok_or(Error::InvalidRefreshToken)?;
         let user =
             users::get(w, session.user)?.filter(|user| user.disabled_at.is_none()).ok_or(Error::InvalidRefreshToken)?;
@@ -223,11 +292,15 @@ impl Rotation {
             self.ctx.record(w, &Event { user: Some(user.id), ..self.reuse.clone() })?;
             return Ok(Rotated::Reused { user: user.id });
         }
-        if let (Some(candidate), None) = (&self.candidate, user.email_proof) {
-            let unverified = verify::unverified(w, &self.ctx, user, candidate)?;
+        if must_verify(&self.ctx, &user) {
+            let unverified = verify::unverified(w, &self.ctx, user, self.candidate.as_ref())?;
             return Ok(Rotated::Unverified(Box::new(unverified)));
         }
         if is_current {
+            if session.carrier == Carrier::Brought && self.generation > 0 {
+                // The token that was brought leads here no more.
+                sessions::adopt(w, &mut session)?;
+            }
             session.previous = Some(std::mem::replace(&mut session.refresh, self.successor));
             session.generation = session.generation.saturating_add(1);
             session.refreshed_at = now;
@@ -286,20 +359,32 @@ pub(crate) struct Draft {
 /// What the session will be carried by.
 enum Drafted {
     Pair(RefreshToken),
+    Uuid(RefreshUuid),
     /// The token, and the role it says.
     Token(Secret<String>, Role),
 }
 
 impl Draft {
     /// A session of `user`, from this request.
-    pub(crate) fn new(ctx: &Ctx, user: &User) -> Self {
+    ///
+    /// # Errors
+    /// None but a defect.
+    pub(crate) fn new(ctx: &Ctx, user: &User) -> Result<Self, Error> {
         let env = ctx.project.env();
-        let id = env.new_id(ctx.now);
-        let (tokens, digest, lasts) = match ctx.rules.credential {
+        let (id, tokens, digest, lasts) = match ctx.rules.credential {
             Credential::Pair(_) => {
+                let id = env.new_id(ctx.now);
                 let refresh = ctx.project.refresh_key().first(env, id);
                 let digest = refresh.digest();
-                (Drafted::Pair(refresh), digest, ctx.settings.tokens.refresh_ttl)
+                (id, Drafted::Pair(refresh), digest, ctx.settings.tokens.refresh_ttl)
+            }
+            Credential::Hasura => {
+                let key = ctx.project.refresh_uuid_key();
+                let id = key.new_session(env, ctx.now);
+                let defect = || Error::Internal("a session of ours has no refresh token".into());
+                let refresh = key.token(id, 0).ok_or_else(defect)?;
+                let digest = refresh.digest();
+                (id, Drafted::Uuid(refresh), digest, ctx.settings.tokens.refresh_ttl)
             }
             Credential::Token { ttl } => {
                 let claims = SessionClaims {
@@ -311,7 +396,7 @@ impl Draft {
                 };
                 let token = ctx.project.session_key(&ctx.settings).mint(&claims, Blank::generate(env));
                 let digest = session_token_digest(&token);
-                (Drafted::Token(Secret::new(token), user.role), digest, ttl)
+                (env.new_id(ctx.now), Drafted::Token(Secret::new(token), user.role), digest, ttl)
             }
         };
         let session = Session {
@@ -325,11 +410,15 @@ impl Draft {
             previous: None,
             ip: ctx.client.ip_bytes(),
             agent: ctx.client.agent.as_deref().map(|agent| agent.chars().take(120).collect()),
-            carrier: if matches!(tokens, Drafted::Token(..)) { Carrier::Token } else { Carrier::Pair },
+            carrier: match &tokens {
+                Drafted::Pair(_) => Carrier::Pair,
+                Drafted::Uuid(_) => Carrier::Uuid,
+                Drafted::Token(..) => Carrier::Token,
+            },
         };
         let device = devices::mark(ctx.client.agent.as_deref());
         let new_device = ctx.event(EventKind::NewDevice, By::User, Some(user.id));
-        Self { session, tokens, device, new_device, max: ctx.settings.sessions.max as usize }
+        Ok(Self { session, tokens, device, new_device, max: ctx.settings.sessions.max as usize })
     }
 
     /// Stores it, as a session of `user` as it is now; where the project limits sessions, the user's oldest ones end.
@@ -346,6 +435,10 @@ impl Draft {
                 return Err(Error::Internal("two session tokens are the same".into()));
             }
         }
+        // Their ids are short of chance: see `RefreshUuidKey::new_session`.
+        if matches!(self.tokens, Drafted::Uuid(_)) && sessions::get(w, self.session.id)?.is_some() {
+            return Err(Error::Busy { retry_after: Duration::from_secs(1) });
+        }
         if let Some(others) = self.max.checked_sub(1) {
             // Before this one is among them: ids go by the clock, which may have stepped back.
             let all = sessions::of_user(w, self.session.user)?;
@@ -358,17 +451,25 @@ impl Draft {
     }
 
     /// What the client gets, once it is stored.
-    pub(crate) fn issue(&self, ctx: &Ctx, user: User) -> Issued {
+    ///
+    /// # Errors
+    /// When no access token can be made.
+    pub(crate) fn issue(&self, ctx: &Ctx, user: User) -> Result<Issued, Error> {
         match &self.tokens {
-            Drafted::Pair(refresh) => issue(ctx, &self.session, user, refresh),
-            Drafted::Token(token, _) => {
-                Issued { access_token: token.clone(), access_expires_at: self.session.expires_at, refresh: None, user }
-            }
+            Drafted::Pair(refresh) => issue(ctx, &self.session, user, Secret::new(refresh.text())),
+            Drafted::Uuid(refresh) => issue(ctx, &self.session, user, Secret::new(refresh.text())),
+            Drafted::Token(token, _) => Ok(Issued {
+                access_token: token.clone(),
+                access_expires_at: self.session.expires_at,
+                refresh: None,
+                session: self.session.id,
+                user,
+            }),
         }
     }
 }
 
-fn issue(ctx: &Ctx, session: &Session, user: User, refresh: &RefreshToken) -> Issued {
+fn issue(ctx: &Ctx, session: &Session, user: User, refresh: Secret<String>) -> Result<Issued, Error> {
     let project: &Arc<Project> = &ctx.project;
     // Never longer than the session itself.
     let expires_at = ctx.now.plus(ctx.settings.tokens.access_ttl).min(session.expires_at);
@@ -383,13 +484,15 @@ fn issue(ctx: &Ctx, session: &Session, user: User, refresh: &RefreshToken) -> Is
     let issuer = ctx.settings.public_url.as_deref().unwrap_or_default();
     let format = match ctx.rules.credential {
         Credential::Pair(format) => format,
+        Credential::Hasura => TokenFormat::Jwt,
         // Such sessions have no refresh token, so none of theirs comes here.
         Credential::Token { .. } => TokenFormat::default(),
     };
-    Issued {
+    Ok(Issued {
         access_token: Secret::new(project.keys().mint(format, issuer, &claims)),
         access_expires_at: expires_at,
-        refresh: Some(IssuedRefresh { token: Secret::new(refresh.text()), expires_at: session.expires_at }),
+        refresh: Some(IssuedRefresh { token: refresh, expires_at: session.expires_at }),
+        session: session.id,
         user,
-    }
+    })
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use super::events::{By, Event, EventKind};
 use super::session::{Draft, Issued};
 use super::verify::{self, Candidate};
-use super::{Ctx, Email, Error, Unverified, attempts, events, notices};
-use crate::config::VerificationMode;
+use super::{Ctx, Email, Error, Unverified, attempts, events, notices, session};
 use crate::crypto::{Secret, Verdict};
 use crate::data::lockouts;
 use crate::data::users::{self, User};
@@ -34,9 +33,9 @@ async fn check(ctx: &Ctx, email: Email, password: Secret<String>) -> Result<Issu
     let user = found.as_ref().map(|user| user.id);
     let job = Arc::new(Judgement {
         verdict,
-        draft: found.as_ref().map(|user| Draft::new(ctx, user)),
+        draft: found.as_ref().map(|user| Draft::new(ctx, user)).transpose()?,
         found,
-        candidate: (ctx.settings.verification.mode == VerificationMode::Strict).then(|| Candidate::new(ctx)),
+        candidate: Candidate::where_strict(ctx),
         lockout: ctx.event_on(EventKind::LockedOut, By::Server, user, &email),
         failed: ctx.event_on(EventKind::SignInFailed, By::Stranger, user, &email),
         signed_in: ctx.event(EventKind::SignedIn, By::User, user),
@@ -54,7 +53,7 @@ async fn check(ctx: &Ctx, email: Email, password: Secret<String>) -> Result<Issu
     // Only now is the verdict stored; the next attempt may look.
     drop(attempt);
     match (outcome, &job.draft) {
-        (Outcome::In(user), Some(draft)) => Ok(draft.issue(ctx, *user)),
+        (Outcome::In(user), Some(draft)) => draft.issue(ctx, *user),
         (Outcome::In(_), None) => Err(Error::Internal("an account was found but no session drafted".into())),
         (Outcome::Unverified(unverified), _) => Err(Error::VerificationRequired(unverified)),
         (Outcome::Wrong { locked }, _) => {
@@ -79,7 +78,7 @@ struct Judgement {
     verdict: Verdict,
     found: Option<User>,
     draft: Option<Draft>,
-    /// Only where an unproved address may not sign in.
+    /// Only where a fresh secret goes out to an unproved address that may not sign in.
     candidate: Option<Candidate>,
     lockout: Event,
     failed: Event,
@@ -128,8 +127,8 @@ impl Judgement {
             user.password = Some(hash.clone());
             users::put(w, &user)?;
         }
-        if let (Some(candidate), None) = (&self.candidate, user.email_proof) {
-            let unverified = verify::unverified(w, ctx, user, candidate)?;
+        if session::must_verify(ctx, &user) {
+            let unverified = verify::unverified(w, ctx, user, self.candidate.as_ref())?;
             // Somebody knows the password: that is worth an entry, and counts as no failure.
             let outcome = events::Outcome::Unverified;
             ctx.record(w, &Event { by: By::User, outcome, ..self.failed.clone() })?;

@@ -81,7 +81,7 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
         password: Some(hash),
         ..User::new(ctx.project.env().new_id(ctx.now), ctx.now)
     };
-    let session = signs_in.then(|| Draft::new(ctx, &user));
+    let session = signs_in.then(|| Draft::new(ctx, &user)).transpose()?;
     let account = NewAccount {
         user,
         email,
@@ -108,7 +108,7 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
         })
         .await?;
     Ok(match &job.1 {
-        Some(session) => SignedUp::In(Box::new(session.issue(ctx, made.user))),
+        Some(session) => SignedUp::In(Box::new(session.issue(ctx, made.user)?)),
         None if strict => SignedUp::MustVerify(Box::new(made)),
         None => SignedUp::Made(Box::new(made.user)),
     })
@@ -157,7 +157,7 @@ impl NewAccount {
         users::insert(w, &user)?;
         ctx.record(w, &Event { user: Some(user.id), ..self.signed_up.clone() })?;
         match &self.candidate {
-            Some(candidate) => Ok(verify::unverified(w, ctx, user, candidate)?),
+            Some(candidate) => Ok(verify::unverified(w, ctx, user, Some(candidate))?),
             None => Ok(Unverified { user, token: None }),
         }
     }

@@ -9,7 +9,7 @@ use super::events::{By, Event, EventKind};
 use super::limits::{self, Limit, Limiter};
 use super::mail::Mail;
 use super::{Ctx, Email, Error, Unverified, notices};
-use crate::config::Delivery;
+use crate::config::{Delivery, VerificationMode};
 use crate::crypto::{Digest, Secret};
 use crate::data::one_time::{self, OneTime, Purpose};
 use crate::data::users::{self, EmailProof, ProofKind, User};
@@ -127,6 +127,12 @@ enum Out {
 }
 
 impl Candidate {
+    /// One for who may not do anything with an unproved address, where trying to sends another secret.
+    pub(crate) fn where_strict(ctx: &Ctx) -> Option<Self> {
+        let strict = ctx.settings.verification.mode == VerificationMode::Strict;
+        (strict && ctx.rules.unproved_gets_another).then(|| Self::new(ctx))
+    }
+
     pub(crate) fn new(ctx: &Ctx) -> Self {
         let env = ctx.project.env();
         let secret = OneTimeSecret::generate(env);
@@ -224,14 +230,15 @@ pub(crate) fn unverified(
     w: &mut dyn Write,
     ctx: &Ctx,
     user: User,
-    candidate: &Candidate,
+    candidate: Option<&Candidate>,
 ) -> Result<Unverified, StoreError> {
     let Some(email) = user.address()? else { return Ok(Unverified { user, token: None }) };
-    let token = if cooling_down(w, ctx, &email)?.is_some() {
-        None
-    } else {
-        candidate.issue(w, ctx, &user, &email)?;
-        candidate.token()
+    let token = match candidate {
+        Some(candidate) if cooling_down(w, ctx, &email)?.is_none() => {
+            candidate.issue(w, ctx, &user, &email)?;
+            candidate.token()
+        }
+        Some(_) | None => None,
     };
     Ok(Unverified { user, token })
 }

@@ -53,9 +53,13 @@ pub enum Carrier {
 }
 
 impl Carrier {
-    /// Whether the session is found by the digest of what its client holds.
-    const fn is_indexed(self) -> bool {
-        matches!(self, Self::Token | Self::Brought)
+    /// Whether such a session is refreshed by a token that is a UUID, or by one of the other form.
+    pub const fn is_refreshed(self, by_uuid: bool) -> bool {
+        match self {
+            Self::Pair => !by_uuid,
+            Self::Uuid | Self::Brought => by_uuid,
+            Self::Token => false,
+        }
     }
 }
 
@@ -110,6 +114,17 @@ impl SessionV1 {
 }
 
 impl Session {
+    /// The digest by which it is found, where it is found by one. A token that was brought stays so until the one that
+    /// replaced it is replaced: within the grace it may come again.
+    fn indexed(&self) -> Option<Digest> {
+        match self.carrier {
+            Carrier::Pair | Carrier::Uuid => None,
+            Carrier::Token => Some(self.refresh),
+            Carrier::Brought if self.generation == 0 => Some(self.refresh),
+            Carrier::Brought => self.previous,
+        }
+    }
+
     /// From where it was begun.
     pub fn address(&self) -> IpAddr {
         Ipv6Addr::from(self.ip).to_canonical()
@@ -133,8 +148,8 @@ pub fn id_by_token(r: &(impl Read + ?Sized), digest: &Digest) -> Result<Option<U
 /// Writes a new session and its index rows. The caller has seen that its token, if it has one, is nobody else's.
 pub fn insert(w: &mut (impl Write + ?Sized), session: &Session) -> Result<(), StoreError> {
     w.put(&index(session.user, session.id), &[])?;
-    if session.carrier.is_indexed() {
-        w.put(&token(&session.refresh), session.id.as_bytes())?;
+    if let Some(digest) = session.indexed() {
+        w.put(&token(&digest), session.id.as_bytes())?;
     }
     store(w, &row(session.id), session)
 }
@@ -147,13 +162,15 @@ pub fn put_refreshed(w: &mut (impl Write + ?Sized), session: &Session) -> Result
     store(w, &refreshed(session.id), session)
 }
 
-/// Writes a session whose refresh token, brought from elsewhere, was rotated for the first time: `former` leads nowhere
-/// any more.
-pub fn put_adopted(w: &mut (impl Write + ?Sized), session: &Session, former: &Digest) -> Result<(), StoreError> {
-    w.delete(&token(former))?;
-    // The row in its place too: what it says of its carrier must be true when the session ends.
-    store(w, &row(session.id), session)?;
-    w.delete(&refreshed(session.id))
+/// Makes a session whose refresh token was brought from elsewhere one of ours: that token leads to it no more. The caller
+/// writes what else changes.
+pub fn adopt(w: &mut (impl Write + ?Sized), session: &mut Session) -> Result<(), StoreError> {
+    if let Some(digest) = session.indexed() {
+        w.delete(&token(&digest))?;
+    }
+    session.carrier = Carrier::Uuid;
+    // In its place too: what the row there says of the index must be true when the session ends.
+    store(w, &row(session.id), session)
 }
 
 /// How long after its refresh a session is kept among those in use.
@@ -176,8 +193,8 @@ pub(crate) fn settle(w: &mut (impl Write + ?Sized), session: &Session) -> Result
 
 /// Ends a session.
 pub fn remove(w: &mut (impl Write + ?Sized), user: Uuid, id: Uuid) -> Result<(), StoreError> {
-    if let Some(session) = fetch::<Session>(w, &row(id))?.filter(|session| session.carrier.is_indexed()) {
-        w.delete(&token(&session.refresh))?;
+    if let Some(digest) = fetch::<Session>(w, &row(id))?.and_then(|session| session.indexed()) {
+        w.delete(&token(&digest))?;
     }
     w.delete(&index(user, id))?;
     w.delete(&refreshed(id))?;

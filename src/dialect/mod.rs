@@ -4,6 +4,7 @@
 //! one total `match`, and the spelling of what goes wrong before a verb is reached ([`Trouble`]). It may not name
 //! another dialect, `data` or `store`.
 
+pub mod nhost;
 pub mod noma;
 pub mod nora;
 
@@ -75,17 +76,20 @@ pub enum Dialect {
     Noma,
     /// Nora auth.
     Nora,
+    /// Nhost Auth.
+    Nhost,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Noma, Self::Nora];
+    pub const ALL: [Self; 3] = [Self::Noma, Self::Nora, Self::Nhost];
 
     /// Its name in settings, paths, commands, metrics and log lines.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Noma => "noma",
             Self::Nora => "nora",
+            Self::Nhost => "nhost",
         }
     }
 
@@ -96,6 +100,7 @@ impl Dialect {
             Self::Noma => (noma.enabled, &noma.path, None),
             // Its usual public path, where it is the only one.
             Self::Nora => (nora.enabled, &nora.path, Some("/api/auth").filter(|_| !noma.enabled && !nhost.enabled)),
+            Self::Nhost => (nhost.enabled, &nhost.path, None),
         };
         [Some(path.as_str()), also].into_iter().flatten().filter(move |_| enabled)
     }
@@ -105,6 +110,7 @@ impl Dialect {
         match self {
             Self::Noma => openapi::document(&noma::API, scope),
             Self::Nora => openapi::document(&nora::API, scope),
+            Self::Nhost => openapi::document(&nhost::API, scope),
         }
     }
 
@@ -113,6 +119,7 @@ impl Dialect {
         match self {
             Self::Noma => noma::routes(path),
             Self::Nora => nora::routes(path),
+            Self::Nhost => nhost::routes(path),
         }
     }
 
@@ -121,6 +128,7 @@ impl Dialect {
         match self {
             Self::Noma => noma::rules(settings),
             Self::Nora => nora::rules(settings),
+            Self::Nhost => nhost::rules(settings),
         }
     }
 
@@ -129,6 +137,7 @@ impl Dialect {
         match self {
             Self::Noma => noma::trouble(trouble),
             Self::Nora => nora::trouble(trouble),
+            Self::Nhost => nhost::trouble(trouble),
         }
     }
 
@@ -137,6 +146,7 @@ impl Dialect {
         match self {
             Self::Noma => noma::finish(reply, asked),
             Self::Nora => nora::finish(reply, asked),
+            Self::Nhost => nhost::finish(reply, asked),
         }
     }
 
@@ -145,6 +155,7 @@ impl Dialect {
         match self {
             Self::Noma => noma::CORS,
             Self::Nora => nora::CORS,
+            Self::Nhost => nhost::CORS,
         }
     }
 }

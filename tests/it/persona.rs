@@ -83,6 +83,11 @@ impl Persona {
         Self { speaks: Dialect::Nora, ..self.mounted_at("/auth") }
     }
 
+    /// The same, speaking Nhost Auth at its usual path.
+    pub fn speaking_nhost(&self) -> Self {
+        Self { speaks: Dialect::Nhost, ..self.mounted_at("/v1") }
+    }
+
     /// The same, with this cookie.
     pub fn with_cookie(&self, token: &str) -> Self {
         self.with_header("cookie", &format!("nora_auth={token}"))
@@ -205,23 +210,25 @@ impl Reply {
         let text = response.text().await.expect("a body");
         let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("a JSON body") };
         let reply = Self { status, headers, body, text };
-        reply.check(method);
+        reply.check(method, speaks);
         match speaks {
             Dialect::Noma => reply.check_noma(),
             Dialect::Nora => reply.check_nora(),
+            Dialect::Nhost => reply.check_nhost(),
         }
         reply
     }
 
     /// What must hold of every reply.
-    fn check(&self, method: &Method) {
+    fn check(&self, method: &Method, speaks: Dialect) {
         assert!(self.headers.contains_key("x-request-id"), "{self:?}");
         assert_eq!(self.headers["x-content-type-options"], "nosniff");
         assert!(self.headers.contains_key("cache-control"), "{self:?}");
         assert!(!self.headers.contains_key("access-control-allow-credentials"), "{self:?}");
         assert_ne!(self.status, 500, "nothing from outside may find a defect: {}", self.text);
         if self.body.is_null() {
-            let may_be_empty = method == Method::HEAD || self.status == 204;
+            let is_limit = speaks == Dialect::Nhost && self.status == 429;
+            let may_be_empty = method == Method::HEAD || self.status == 204 || self.status.is_redirection() || is_limit;
             assert!(may_be_empty, "every answer but a preflight's has a body: {self:?}");
         } else {
             assert_eq!(self.headers["content-type"], "application/json");
@@ -296,6 +303,21 @@ impl Reply {
             let limit = self.headers["ratelimit-limit"].to_str().expect("text");
             assert!(policy.to_str().expect("text").starts_with(&format!("{limit};w=")), "{self:?}");
             assert!(self.headers.contains_key("ratelimit-reset"), "{self:?}");
+        }
+    }
+
+    /// What must hold of every reply of the Nhost dialect.
+    fn check_nhost(&self) {
+        assert!(!self.headers.contains_key("set-cookie"), "no cookies: {self:?}");
+        if self.body.is_null() {
+            return;
+        }
+        if self.status.is_client_error() || self.status.is_server_error() {
+            let says = ["error", "errors", "msg"].iter().any(|key| self.body[*key].is_string());
+            assert!(says, "an error says what is wrong: {}", self.text);
+        }
+        if let Some(status) = self.body["status"].as_u64() {
+            assert_eq!(status, u64::from(self.status.as_u16()), "{}", self.text);
         }
     }
 

@@ -60,6 +60,17 @@ fn spell(error: Error) -> Response {
         Error::BotCheckFailed(_) => {
             coded(StatusCode::FORBIDDEN, "Complete the verification challenge and try again.", "bot_protection_failed")
         }
+        Error::FeatureOff | Error::AnonymousForbidden => plain(StatusCode::FORBIDDEN, "This action is not allowed."),
+        Error::NotAnonymous
+        | Error::RoleNotAllowed
+        | Error::DefaultRoleNotAllowed
+        | Error::RedirectNotAllowed
+        | Error::AlreadyVerified
+        | Error::InvalidTicket
+        | Error::InvalidCode
+        | Error::TooManyCodes
+        | Error::InvalidExchange => plain(StatusCode::BAD_REQUEST, "The request is invalid."),
+        Error::InvalidPersonalToken => plain(StatusCode::UNAUTHORIZED, "Unauthenticated."),
         Error::EmailTaken => field("email", "The email has already been taken."),
         Error::InvalidCredentials | Error::AccountDisabled | Error::NoPassword => {
             plain(StatusCode::UNAUTHORIZED, "Invalid credentials.")

@@ -48,6 +48,7 @@ pub fn rules(settings: &ProjectSettings) -> Rules {
         sign_up_signs_in: true,
         first_is_admin: false,
         tells_missing_password: false,
+        unproved_gets_another: true,
         same_password: false,
         requests: settings.noma.limit,
         changes: None,

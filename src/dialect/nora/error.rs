@@ -72,6 +72,17 @@ fn spell(error: &Error) -> Response {
         Error::SignupDisabled => {
             coded(StatusCode::FORBIDDEN, "Registration is disabled by the operator", "SIGNUP_DISABLED")
         }
+        Error::FeatureOff | Error::AnonymousForbidden => plain(StatusCode::FORBIDDEN, "This action is not allowed"),
+        Error::NotAnonymous
+        | Error::RoleNotAllowed
+        | Error::DefaultRoleNotAllowed
+        | Error::RedirectNotAllowed
+        | Error::AlreadyVerified
+        | Error::InvalidTicket
+        | Error::InvalidCode
+        | Error::TooManyCodes
+        | Error::InvalidExchange => plain(StatusCode::BAD_REQUEST, "Invalid request"),
+        Error::InvalidPersonalToken => challenged("Invalid or expired session"),
         Error::EmailTaken => plain(StatusCode::CONFLICT, "Account already exists for this email"),
         Error::InvalidCredentials | Error::AccountDisabled => {
             plain(StatusCode::UNAUTHORIZED, "Invalid email or password")

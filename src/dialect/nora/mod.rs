@@ -70,6 +70,7 @@ pub fn rules(settings: &ProjectSettings) -> Rules {
         // Unresolved is unsafe to assume.
         first_is_admin: nora.first_user_admin.unwrap_or(false),
         tells_missing_password: true,
+        unproved_gets_another: true,
         same_password: true,
         requests: nora.limits.global,
         changes: nora.limits.mutation,

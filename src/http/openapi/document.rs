@@ -112,10 +112,8 @@ fn response(answers: &[Answer], parts: &mut Components) -> Response {
     let mut response =
         ResponseBuilder::new().header_ref(REQUEST_ID, Ref::new(format!("#/components/headers/{REQUEST_ID}")));
     for answer in answers {
-        let body = (answer.body)(&mut schemas);
-        if !bodies.contains(&body) {
-            bodies.push(body);
-        }
+        let body = answer.body.map(|body| body(&mut schemas));
+        bodies.extend(body.filter(|body| !bodies.contains(body)));
         if !descriptions.contains(&answer.description) {
             descriptions.push(answer.description);
         }
@@ -125,6 +123,9 @@ fn response(answers: &[Answer], parts: &mut Components) -> Response {
         }
     }
     parts.schemas.extend(schemas);
+    if bodies.is_empty() {
+        return response.description(descriptions.join(" ")).build();
+    }
     let schema = match <[Ref; 1]>::try_from(bodies) {
         Ok([only]) => RefOr::Ref(only),
         Err(several) => {

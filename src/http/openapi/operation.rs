@@ -4,7 +4,9 @@ use std::ops::RangeInclusive;
 
 use utoipa::ToSchema;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::schema::{
+    AdditionalProperties, KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
+};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Ref, RefOr, Required};
 
@@ -65,14 +67,19 @@ impl Operation {
 pub struct Answer {
     pub(super) status: u16,
     pub(super) description: &'static str,
-    pub(super) body: fn(&mut Named) -> Ref,
+    pub(super) body: Option<fn(&mut Named) -> Ref>,
     pub(super) headers: Vec<(&'static str, &'static str)>,
 }
 
 impl Answer {
     /// An answer with a `B`. Several with one status are told as one.
     pub fn of<B: ToSchema>(status: u16, description: &'static str) -> Self {
-        Self { status, description, body: reference::<B>, headers: Vec::new() }
+        Self { status, description, body: Some(reference::<B>), headers: Vec::new() }
+    }
+
+    /// An answer without a body.
+    pub fn empty(status: u16, description: &'static str) -> Self {
+        Self { status, description, body: None, headers: Vec::new() }
     }
 
     /// The same, with a header more: its name, and what it says.
@@ -134,6 +141,16 @@ impl BodyFields {
     pub fn required(&mut self, name: &str, schema: impl Into<Schema>) {
         self.optional(name, schema);
         self.0.required.push(name.to_owned());
+    }
+
+    /// A field that is an object of these fields, and may be left out.
+    pub fn object(&mut self, name: &str, fields: Self) {
+        self.optional(name, fields.0);
+    }
+
+    /// No other field may be there.
+    pub fn close(&mut self) {
+        self.0.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
     }
 
     /// A field that may be left out.

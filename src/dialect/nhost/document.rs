@@ -1,0 +1,77 @@
+//! The table of endpoints: what is routed, and what the OpenAPI document tells.
+
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+
+use super::wire::{Done, KeySet, Refused, Session, SessionPayload, User, Version};
+use super::{accounts, disabled, service, sessions, user};
+use crate::http::openapi::{Answer, Api, Endpoint, Operation, Scope};
+
+/// This dialect's document.
+pub const API: Api = Api {
+    title: "Nhost Auth, served by Keystead",
+    description: "Every body is JSON, but for the empty one of 429. Schemas are closed: a field they do not name is refused. An unknown \
+                  path is 404, a wrong method 405 with `Allow`; both are a `Refused`.",
+    endpoints,
+    every,
+};
+
+/// What each request may carry, and what each may be answered before its handler is reached.
+fn every(operation: &mut Operation, scope: &Scope<'_>) {
+    let id = ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)));
+    let id = id.enum_values(scope.project.map(|id| [id.to_string()]));
+    let description = "The project. Without it, the host name says which, or it is the only one there is.";
+    operation.header_parameter("project-id", description, id.build());
+    operation.answer(Answer::of::<Refused>(400, "Several projects are served, and the request names none."));
+    operation.answer(Answer::of::<Refused>(404, "There is no such project."));
+    operation.answer(Answer::of::<Refused>(409, "The project is switched off (`disabled-endpoint`)."));
+    operation.answer(Answer::empty(429, "The client sent too many requests.").with_retry_after());
+    operation.answer(Answer::of::<Refused>(500, "A defect of the server."));
+    operation.answer(Answer::of::<Refused>(503, "The server cannot do it now.").with_retry_after());
+}
+
+/// The endpoints of the contract, sections 1.1 to 1.5.
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let mut all = here();
+    all.extend(LATER.into_iter().map(|(path, id)| {
+        Endpoint::post(path, id, disabled::disabled)
+            .summary("Not in this version")
+            .answer(Answer::of::<Refused>(409, "It is switched off (`disabled-endpoint`)."))
+    }));
+    all
+}
+
+fn here() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/healthz", "healthz", service::healthz)
+            .summary("Whether the server answers")
+            .answer(Answer::of::<Done>(200, "It does.")),
+        Endpoint::get("/version", "version", service::version).summary("Which version answers").answer(Answer::of::<
+            Version,
+        >(
+            200,
+            "This one.",
+        )),
+        Endpoint::get("/.well-known/jwks.json", "jwks", service::jwks)
+            .summary("The keys that access tokens are checked with")
+            .answer(Answer::of::<KeySet>(200, "None where they are secrets.")),
+        Endpoint::post("/signin/email-password", "signInEmailPassword", accounts::sign_in)
+            .summary("Sign in with a password")
+            .answer(Answer::of::<SessionPayload>(200, "Signed in."))
+            .answer(Answer::of::<Refused>(401, "Address or password is wrong, or the account may not be used.")),
+        Endpoint::post("/token", "refreshToken", sessions::token)
+            .summary("Exchange a refresh token")
+            .description("The token is good once. Presented again after a short grace, it ends its session.")
+            .answer(Answer::of::<Session>(200, "The session's next tokens."))
+            .answer(Answer::of::<Refused>(401, "The refresh token is unknown, used, expired or revoked.")),
+        Endpoint::get("/user", "getUser", user::user)
+            .summary("Read the signed-in account")
+            .answer(Answer::of::<User>(200, "The account as stored now.")),
+    ]
+}
+
+/// What waits for a later version: second factors, passkeys, messages to telephones, providers.
+const LATER: [(&str, &str); 3] = [
+    ("/signup/webauthn", "signUpWebauthn"),
+    ("/signin/mfa/totp", "verifySignInMfaTotp"),
+    ("/signin/passwordless/sms", "signInPasswordlessSms"),
+];

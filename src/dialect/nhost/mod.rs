@@ -1,0 +1,75 @@
+//! Nhost Auth: the first half of the contract's endpoints, for the npm package `@nhost/nhost-js` as it is.
+//!
+//! | file | what it spells |
+//! |---|---|
+//! | `accounts` | sign-up and sign-in with a password, anonymous accounts and what becomes of them |
+//! | `sessions` | token, token/verify, signout, personal access tokens |
+//! | `user` | the signed-in account |
+//! | `service` | healthz, version, the key set |
+//! | `disabled` | what waits for a later version |
+//! | `input`, `fields` | the bearer; bodies, and the rules of their fields |
+//! | `wire` | bodies of answers |
+//! | `document` | the table of endpoints: routes, and what the OpenAPI document tells |
+//! | `error` | every error |
+//! | `layer` | what all requests pass: what may be said of accounts, what failed |
+//!
+//! Chosen where the contract leaves it open, and where the house's rules go before it (design, section 6):
+//!
+//! - A password is checked before the account's state is told: a wrong one says nothing of a disabled or unproved account.
+//! - A refresh token presented again within the grace gives the same successor; later its session ends.
+//! - An access token ends with its session: sign-out, a new password, disabling and deletion hold from the next request on.
+//! - Each purpose has a ticket of its own: asking for one does not take another away.
+//! - `session.user` says the same everywhere, `isAnonymous` too.
+//! - Who is locked out gets 429 with `Retry-After` and no body, as who meets a limit.
+
+mod accounts;
+mod disabled;
+mod document;
+mod error;
+mod fields;
+mod input;
+mod layer;
+mod service;
+mod sessions;
+mod user;
+mod wire;
+
+use axum::Router;
+use axum::response::Response;
+
+use super::{Asked, Cors, Trouble};
+use crate::auth::{Credential, ProjectSettings, Rules};
+use crate::http::openapi;
+pub use document::API;
+pub use error::trouble;
+
+/// The largest body taken, in bytes.
+pub const BODY_LIMIT: usize = 1024 * 1024;
+
+/// What scripts of other pages may send (contract 0).
+pub const CORS: Cors = Cors { methods: "POST, GET", headers: None };
+
+/// The endpoints, mounted at `path`.
+pub fn routes(path: &str) -> Router {
+    openapi::router(path, document::endpoints())
+        .fallback(async || trouble(&Trouble::NotFound))
+        .method_not_allowed_fallback(async || trouble(&Trouble::MethodNotAllowed))
+        .layer(axum::middleware::from_fn(layer::pass))
+}
+
+/// What this dialect does its own way.
+pub fn rules(settings: &ProjectSettings) -> Rules {
+    Rules {
+        credential: Credential::Hasura,
+        sign_up_signs_in: true,
+        first_is_admin: false,
+        tells_missing_password: false,
+        unproved_gets_another: false,
+        same_password: true,
+        requests: settings.nhost.limits.global,
+        changes: None,
+    }
+}
+
+/// Adds to a reply, whoever made it, what all replies of the dialect have.
+pub fn finish(_: &mut Response, _: &Asked<'_>) {}
