@@ -119,10 +119,18 @@ impl Sheet {
     }
 
     fn take_out(&mut self, problem: &Problem, left: &mut Vec<Remark>) {
-        if let Some((_, lines)) = self.sections.iter_mut().find(|(section, _)| *section == problem.key) {
-            // The section as a whole: it holds too much.
-            for entry in lines.drain(..).filter_map(Line::into_entry) {
-                left.push(Remark { name: entry.from, text: format!("{}: {}", entry.key, problem.reason) });
+        let keys = |section: &str, lines: &[Line]| {
+            let paths = lines.iter().filter_map(Line::entry).map(|entry| format!("{section}.{}", entry.key));
+            paths.collect::<Vec<_>>()
+        };
+        if !self.sections.iter().any(|(section, lines)| keys(section, lines).contains(&problem.key)) {
+            // The section as a whole: it holds too much, or it lacks what was taken out of it.
+            let parent = problem.key.rsplit_once('.').map_or("", |(parent, _)| parent);
+            let is_it = |section: &str| section == problem.key || section == parent;
+            for (_, lines) in self.sections.iter_mut().filter(|(section, _)| is_it(section)) {
+                for entry in lines.drain(..).filter_map(Line::into_entry) {
+                    left.push(Remark { name: entry.from, text: format!("{}: {}", entry.key, problem.reason) });
+                }
             }
             return;
         }
