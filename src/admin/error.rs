@@ -90,6 +90,7 @@ fn verb(error: &Error) -> Response {
         Error::ProjectDisabled => (StatusCode::FORBIDDEN, "project_disabled", None),
         Error::SignupDisabled => (StatusCode::FORBIDDEN, "signup_disabled", None),
         Error::BotCheckFailed(_) => (StatusCode::FORBIDDEN, "bot_check_failed", None),
+        Error::AddressNotAllowed => (StatusCode::FORBIDDEN, "address_not_allowed", None),
         Error::EmailTaken => (StatusCode::CONFLICT, "email_taken", None),
         Error::InvalidCredentials => (StatusCode::FORBIDDEN, "invalid_credentials", None),
         Error::AccountDisabled => (StatusCode::FORBIDDEN, "account_disabled", None),

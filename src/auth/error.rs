@@ -21,6 +21,10 @@ pub enum Error {
     /// The sign-up does not count as one of a person.
     #[error("the bot check failed: {0:?}")]
     BotCheckFailed(BotCheck),
+    /// The project's lists do not admit the address. Only a sign-up may say so: at a sign-in it would tell that the rest
+    /// was right.
+    #[error("the address is not allowed")]
+    AddressNotAllowed,
     /// The address has an account.
     #[error("the address is taken")]
     EmailTaken,

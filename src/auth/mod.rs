@@ -4,6 +4,7 @@
 //! store transaction, then makes tokens. It never learns which dialect called it: where the APIs differ, the
 //! difference is a value in [`Rules`] or in the project's settings.
 
+pub mod access;
 pub mod accounts;
 pub mod api_keys;
 pub mod attempts;
@@ -28,6 +29,7 @@ pub mod person;
 pub mod profile;
 pub mod project;
 pub mod projects;
+pub mod redirect;
 pub mod session;
 pub mod sign_in;
 pub mod sign_up;

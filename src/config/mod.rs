@@ -15,6 +15,7 @@
 //! Only `--config` or `KEYSTEAD_CONFIG` names a file; none is read by itself. Relative paths, also those written in a
 //! file, are relative to the working directory.
 
+mod access;
 mod bot;
 mod dialect_settings;
 mod example;
@@ -32,6 +33,7 @@ mod project;
 mod project_mail;
 mod project_settings;
 mod reader;
+mod redirects;
 mod resolve;
 mod secrets;
 mod settings;
@@ -51,6 +53,7 @@ use std::path::{Path, PathBuf};
 use figment::Figment;
 use figment::value::{Dict, Value};
 
+pub use access::Access;
 pub use bot::{Bot, BotProvider};
 pub use dialect_settings::*;
 pub use example::example;
@@ -59,6 +62,7 @@ pub use from_nhost::{Remark, Translation, WrongLine, from_nhost, parse_env_file}
 pub use nhost::*;
 pub use problem::{Problem, Problems};
 pub use project_settings::*;
+pub use redirects::{ClientUrl, NoRedirectUrl, RedirectPattern, RedirectUrl};
 pub use settings::*;
 pub use show::{Shown, annotated};
 pub use stored::{check_together, stored_from, validate_stored};

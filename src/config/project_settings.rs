@@ -6,6 +6,7 @@ use std::time::Duration;
 use documented::DocumentedFields;
 use uuid::Uuid;
 
+use super::access::Access;
 use super::bot::Bot;
 use super::dialect_settings::{Noma, Nora};
 use super::forms::{self, spell_duration};
@@ -44,6 +45,8 @@ pub struct ProjectSettings {
     pub conceal: bool,
     /// Who may sign up.
     pub signup: Signup,
+    /// Whose addresses may have an account.
+    pub access: Access,
     /// How sign-up is kept from bots.
     pub bot: Bot,
     /// How addresses are proved.
@@ -83,6 +86,7 @@ impl Section for ProjectSettings {
         keys.secret("secret", &mut self.secret, project::secret);
         keys.flag("conceal", &mut self.conceal);
         keys.section("signup", &mut self.signup);
+        keys.section("access", &mut self.access);
         keys.section("bot", &mut self.bot);
         keys.section("verification", &mut self.verification);
         keys.section("password", &mut self.password);
@@ -119,6 +123,7 @@ impl ProjectSettings {
             secret: None,
             conceal: false,
             signup: Signup::default(),
+            access: Access::default(),
             bot: Bot::default(),
             verification: Verification::default(),
             password: PasswordSettings::default(),

@@ -210,7 +210,9 @@ pub(super) fn code_of(error: &Error) -> Option<Code> {
         Error::SignupDisabled => Code::SignupDisabled,
         Error::EmailTaken => Code::UserAlreadyExists,
         // Told like a wrong password (contract 1.3, 3.3): who is locked out learns nothing of the account.
-        Error::InvalidCredentials | Error::NoPassword | Error::WrongCurrentPassword => Code::InvalidEmailPassword,
+        Error::InvalidCredentials | Error::NoPassword | Error::WrongCurrentPassword | Error::AddressNotAllowed => {
+            Code::InvalidEmailPassword
+        }
         Error::AccountDisabled => Code::DisabledUser,
         Error::VerificationRequired(_) => Code::UnverifiedUser,
         Error::InvalidRefreshToken => Code::InvalidRefreshToken,

@@ -60,6 +60,9 @@ fn spell(error: Error) -> Response {
         Error::BotCheckFailed(_) => {
             coded(StatusCode::FORBIDDEN, "Complete the verification challenge and try again.", "bot_protection_failed")
         }
+        Error::AddressNotAllowed => {
+            coded(StatusCode::FORBIDDEN, "This email address may not sign up.", "email_not_allowed")
+        }
         Error::FeatureOff | Error::AnonymousForbidden => plain(StatusCode::FORBIDDEN, "This action is not allowed."),
         Error::NotAnonymous
         | Error::RoleNotAllowed

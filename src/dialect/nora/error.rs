@@ -72,6 +72,9 @@ fn spell(error: &Error) -> Response {
         Error::SignupDisabled => {
             coded(StatusCode::FORBIDDEN, "Registration is disabled by the operator", "SIGNUP_DISABLED")
         }
+        Error::AddressNotAllowed => {
+            coded(StatusCode::FORBIDDEN, "This email address may not sign up", "EMAIL_NOT_ALLOWED")
+        }
         Error::FeatureOff | Error::AnonymousForbidden => plain(StatusCode::FORBIDDEN, "This action is not allowed"),
         Error::NotAnonymous
         | Error::RoleNotAllowed

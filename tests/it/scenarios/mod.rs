@@ -1,5 +1,6 @@
 //! One story, every dialect: what all of them do is told once and run through each, against the same assertions.
 
+mod access;
 mod errors;
 mod sessions;
 
