@@ -168,7 +168,8 @@ mod tests {
 
     #[test]
     fn every_form_of_a_value() {
-        let text = "\u{feff}# Nhost\r\n\r\nA=plain text # a comment\r\nexport B = \"x\\ty\\\\ \\\"z\\\" \\d $\" # more\r\n\
+        let text = "\u{feff}# Nhost\r\n\r\nA=plain text # a comment\r\nexport B = \"x\\ty\\\\ \\\"z\\\" \\d $\" \
+         # more\r\n\
                     C='as {\"it\": \"\\n\"} isn\\'t'\r\nD=\nE=#nothing\nexport=1\nF=a#b\nG=\"\"\n  H=last";
         let all = read(text);
         let told: Vec<_> = all.iter().map(|(name, value, line)| (name.as_str(), value.as_str(), *line)).collect();

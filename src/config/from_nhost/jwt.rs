@@ -44,7 +44,11 @@ pub(super) fn signing(to: &mut Translator<'_>) {
     let section = to.section("nhost.jwt");
     let Some(object) = json(to, SECRET) else {
         if !to.variables.all.contains_key(SECRET) {
-            to.left(SECRET, "is not set: tokens are signed with ES256 by keys of the project's own; Hasura finds them at /v1/.well-known/jwks.json");
+            to.left(
+                SECRET,
+                "is not set: tokens are signed with ES256 by keys of the project's own; Hasura \
+             finds them at /v1/.well-known/jwks.json",
+            );
         }
         return;
     };
@@ -65,7 +69,8 @@ pub(super) fn signing(to: &mut Translator<'_>) {
         None if symmetric => to.left(SECRET, "has no `key`"),
         None => to.left(
             SECRET,
-            "has no `signing_key`: keys of the project's own sign instead; give Hasura their address, /v1/.well-known/jwks.json",
+            "has no `signing_key`: keys of the project's own sign instead; give Hasura their address, \
+             /v1/.well-known/jwks.json",
         ),
     }
     for name in ["kid", "issuer", "claims_namespace"] {
@@ -74,7 +79,11 @@ pub(super) fn signing(to: &mut Translator<'_>) {
         }
     }
     if text("issuer").is_none() {
-        to.different(SECRET, "names no issuer: `iss` is then the public URL with the path of the API; versions of Nhost Auth before 2026 said \"hasura-auth\"");
+        to.different(
+            SECRET,
+            "names no issuer: `iss` is then the public URL with the path of the API; versions \
+         of Nhost Auth before 2026 said \"hasura-auth\"",
+        );
     }
     let known = ["type", "key", "signing_key", "kid", "issuer", "claims_namespace"];
     for name in object.keys().filter(|name| !known.contains(&name.as_str()) && !FOR_HASURA.contains(&name.as_str())) {
@@ -99,13 +108,20 @@ pub(super) fn claims(to: &mut Translator<'_>) {
                 }
             };
             if !plain {
-                to.left(variable, &format!("{name:.40?} is no name of a claim here: letters, digits, \"-\" and \"_\""));
+                to.left(
+                    variable,
+                    &format!(
+                        "{name:.40?} is no name of a claim here: letters, digits, \"-\" and \
+                 \"_\""
+                    ),
+                );
                 continue;
             }
             let root = text.trim_start_matches("$.").split(['.', '[']).next().unwrap_or_default();
             if variable == CLAIMS && !FIELDS.contains(&root) {
                 let reason = format!(
-                    "the claim {name:.40?} reads {root:.40?}, which lies in another table; here a claim reads the user alone ({}), so it has its default",
+                    "the claim {name:.40?} reads {root:.40?}, which lies in another table; here a claim reads \
+                     the user alone ({}), so it has its default",
                     FIELDS.join(", ")
                 );
                 to.different(variable, &reason);

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! env_file   the file's lines as variables
-//! settings   which variable becomes which key, and what is said of the others
+//! settings   which variable becomes which key
+//! absent     the variables of what this version has not
 //! jwt        how tokens are signed: HASURA_GRAPHQL_JWT_SECRET and the custom claims
 //! sheet      the keys as TOML; what our own reader refuses is taken out again, and why is said
 //! ```
@@ -10,6 +11,7 @@
 //! Source: Nhost contract, section 3. Only what differs from our defaults is written, so a default that differs there is
 //! written where the file says nothing.
 
+mod absent;
 mod env_file;
 mod jwt;
 mod settings;

@@ -16,51 +16,6 @@ const HEAD: &str = "\
 /// No page and no address is there (RFC 2606).
 const NOWHERE: &str = "https://nowhere.invalid";
 
-/// What this version has not, unless the variable in the middle (which is then named first) switches it off anyway:
-/// prefix, switch, what is said.
-const MISSING: &[(&str, Option<&str>, &str)] = &[
-    (
-        "AUTH_SMS_",
-        Some("AUTH_SMS_PASSWORDLESS_ENABLED"),
-        "there are no text messages in this version: signing in by telephone answers 409 disabled-endpoint",
-    ),
-    (
-        "AUTH_WEBAUTHN_",
-        Some("AUTH_WEBAUTHN_ENABLED"),
-        "there are no security keys in this version: signing in by one answers 409 disabled-endpoint",
-    ),
-    (
-        "AUTH_MFA_",
-        Some("AUTH_MFA_ENABLED"),
-        "there is no second factor in this version: accounts that have one sign in by their password alone",
-    ),
-    (
-        "AUTH_TOTP_",
-        Some("AUTH_TOTP_ENABLED"),
-        "there is no second factor in this version: accounts that have one sign in by their password alone",
-    ),
-    (
-        "AUTH_OAUTH2_PROVIDER_",
-        Some("AUTH_OAUTH2_PROVIDER_ENABLED"),
-        "this version is no OAuth 2 provider for other apps",
-    ),
-    (
-        "AUTH_ENABLE_CHANGE_ENV",
-        Some("AUTH_ENABLE_CHANGE_ENV"),
-        "the route for tests that changes settings does not exist here",
-    ),
-    (
-        "AUTH_ENCRYPTION_KEY",
-        None,
-        "it seals what does not come along; Keystead makes its own master key, see master_key_file",
-    ),
-    ("HASURA_GRAPHQL_ADMIN_SECRET", None, "Keystead asks Hasura for nothing"),
-    ("HASURA_GRAPHQL_GRAPHQL_URL", None, "Keystead asks Hasura for nothing"),
-    ("HASURA_GRAPHQL_DATABASE_URL", None, "Keystead keeps its own files, and needs no PostgreSQL"),
-    ("POSTGRES_", None, "Keystead keeps its own files, and needs no PostgreSQL"),
-    ("AUTH_SMTP_X_SMTPAPI_HEADER", None, "mails have no header of that name here"),
-];
-
 /// Where a translation is being written.
 pub(super) struct Translator<'a> {
     pub(super) variables: Variables,
@@ -84,7 +39,7 @@ pub(super) fn translate(variables: Variables, slug: &str) -> Result<Translation,
     jwt::signing(&mut to);
     jwt::claims(&mut to);
     to.limits();
-    to.missing();
+    to.absent();
     let (ours, foreign): (Vec<_>, Vec<_>) = to.variables.others().cloned().partition(|name| name.starts_with("AUTH_"));
     for name in ours {
         to.left(&name, "is not known here");
@@ -97,7 +52,8 @@ pub(super) fn translate(variables: Variables, slug: &str) -> Result<Translation,
     if !secrets.is_empty() {
         let keys = secrets.join(", ");
         head.push_str(&format!(
-            "#\n# It holds secrets: {keys}.\n# Let nobody but the server read it (mode 0600), or move each into a file and write KEY_file = \"/path\".\n"
+            "#\n# It holds secrets: {keys}.\n# Let nobody but the server read it (mode 0600), or move each into \
+             a file and write KEY_file = \"/path\".\n"
         ));
     }
     toml.expose_mut().insert_str(0, &head);
@@ -126,7 +82,7 @@ impl Translator<'_> {
         self.sheet.set(&section, entry);
     }
 
-    fn text(&mut self, name: &str) -> Option<String> {
+    pub(super) fn text(&mut self, name: &str) -> Option<String> {
         self.variables.get(name).map(str::to_owned)
     }
 
@@ -142,7 +98,7 @@ impl Translator<'_> {
         }
     }
 
-    fn is_on(&mut self, name: &str) -> bool {
+    pub(super) fn is_on(&mut self, name: &str) -> bool {
         self.flag(name) == Some(true)
     }
 
@@ -171,7 +127,13 @@ impl Translator<'_> {
         );
         self.sheet.say("listen", "trusted_proxies = [\"10.0.0.0/8\"]  the proxy in front, where there is one");
         if let Some(port) = self.text("AUTH_PORT") {
-            self.left("AUTH_PORT", &format!("was {port:.10}, in plain HTTP: choose listen.addresses; Keystead speaks TLS by itself, or tls.mode = \"off\" behind a proxy"));
+            self.left(
+                "AUTH_PORT",
+                &format!(
+                    "was {port:.10}, in plain HTTP: choose listen.addresses; Keystead \
+             speaks TLS by itself, or tls.mode = \"off\" behind a proxy"
+                ),
+            );
         }
         let prefix = self.text("AUTH_API_PREFIX").unwrap_or_default();
         let prefix = prefix.trim_matches('/').to_owned();
@@ -193,7 +155,11 @@ impl Translator<'_> {
         let base = if scheme.is_empty() { url.to_owned() } else { format!("{scheme}://{host}{before}") };
         self.sheet.set("listen", Entry::new("public_url", base, "AUTH_SERVER_URL"));
         if path.is_empty() {
-            self.different("AUTH_SERVER_URL", "has no path, and nhost-js wants one that ends in /v1: the API is at /v1, so tell your app and your proxy");
+            self.different(
+                "AUTH_SERVER_URL",
+                "has no path, and nhost-js wants one that ends in /v1: the API is \
+             at /v1, so tell your app and your proxy",
+            );
         }
         self.path(&path, "AUTH_SERVER_URL");
     }
@@ -229,10 +195,12 @@ impl Translator<'_> {
                 self.variables.pass("AUTH_SMTP_");
                 let reason = match host {
                     Some(_) => {
-                        "\"postmark\" is its HTTP interface: use its mail server, smtp.postmarkapp.com, or mail.transport = \"webhook\""
+                        "\"postmark\" is its HTTP interface: use its mail server, smtp.postmarkapp.com, or \
+                         mail.transport = \"webhook\""
                     }
                     None => {
-                        "is not set: no mail leaves until mail.transport says how, and whoever signs up cannot prove the address"
+                        "is not set: no mail leaves until mail.transport says how, and whoever signs up cannot \
+                         prove the address"
                     }
                 };
                 self.left("AUTH_SMTP_HOST", reason);
@@ -325,12 +293,19 @@ impl Translator<'_> {
             Some(length) => {
                 self.set("password", Entry::new("min_length", length, LENGTH));
                 if length < 8 {
-                    self.different(LENGTH, &format!("{length} is less than the 8 that are the default here (NIST SP 800-63B): raise it as soon as your app can"));
+                    self.different(
+                        LENGTH,
+                        &format!(
+                            "{length} is less than the 8 that are the default here \
+                     (NIST SP 800-63B): raise it as soon as your app can"
+                        ),
+                    );
                 }
             }
             None => self.different(
                 LENGTH,
-                "is not set: 3 bytes there, 8 characters here for new passwords; shorter ones that exist still sign in. password.min_length sets it lower",
+                "is not set: 3 bytes there, 8 characters here for new passwords; shorter ones that exist still \
+                 sign in. password.min_length sets it lower",
             ),
         }
         if self.is_on("AUTH_PASSWORD_HIBP_ENABLED") {
@@ -386,7 +361,11 @@ impl Translator<'_> {
         const REDIRECTS: &str = "AUTH_ACCESS_CONTROL_ALLOWED_REDIRECT_URLS";
         let (client, redirects) = (self.text(CLIENT), self.list(REDIRECTS));
         if client.is_none() && redirects.is_none() {
-            self.different(CLIENT, "is not set, and no redirect URLs are: any page may be named in a request, as there; set nhost.client_url");
+            self.different(
+                CLIENT,
+                "is not set, and no redirect URLs are: any page may be named in a request, \
+             as there; set nhost.client_url",
+            );
         }
         if let Some(url) = client {
             self.set("nhost", Entry::new("client_url", url.trim_end_matches('/'), CLIENT).or(NOWHERE));
@@ -466,36 +445,6 @@ impl Translator<'_> {
                 self.left(&format!("{prefix}*"), reason);
             }
         }
-    }
-
-    /// What there is not in this version.
-    fn missing(&mut self) {
-        for (prefix, switch, reason) in MISSING {
-            let on = switch.is_none_or(|name| self.is_on(name));
-            let said = self.variables.pass(prefix);
-            if on && said {
-                self.left(switch.unwrap_or(prefix), reason);
-            }
-        }
-        const ELEVATED: &str = "AUTH_REQUIRE_ELEVATED_CLAIM";
-        if self.text(ELEVATED).is_some_and(|mode| mode != "disabled") {
-            self.left(ELEVATED, "sessions are not elevated in this version: what asked for a security key there asks for a session alone");
-        }
-        let mut providers = Vec::new();
-        for name in self.variables.all.keys() {
-            if let Some(provider) = name.strip_prefix("AUTH_PROVIDER_").and_then(|rest| rest.strip_suffix("_ENABLED")) {
-                providers.push(provider.to_owned());
-            }
-        }
-        for provider in providers {
-            if self.is_on(&format!("AUTH_PROVIDER_{provider}_ENABLED")) {
-                self.left(&format!("AUTH_PROVIDER_{provider}_*"), "there are no providers in this version: whoever came by one asks for a link or a new password by mail");
-            }
-        }
-        if self.text("AUTH_PROVIDER_CUSTOM").is_some() {
-            self.left("AUTH_PROVIDER_CUSTOM", "there are no providers in this version");
-        }
-        self.variables.pass("AUTH_PROVIDER_");
     }
 }
 

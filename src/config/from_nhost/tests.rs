@@ -150,7 +150,7 @@ fn what_does_not_come_along_is_said_and_no_secret_with_it() {
         "AUTH_PROVIDER_GITHUB_*",
         "AUTH_SOMETHING_NEW",
         "HASURA_GRAPHQL_ADMIN_SECRET",
-        "POSTGRES_",
+        "POSTGRES_*",
         "AUTH_JWT_CUSTOM_CLAIMS",
     ] {
         assert!(names.contains(&name), "{name} in {names:?}");
