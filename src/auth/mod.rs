@@ -25,6 +25,7 @@ mod mail_tests;
 mod notices;
 pub mod outbox;
 pub mod password;
+pub mod password_policy;
 pub mod person;
 pub mod profile;
 pub mod project;
@@ -34,6 +35,10 @@ pub mod session;
 pub mod sign_in;
 pub mod sign_up;
 pub mod sweep;
+#[cfg_attr(not(test), expect(dead_code, reason = "the verbs that send such mails come next"))]
+mod ticket_mail;
+#[cfg(test)]
+mod ticket_mail_tests;
 pub mod verify;
 pub mod webhooks;
 pub mod wishes;
