@@ -11,7 +11,8 @@
 //! | `wire` | bodies of answers |
 //! | `document` | the table of endpoints: routes, and what the OpenAPI document tells |
 //! | `error` | every error |
-//! | `layer` | what all requests pass: what may be said of accounts, what failed |
+//! | `limits` | which limits a request meets, by its path |
+//! | `layer` | what all requests pass: limits, what may be said of accounts, what failed |
 //!
 //! Chosen where the contract leaves it open, and where the house's rules go before it (design, section 6):
 //!
@@ -29,6 +30,7 @@ mod error;
 mod fields;
 mod input;
 mod layer;
+mod limits;
 mod service;
 mod sessions;
 mod user;
@@ -58,7 +60,7 @@ pub fn routes(path: &str) -> Router {
 }
 
 /// What this dialect does its own way.
-pub fn rules(settings: &ProjectSettings) -> Rules {
+pub fn rules(_: &ProjectSettings) -> Rules {
     Rules {
         credential: Credential::Hasura,
         sign_up_signs_in: true,
@@ -66,7 +68,8 @@ pub fn rules(settings: &ProjectSettings) -> Rules {
         tells_missing_password: false,
         unproved_gets_another: false,
         same_password: true,
-        requests: settings.nhost.limits.global,
+        // Counted by `limits`, over sliding windows.
+        requests: None,
         changes: None,
     }
 }
