@@ -103,6 +103,11 @@ fn verb(error: &Error) -> Response {
         Error::InvalidVerificationToken => (StatusCode::FORBIDDEN, "invalid_verification_token", None),
         Error::WrongCurrentPassword => (StatusCode::FORBIDDEN, "wrong_current_password", None),
         Error::SamePassword => (StatusCode::UNPROCESSABLE_ENTITY, "same_password", None),
+        Error::PasswordCommon => (StatusCode::UNPROCESSABLE_ENTITY, "password_common", None),
+        Error::PasswordLeaked => (StatusCode::UNPROCESSABLE_ENTITY, "password_leaked", None),
+        Error::PolicyUnavailable { retry_after } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "policy_unavailable", Some(*retry_after))
+        }
         Error::UnknownProvider => (StatusCode::NOT_FOUND, "unknown_provider", None),
         Error::UnknownApiKey => (StatusCode::NOT_FOUND, "unknown_api_key", None),
         Error::TooManyApiKeys => (StatusCode::CONFLICT, "too_many_api_keys", None),

@@ -100,6 +100,18 @@ pub enum Error {
     /// The new password is the current one.
     #[error("the new password is the current one")]
     SamePassword,
+    /// The new password is one of the most common ones, and the project takes none of those.
+    #[error("the new password is too common")]
+    PasswordCommon,
+    /// The new password is known from a leak, and the project takes none of those.
+    #[error("the new password is known from a leak")]
+    PasswordLeaked,
+    /// Whether the new password is known from a leak could not be learned; nothing was changed.
+    #[error("whether the new password is known from a leak could not be learned")]
+    PolicyUnavailable {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The identity provider is unknown or not enabled.
     #[error("unknown identity provider")]
     UnknownProvider,

@@ -25,6 +25,7 @@ mod mail_tests;
 mod notices;
 pub mod outbox;
 pub mod password;
+pub mod password_policy;
 pub mod person;
 pub mod profile;
 pub mod project;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::events::{By, Event, EventKind};
 use super::session::{Draft, Issued};
 use super::verify::{self, Candidate};
-use super::{Ctx, Email, Error, Unverified, access, bot};
+use super::{Ctx, Email, Error, Unverified, access, bot, password_policy};
 use crate::config::{Delivery, VerificationMode};
 use crate::crypto::Secret;
 use crate::data::one_time;
@@ -58,8 +58,9 @@ pub fn needs_first_admin(ctx: &Ctx) -> Result<bool, Error> {
 /// Makes an account, and in the same transaction its first session or its verification secret.
 ///
 /// # Errors
-/// `SignupDisabled`, `BotCheckFailed`, `AddressNotAllowed`, `EmailTaken` (not where `conceal` is on and a sign-up begins no session: then the
-/// answer is that of a new account, after the same work and writes), `Busy`, and the store's.
+/// `SignupDisabled`, `BotCheckFailed`, `AddressNotAllowed`, what [`password_policy::check`] says, `EmailTaken` (not where
+/// `conceal` is on and a sign-up begins no session: then the answer is that of a new account, after the same work and
+/// writes), `Busy`, and the store's.
 pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
     open(ctx)?;
     let verification = &ctx.settings.verification;
@@ -71,6 +72,7 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
     let SignUp { email, password, display_name, bot_token } = new;
     bot::check(ctx, bot_token.as_deref()).await?;
     access::check(ctx, &email)?;
+    password_policy::check(ctx, &password).await?;
     // Saves a hash where the answer reveals the account anyway; the transaction below decides.
     if !conceal && ctx.project.store().read(|r| users::id_by_email(r, &email))?.is_some() {
         return Err(Error::EmailTaken);

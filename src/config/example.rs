@@ -51,6 +51,7 @@ const WAS: &[(&str, &str)] = &[
     ("project.NAME.bot.site_key", "Nora SIGNUP_TURNSTILE_SITE_KEY, SIGNUP_RECAPTCHA_SITE_KEY"),
     ("project.NAME.verification.mode", "Nhost AUTH_EMAIL_SIGNIN_EMAIL_VERIFIED_REQUIRED (true: \"strict\")"),
     ("project.NAME.password.min_length", "Nhost AUTH_PASSWORD_MIN_LENGTH"),
+    ("project.NAME.password.reject_leaked", "Nhost AUTH_PASSWORD_HIBP_ENABLED"),
     ("project.NAME.tokens.access_ttl", "Nhost AUTH_ACCESS_TOKEN_EXPIRES_IN (seconds)"),
     ("project.NAME.tokens.refresh_ttl", "Nhost AUTH_REFRESH_TOKEN_EXPIRES_IN (seconds)"),
     ("project.NAME.cors.origins", "Nora CORS_ORIGINS"),

@@ -106,6 +106,8 @@ fn spell(error: &Error) -> Response {
         Error::InvalidVerificationToken => plain(StatusCode::BAD_REQUEST, "Invalid verification token"),
         Error::WrongCurrentPassword => plain(StatusCode::UNAUTHORIZED, "Current password is incorrect"),
         Error::SamePassword => plain(StatusCode::BAD_REQUEST, "New password must differ from the current one"),
+        Error::PasswordCommon => plain(StatusCode::BAD_REQUEST, "Password is too common"),
+        Error::PasswordLeaked => plain(StatusCode::BAD_REQUEST, "Password is known from a data leak"),
         Error::UnknownProvider => plain(StatusCode::BAD_REQUEST, "Unsupported OAuth provider"),
         Error::UnknownApiKey => plain(StatusCode::NOT_FOUND, "API key not found"),
         Error::TooManyApiKeys => plain(StatusCode::CONFLICT, "Too many API keys"),
@@ -114,7 +116,9 @@ fn spell(error: &Error) -> Response {
         Error::UnknownSession => plain(StatusCode::NOT_FOUND, "Session not found"),
         Error::UnknownProject => trouble(&Trouble::UnknownProject),
         Error::ProjectExists => plain(StatusCode::CONFLICT, "The project exists"),
-        Error::Busy { retry_after } => trouble(&Trouble::Unavailable { retry_after: *retry_after }),
+        Error::Busy { retry_after } | Error::PolicyUnavailable { retry_after } => {
+            trouble(&Trouble::Unavailable { retry_after: *retry_after })
+        }
         Error::Unwritable(_) => trouble(&Trouble::Unavailable { retry_after: UNWRITABLE_RETRY }),
         Error::Store(_) | Error::Internal(_) => trouble(&Trouble::Internal),
     }

@@ -2,6 +2,7 @@
 
 mod access;
 mod errors;
+mod passwords;
 mod sessions;
 
 use keystead::testing::Server;
