@@ -35,6 +35,10 @@ pub mod session;
 pub mod sign_in;
 pub mod sign_up;
 pub mod sweep;
+#[cfg_attr(not(test), expect(dead_code, reason = "the verbs that send such mails come next"))]
+mod ticket_mail;
+#[cfg(test)]
+mod ticket_mail_tests;
 pub mod verify;
 pub mod webhooks;
 pub mod wishes;

@@ -148,18 +148,14 @@ impl Candidate {
         }
         let code = TypeableCode::generate(env);
         let letter = Letter {
-            template: Template::VerifyEmail,
-            locale: None,
-            link: Some(link(ctx, &secret)),
-            code: Some(code.text()),
+            link: Some(Secret::new(link(ctx, &secret))),
+            code: Some(Secret::new(code.text())),
             values: [("expires_at".to_owned(), notices::spoken(expires_at))].into(),
+            ..Letter::of(Template::VerifyEmail)
         };
         let exists = Letter {
-            template: Template::AccountExists,
-            locale: None,
-            link: None,
-            code: None,
             values: [("at".to_owned(), notices::spoken(ctx.now))].into(),
+            ..Letter::of(Template::AccountExists)
         };
         Self {
             digests: vec![digest, code.digest(Purpose::VerifyEmail.code_name())],

@@ -36,6 +36,7 @@ const WAS: &[(&str, &str)] = &[
     ("listen.addresses", "Nhost AUTH_PORT"),
     ("listen.public_url", "Nhost AUTH_SERVER_URL"),
     ("mail.from", "Nhost AUTH_SMTP_SENDER"),
+    ("mail.templates", "Nhost AUTH_EMAIL_TEMPLATES_PATH"),
     ("mail.locale", "Nhost AUTH_LOCALE_DEFAULT"),
     ("log.format", "Nhost AUTH_LOG_FORMAT_TEXT"),
     ("log.level", "Nhost AUTH_DEBUG"),
