@@ -21,6 +21,7 @@
 //! - An access token ends with its session: sign-out, a new password, disabling and deletion hold from the next request on.
 //! - Each purpose has a ticket of its own: asking for one does not take another away.
 //! - `session.user` says the same everywhere, `isAnonymous` too.
+//! - The 204 to OPTIONS says no `Content-Length`, which it may not (RFC 9110, section 8.6).
 //! - Who is locked out gets 429 with `Retry-After` and no body, as who meets a limit.
 
 mod accounts;
@@ -39,7 +40,7 @@ mod wire;
 use axum::Router;
 use axum::response::Response;
 
-use super::{Asked, Cors, Trouble};
+use super::{Asked, Cors, CorsManner, Trouble};
 use crate::auth::{Credential, ProjectSettings, Rules};
 use crate::http::openapi;
 pub use document::API;
@@ -49,7 +50,7 @@ pub use error::trouble;
 pub const BODY_LIMIT: usize = 1024 * 1024;
 
 /// What scripts of other pages may send (contract 0).
-pub const CORS: Cors = Cors { methods: "POST, GET", headers: None };
+pub const CORS: Cors = Cors { methods: "POST, GET", headers: None, manner: CorsManner::Open };
 
 /// The endpoints, mounted at `path`.
 pub fn routes(path: &str) -> Router {
