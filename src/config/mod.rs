@@ -8,6 +8,7 @@
 //! keys              how a key is declared once, to be read, shown and explained
 //! resolve, project  out of the layers into the settings; what must hold between projects
 //! show, example     settings written back as TOML, with sources; every key explained
+//! from_nhost        the environment of Nhost Auth, said in these keys
 //! problem, suggest  all mistakes at once, with "did you mean"
 //! ```
 //!
@@ -20,6 +21,7 @@ mod dialect_settings;
 mod example;
 mod file;
 pub mod forms;
+mod from_nhost;
 mod keys;
 mod layers;
 mod mail;
@@ -56,6 +58,7 @@ pub use bot::{Bot, BotProvider};
 pub use dialect_settings::*;
 pub use example::example;
 pub use file::parse_toml;
+pub use from_nhost::{Remark, Translation, WrongLine, from_nhost, parse_env_file};
 pub use nhost::*;
 pub use problem::{Problem, Problems};
 pub use project_settings::*;

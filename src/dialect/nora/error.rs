@@ -72,6 +72,9 @@ fn spell(error: &Error) -> Response {
         Error::SignupDisabled => {
             coded(StatusCode::FORBIDDEN, "Registration is disabled by the operator", "SIGNUP_DISABLED")
         }
+        Error::AwaitsOperator => {
+            coded(StatusCode::FORBIDDEN, "The account was created and waits for approval", "APPROVAL_REQUIRED")
+        }
         Error::AddressNotAllowed => {
             coded(StatusCode::FORBIDDEN, "This email address may not sign up", "EMAIL_NOT_ALLOWED")
         }
