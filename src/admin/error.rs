@@ -94,6 +94,7 @@ fn verb(error: &Error) -> Response {
         Error::EmailTaken => (StatusCode::CONFLICT, "email_taken", None),
         Error::InvalidCredentials => (StatusCode::FORBIDDEN, "invalid_credentials", None),
         Error::AccountDisabled => (StatusCode::FORBIDDEN, "account_disabled", None),
+        Error::AwaitsOperator => (StatusCode::FORBIDDEN, "awaits_operator", None),
         Error::Locked { retry_after } => (StatusCode::TOO_MANY_REQUESTS, "locked", Some(*retry_after)),
         Error::TooManyRequests(standing) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", Some(standing.reset)),
         Error::NoPassword => (StatusCode::CONFLICT, "no_password", None),

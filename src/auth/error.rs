@@ -34,6 +34,9 @@ pub enum Error {
     /// Right password, but an operator switched the account off.
     #[error("the account is disabled")]
     AccountDisabled,
+    /// The account was made, and is switched off until an operator has looked at it.
+    #[error("the account waits for an operator")]
+    AwaitsOperator,
     /// Too many failures; nothing was checked.
     #[error("locked out for {retry_after:?}")]
     Locked {

@@ -71,12 +71,7 @@ impl Engine {
     }
 
     async fn sign_up_by(&self, dialect: Dialect, address: &str) {
-        let new = SignUp {
-            email: email(address),
-            password: Secret::new("correct horse".into()),
-            display_name: None,
-            bot_token: None,
-        };
+        let new = SignUp::new(email(address), Secret::new("correct horse".into()));
         sign_up::sign_up(&self.speaking(dialect), new).await.unwrap();
     }
 

@@ -333,6 +333,32 @@ pub async fn sign_out(ctx: &Ctx, actor: Actor) -> Result<(), Error> {
         .await
 }
 
+/// Ends the session whose refresh token this is, or was; an unknown one is of a session that has ended already.
+///
+/// # Errors
+/// Only the store's.
+pub async fn sign_out_by_uuid(ctx: &Ctx, token: Uuid) -> Result<(), Error> {
+    let (project, digest) = (&ctx.project, refresh_uuid_digest(token));
+    // One that is ours says itself which session, and that whoever has it was given it: there is nothing to compare.
+    let session = match project.refresh_uuid_key().parse(token) {
+        Some(ours) => Some(ours.session()),
+        None => project.store().read(|r| sessions::id_by_token(r, &digest))?,
+    };
+    let Some(session) = session else { return Ok(()) };
+    let event = ctx.event(EventKind::SignedOut, By::User, None);
+    let job_ctx = ctx.clone();
+    project
+        .store()
+        .write(move |w| {
+            let Some(session) = sessions::get(w, session)?.filter(|found| found.carrier.is_refreshed(true)) else {
+                return Ok(());
+            };
+            sessions::remove(w, session.user, session.id)?;
+            Ok(job_ctx.record(w, &Event { user: Some(session.user), ..event.clone() })?)
+        })
+        .await
+}
+
 /// Ends all sessions of the actor's account, its own included.
 ///
 /// # Errors

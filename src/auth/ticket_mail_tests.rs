@@ -10,6 +10,7 @@ use super::projects::Selector;
 use super::redirect::{Redirect, Targets};
 use super::sign_up::{self, SignUp};
 use super::ticket_mail::TicketLetter;
+use super::wishes::Wishes;
 use super::{Client, Ctx, Email, Project, RequestId};
 use crate::crypto::Secret;
 use crate::dialect::Dialect;
@@ -52,12 +53,8 @@ async fn send(ctx: &Ctx, about: &TicketLetter<'_>, to: &'static str) {
 }
 
 async fn sign_up(ctx: &Ctx, display_name: Option<&str>) {
-    let new = SignUp {
-        email: Email::parse(ADA).unwrap(),
-        password: Secret::new("correct horse".into()),
-        display_name: display_name.map(str::to_owned),
-        bot_token: None,
-    };
+    let wishes = Wishes { display_name: display_name.map(str::to_owned), ..Wishes::default() };
+    let new = SignUp { wishes, ..SignUp::new(Email::parse(ADA).unwrap(), Secret::new("correct horse".into())) };
     sign_up::sign_up(ctx, new).await.unwrap();
 }
 

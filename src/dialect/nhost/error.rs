@@ -213,7 +213,7 @@ pub(super) fn code_of(error: &Error) -> Option<Code> {
         Error::InvalidCredentials | Error::NoPassword | Error::WrongCurrentPassword | Error::AddressNotAllowed => {
             Code::InvalidEmailPassword
         }
-        Error::AccountDisabled => Code::DisabledUser,
+        Error::AccountDisabled | Error::AwaitsOperator => Code::DisabledUser,
         Error::VerificationRequired(_) => Code::UnverifiedUser,
         Error::InvalidRefreshToken => Code::InvalidRefreshToken,
         Error::InvalidVerificationToken => Code::InvalidTicket,

@@ -70,6 +70,9 @@ fn spell(error: Error) -> Response {
         Error::BotCheckFailed(_) => {
             coded(StatusCode::FORBIDDEN, "Complete the verification challenge and try again.", "bot_protection_failed")
         }
+        Error::AwaitsOperator => {
+            coded(StatusCode::FORBIDDEN, "The account was created and waits for approval.", "approval_required")
+        }
         Error::AddressNotAllowed => {
             coded(StatusCode::FORBIDDEN, "This email address may not sign up.", "email_not_allowed")
         }

@@ -119,7 +119,7 @@ async fn what_goes_wrong_before_a_handler() {
         Trouble::Internal,
     ] {
         table.push_str(&format!("{trouble:?}\n"));
-        for (name, dialect) in [("noma", Dialect::Noma), ("nora", Dialect::Nora)] {
+        for (name, dialect) in Dialect::ALL.map(|dialect| (dialect.name(), dialect)) {
             let reply = dialect.trouble(&trouble);
             let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
             let body = to_bytes(reply.into_body(), 1024).await.expect("a body");
