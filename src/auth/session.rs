@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::events::{By, Event, EventKind};
-use super::{Actor, Credential, Ctx, Error, Project, Unverified, notices};
+use super::{Actor, Credential, Ctx, Error, Project, Unverified, access, notices};
 use crate::config::VerificationMode;
 use crate::crypto::{Digest, Secret};
 use crate::data::devices;
@@ -141,12 +141,15 @@ fn living(r: &dyn Read, session: Uuid, version: u64) -> Result<Option<Living>, E
     Ok(user.map(|user| Living { version, user: Arc::new(user), expires_at: session.expires_at, token }))
 }
 
-/// Whether an account may do things of its own accord: it is enabled, its address is proved where the project wants that,
-/// and it has a credential.
+/// Whether an account may do things of its own accord: its address is admitted, it is enabled, its address is proved where
+/// the project wants that, and it has a credential.
 ///
 /// # Errors
-/// `AccountDisabled`, `VerificationRequired`, `AnonymousForbidden`, in this order.
+/// `AddressNotAllowed`, `AccountDisabled`, `VerificationRequired`, `AnonymousForbidden`, in this order.
 pub fn usable(ctx: &Ctx, user: &User) -> Result<(), Error> {
+    if !access::admits_account(&ctx.settings, user) {
+        return Err(Error::AddressNotAllowed);
+    }
     if !user.is_enabled() {
         return Err(Error::AccountDisabled);
     }
