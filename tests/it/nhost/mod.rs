@@ -1,5 +1,6 @@
 //! The Nhost dialect as its contract says it, one file a capability.
 
+mod access;
 mod cors;
 mod limits;
 mod sessions;
