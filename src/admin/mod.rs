@@ -8,7 +8,7 @@
 //! | `DELETE /projects/P` | | `Project` |
 //! | `GET /projects/P/users` | `?after=ID&limit=N` | `{"users": [User], "next": ID or null}` |
 //! | `POST /projects/P/users` | `{"email", "password"?, "password_hash"?, "display_name"?, "verified"?, "role"?, "metadata"?}` | 201 `User` |
-//! | `POST /projects/P/users/import` | `{"accounts": [{"line", "email", "id"?, "password_hash"?, "display_name"?, "role"?, "avatar"?, "locale"?, "created_at"?}], "skip_invalid"?, "verified"?}` | `{"made": N, "present": N, "refused": [{"line", "reason"}]}` |
+//! | `POST /projects/P/users/import` | `{"accounts": [{"line", "email", "id"?, "password_hash"?, "display_name"?, "role"?, "avatar"?, "locale"?, "created_at"?, "verified"?, "disabled"?, "metadata"?, "is_anonymous"?, "default_role"?, "roles"?: [ROLE], "phone"?, "phone_verified"?, "sessions"?: [{"digest", "created_at"?, "expires_at"}], "identities"?: [{"provider", "id"}]}], "skip_invalid"?, "verified"?}` | `{"made": N, "present": N, "sessions": N, "identities": N, "refused": [{"line", "reason"}]}` |
 //! | `GET /projects/P/users/WHO`, `DELETE` | | `User` |
 //! | `POST /projects/P/users/WHO/disable`, `/enable` | | `User` |
 //! | `PUT /projects/P/users/WHO/password` | `{"password"?, "password_hash"?}` | `User` |
@@ -21,7 +21,7 @@
 //! | `POST /reload` | | `{"changed": [KEY], "needs_restart": [KEY], "made": [SLUG], "undeclared": [SLUG], "new_certificate"}` |
 //! | `GET /config` | | `{"settings": [{"key", "value", "source"}]}` |
 //! | `GET /findings` | | `{"findings": [{"severity", "what", "why", "remedy"}]}` |
-//! | `POST /projects/P/keys/rotate` | `{"overlap"?: "24h"}` | 201 `Key`, the one that signs now |
+//! | `POST /projects/P/keys/rotate` | `{"overlap"?: "24h"}` | 201 `Key`, the one that signs now, with `"jwt"`: the one for JWTs that other services check, or null |
 //! | `GET /projects/P/audit` | `?after=SEQ&limit=N&last=N&since=MOMENT&address=EMAIL` | `{"entries": [Entry], "next": SEQ or null, "end": SEQ}` |
 //! | `GET /projects/P/audit/verify` | `?expect=SEQ:HASH` | `{"ok", "entries", "first", "head": {"seq", "hash"}, "broken_at", "reason"}` |
 //! | `GET /projects/P/outbox` | `?state=waiting\|dead&after=ID&limit=N` | `{"items": [Item], "next": ID or null, "waiting": N, "dead": N}` |
@@ -82,6 +82,7 @@ use crate::http::Watch;
 use crate::net::PeerUid;
 use error::Refusal;
 pub use host::{Finding, Host, NotReloaded, Reloaded, Severity, Work};
+pub use import::check as check_account;
 use input::ProjectName;
 pub use testing::TestBench;
 

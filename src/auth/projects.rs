@@ -67,6 +67,8 @@ struct Catalog {
     by_host: HashMap<String, Uuid>,
     /// Every origin that some project allows.
     origins: Vec<String>,
+    /// Whether one of them lists no origin.
+    lists_none: bool,
 }
 
 /// A project as it is to be made.
@@ -167,6 +169,11 @@ impl Projects {
     /// Every origin that some project allows scripts from.
     pub fn all_origins(&self) -> Vec<String> {
         self.catalog.load().origins.clone()
+    }
+
+    /// Whether some project lists no origin.
+    pub fn any_lists_no_origin(&self) -> bool {
+        self.catalog.load().lists_none
     }
 
     /// How many projects there are.
@@ -336,6 +343,10 @@ impl Projects {
         let settings = |record: &ProjectRecord| self.settings_of(&whole, &record.slug, record.settings.as_deref());
         let Some(project) = Project::open(store, &self.shared, settings)? else { return Ok(None) };
         let project = Arc::new(project);
+        // It serves without: only JWTs cannot be signed before there is a key.
+        if let Err(error) = super::keys::provide(&project, self.shared.env.now()).await {
+            tracing::warn!(project = %project.record().slug, %error, "no key for JWTs could be made; it will be tried again");
+        }
         let mut open = HashMap::clone(&self.open.load());
         open.insert(id, Arc::clone(&project));
         self.open.store(Arc::new(open));
@@ -418,6 +429,7 @@ impl Projects {
                     )));
                 }
             }
+            catalog.lists_none |= settings.cors.origins.is_empty();
             catalog.origins.extend(settings.cors.origins);
         }
         catalog.by_id = entries;

@@ -1,5 +1,8 @@
 //! The Nhost dialect as its contract says it, one file a capability.
 
+mod access;
+mod cors;
+mod limits;
 mod sessions;
 mod sign_in;
 mod sign_up;
