@@ -20,7 +20,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("token", &["crypto", "env"]),
     ("data", &["crypto", "env", "store"]),
     // Settings are made of the values that the parts below take.
-    ("config", &["crypto", "mail", "net", "outbound", "token"]),
+    ("config", &["crypto", "data", "mail", "net", "outbound", "token"]),
     // `config::ProjectSettings` is the policy of a project as plain values; `auth` reads it, and nothing else of config.
     ("auth", &["config", "crypto", "data", "env", "mail", "metrics", "outbound", "store", "token"]),
     // `http` finds the dialect of a request, a dialect reads bodies and tokens with `http`: one layer, two folders.

@@ -90,9 +90,11 @@ fn verb(error: &Error) -> Response {
         Error::ProjectDisabled => (StatusCode::FORBIDDEN, "project_disabled", None),
         Error::SignupDisabled => (StatusCode::FORBIDDEN, "signup_disabled", None),
         Error::BotCheckFailed(_) => (StatusCode::FORBIDDEN, "bot_check_failed", None),
+        Error::AddressNotAllowed => (StatusCode::FORBIDDEN, "address_not_allowed", None),
         Error::EmailTaken => (StatusCode::CONFLICT, "email_taken", None),
         Error::InvalidCredentials => (StatusCode::FORBIDDEN, "invalid_credentials", None),
         Error::AccountDisabled => (StatusCode::FORBIDDEN, "account_disabled", None),
+        Error::AwaitsOperator => (StatusCode::FORBIDDEN, "awaits_operator", None),
         Error::Locked { retry_after } => (StatusCode::TOO_MANY_REQUESTS, "locked", Some(*retry_after)),
         Error::TooManyRequests(standing) => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests", Some(standing.reset)),
         Error::NoPassword => (StatusCode::CONFLICT, "no_password", None),
@@ -102,6 +104,11 @@ fn verb(error: &Error) -> Response {
         Error::InvalidVerificationToken => (StatusCode::FORBIDDEN, "invalid_verification_token", None),
         Error::WrongCurrentPassword => (StatusCode::FORBIDDEN, "wrong_current_password", None),
         Error::SamePassword => (StatusCode::UNPROCESSABLE_ENTITY, "same_password", None),
+        Error::PasswordCommon => (StatusCode::UNPROCESSABLE_ENTITY, "password_common", None),
+        Error::PasswordLeaked => (StatusCode::UNPROCESSABLE_ENTITY, "password_leaked", None),
+        Error::PolicyUnavailable { retry_after } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "policy_unavailable", Some(*retry_after))
+        }
         Error::UnknownProvider => (StatusCode::NOT_FOUND, "unknown_provider", None),
         Error::UnknownApiKey => (StatusCode::NOT_FOUND, "unknown_api_key", None),
         Error::TooManyApiKeys => (StatusCode::CONFLICT, "too_many_api_keys", None),

@@ -179,6 +179,25 @@ async fn an_account_from_making_to_deleting() {
 }
 
 #[tokio::test]
+async fn a_password_the_project_does_not_take_is_not_taken_from_an_operator() {
+    let house = House::with(&[
+        ("PROJECT__DEFAULT__PASSWORD__REJECT_COMMON", "true"),
+        ("PROJECT__DEFAULT__PASSWORD__REJECT_LEAKED", "true"),
+        // An address that may not be called: there is no answer.
+        ("PROJECT__DEFAULT__PASSWORD__LEAKED_URL", "https://127.0.0.1:1/"),
+    ])
+    .await;
+    for (password, refusal) in
+        [("Qwertyuiop", (422, "password_common".into())), ("correct horse", (503, "policy_unavailable".into()))]
+    {
+        let new = json!({"email": "ada@example.com", "password": password});
+        assert_eq!(house.refused(Method::POST, USERS, new).await, refusal);
+    }
+    let (status, _) = house.ask(Method::POST, USERS, json!({"email": "ada@example.com"})).await;
+    assert_eq!(status, StatusCode::CREATED);
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_request_is_said() {
     let house = House::new().await;
     for wrong in [

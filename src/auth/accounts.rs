@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::events::{self, Event, EventKind};
-use super::{Email, Error, Operator, Project};
+use super::{Email, Error, Operator, Project, password_policy};
 use crate::crypto::{ClientGroup, Secret, StoredHash};
 use crate::data::project::{self, Sequence};
 use crate::data::sessions::Session;
@@ -46,10 +46,14 @@ pub enum NewPassword {
     Imported(StoredHash),
 }
 
-/// The hash of an operator's password; the operator queues as a client of its own.
+/// The hash of an operator's password; the operator queues as a client of its own. The project's policy holds for them
+/// too: a password they make up and hand over is guessed like any other. In need they may bring a hash.
 async fn hash(project: &Project, password: NewPassword) -> Result<StoredHash, Error> {
     match password {
-        NewPassword::Plain(text) => Ok(project.pool().hash(ClientGroup(u128::MAX), text).await?),
+        NewPassword::Plain(text) => {
+            password_policy::check_in(project, &project.settings(), &text).await?;
+            Ok(project.pool().hash(ClientGroup(u128::MAX), text).await?)
+        }
         NewPassword::Imported(hash) => Ok(hash),
     }
 }
@@ -57,7 +61,7 @@ async fn hash(project: &Project, password: NewPassword) -> Result<StoredHash, Er
 /// Makes an account.
 ///
 /// # Errors
-/// `EmailTaken`, `Busy`, and the store's.
+/// What [`password_policy::check`] says, `EmailTaken`, `Busy`, and the store's.
 pub async fn create(project: &Project, by: Operator, new: NewUser) -> Result<User, Error> {
     let password = match new.password {
         Some(password) => Some(hash(project, password).await?),
@@ -157,7 +161,7 @@ pub async fn delete(project: &Project, by: Operator, who: UserRef) -> Result<Use
 /// Sets a password whatever it was before; all sessions end.
 ///
 /// # Errors
-/// `UnknownUser`, `Busy`, and the store's.
+/// What [`password_policy::check`] says, `UnknownUser`, `Busy`, and the store's.
 pub async fn set_password(project: &Project, by: Operator, who: UserRef, password: NewPassword) -> Result<User, Error> {
     let hash = hash(project, password).await?;
     change(project, by, who, EventKind::PasswordSet, move |w, user| {

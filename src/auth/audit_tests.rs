@@ -46,12 +46,7 @@ async fn signs_in(ctx: &Ctx, address: &str, password: &str) -> Result<(), Error>
 }
 
 async fn signs_up(ctx: &Ctx, address: &str) {
-    let new = sign_up::SignUp {
-        email: email(address),
-        password: Secret::new(PASSWORD.to_owned()),
-        display_name: None,
-        bot_token: None,
-    };
+    let new = sign_up::SignUp::new(email(address), Secret::new(PASSWORD.to_owned()));
     sign_up::sign_up(ctx, new).await.expect("signed up");
 }
 

@@ -21,6 +21,10 @@ pub enum Error {
     /// The sign-up does not count as one of a person.
     #[error("the bot check failed: {0:?}")]
     BotCheckFailed(BotCheck),
+    /// The project's lists do not admit the address. Only a sign-up may say so: at a sign-in it would tell that the rest
+    /// was right.
+    #[error("the address is not allowed")]
+    AddressNotAllowed,
     /// The address has an account.
     #[error("the address is taken")]
     EmailTaken,
@@ -30,6 +34,9 @@ pub enum Error {
     /// Right password, but an operator switched the account off.
     #[error("the account is disabled")]
     AccountDisabled,
+    /// The account was made, and is switched off until an operator has looked at it.
+    #[error("the account waits for an operator")]
+    AwaitsOperator,
     /// Too many failures; nothing was checked.
     #[error("locked out for {retry_after:?}")]
     Locked {
@@ -96,6 +103,18 @@ pub enum Error {
     /// The new password is the current one.
     #[error("the new password is the current one")]
     SamePassword,
+    /// The new password is one of the most common ones, and the project takes none of those.
+    #[error("the new password is too common")]
+    PasswordCommon,
+    /// The new password is known from a leak, and the project takes none of those.
+    #[error("the new password is known from a leak")]
+    PasswordLeaked,
+    /// Whether the new password is known from a leak could not be learned; nothing was changed.
+    #[error("whether the new password is known from a leak could not be learned")]
+    PolicyUnavailable {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The identity provider is unknown or not enabled.
     #[error("unknown identity provider")]
     UnknownProvider,

@@ -4,10 +4,12 @@ use std::net::IpAddr;
 
 use uuid::Uuid;
 
-use super::{Project, outbox};
+use super::{Email, Error, Project, outbox, ticket_mail};
 use crate::config::Mail as Settings;
 use crate::config::forms::host_of;
+use crate::crypto::Secret;
 use crate::data::outbox::{self as rows, Item, Kind, Payload};
+use crate::data::users::{self, User};
 use crate::env::Timestamp;
 use crate::mail::{Envelope, Letter, Message, SendError};
 use crate::store::{StoreError, Write};
@@ -20,7 +22,8 @@ impl Mail {
     /// A mail that may hold a secret, sealed. It makes no sense any more from `expires_at` on.
     pub(crate) fn sealed(project: &Project, now: Timestamp, letter: &Letter, expires_at: Timestamp) -> Self {
         let id = project.env().new_id(now);
-        Self(item(id, now, letter, outbox::seal(project, id, &bytes_of(letter)), expires_at))
+        let plain = Secret::new(bytes_of(letter));
+        Self(item(id, now, letter, outbox::seal(project, id, plain.expose()), expires_at))
     }
 
     /// A mail that holds no secret, with the id of what it tells: it can be made within the transaction.
@@ -55,14 +58,20 @@ pub fn message(project: &Project, mail: &Settings, item: &Item) -> Result<Messag
     let opened = outbox::open(project, item).map_err(|error| SendError::Never(error.to_string()))?;
     let mut letter: Letter = serde_json::from_slice(opened.expose())
         .map_err(|_| SendError::Never("a letter that this version cannot read".into()))?;
-    if letter.locale.is_none() {
-        let owner = outbox::locale_of(project, &item.recipient);
-        letter.locale = owner.map_err(|error| SendError::Later(error.to_string()))?;
-    }
     let settings = project.settings();
+    let owner = owner_of(project, &item.recipient).map_err(|error| SendError::Later(error.to_string()))?;
+    letter.locale = letter.locale.or_else(|| owner.as_ref()?.locale.clone());
+    let mut locales: Vec<&str> = settings.mail.locale.iter().chain([&mail.locale]).map(String::as_str).collect();
+    if letter.template.brings_ticket() {
+        locales.insert(0, &settings.nhost.locale);
+        let name = owner.and_then(|owner| owner.display_name).unwrap_or_else(|| item.recipient.clone());
+        letter.values.entry("displayName".into()).or_insert(name);
+        letter.values.insert("serverUrl".into(), ticket_mail::server_url(&settings));
+        let client_url = settings.nhost.client_url.as_ref().map(ToString::to_string);
+        letter.values.insert("clientUrl".into(), client_url.unwrap_or_default());
+    }
     let from = settings.mail.from.clone().or_else(|| mail.from.clone());
     let from = from.unwrap_or_else(|| no_reply(settings.public_url.as_deref().unwrap_or_default()));
-    let locales: Vec<&str> = settings.mail.locale.iter().chain([&mail.locale]).map(String::as_str).collect();
     let envelope = Envelope {
         id: item.id,
         to: &item.recipient,
@@ -73,6 +82,12 @@ pub fn message(project: &Project, mail: &Settings, item: &Item) -> Result<Messag
     };
     // A template is tried when it is loaded; what still fails is the operator's to mend.
     mail.compiled.render(&letter, &envelope).map_err(SendError::Later)
+}
+
+/// The account of an address, if it has one: what is written to it is in its language.
+fn owner_of(project: &Project, address: &str) -> Result<Option<User>, Error> {
+    let Ok(email) = Email::parse(address) else { return Ok(None) };
+    project.store().read(|r| Ok(users::by_email(r, &email)?))
 }
 
 /// The sender where the operator names none.

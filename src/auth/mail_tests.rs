@@ -71,12 +71,7 @@ impl Engine {
     }
 
     async fn sign_up_by(&self, dialect: Dialect, address: &str) {
-        let new = SignUp {
-            email: email(address),
-            password: Secret::new("correct horse".into()),
-            display_name: None,
-            bot_token: None,
-        };
+        let new = SignUp::new(email(address), Secret::new("correct horse".into()));
         sign_up::sign_up(&self.speaking(dialect), new).await.unwrap();
     }
 
@@ -236,7 +231,7 @@ async fn nothing_of_a_secret_lies_in_the_store_in_clear() {
     let item = &engine.claim().await[0];
     let opened = outbox::open(&engine.project, item).unwrap();
     let letter: crate::mail::Letter = serde_json::from_slice(opened.expose()).unwrap();
-    let (link, code) = (letter.link.unwrap(), letter.code.unwrap());
+    let (link, code) = (letter.link.unwrap().expose().clone(), letter.code.unwrap().expose().clone());
     let token = link.split_once("token=").unwrap().1.split('&').next().unwrap();
     for value in engine.rows().values() {
         for secret in [token.as_bytes(), code.as_bytes(), code.replace('-', "").as_bytes()] {

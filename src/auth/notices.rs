@@ -93,7 +93,7 @@ pub(crate) fn spoken(at: Timestamp) -> String {
 fn letter(event: &Event, template: Template, values: &[(&str, &str)]) -> Mail {
     let mut all = vec![("at".to_owned(), spoken(event.at))];
     all.extend(values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    let letter = Letter { template, locale: None, link: None, code: None, values: all.into_iter().collect() };
+    let letter = Letter { values: all.into_iter().collect(), ..Letter::of(template) };
     Mail::plain(event.id, event.at, &letter, event.at.plus(WORTH))
 }
 

@@ -318,15 +318,6 @@ pub fn open(project: &Project, item: &Item) -> Result<Secret<Vec<u8>>, Error> {
     }
 }
 
-/// The language that the owner of an address prefers, if it has an account that says one.
-///
-/// # Errors
-/// Only the store's.
-pub fn locale_of(project: &Project, address: &str) -> Result<Option<String>, Error> {
-    let Ok(email) = Email::parse(address) else { return Ok(None) };
-    project.store().read(|r| Ok(users::by_email(r, &email)?.and_then(|user| user.locale)))
-}
-
 /// Seals what an item is to say, before the transaction that writes it.
 pub(crate) fn seal(project: &Project, item: Uuid, plain: &[u8]) -> Payload {
     let shared = project.shared();

@@ -1,7 +1,7 @@
 //! Changing a password from within a session.
 
 use super::events::{By, Event, EventKind};
-use super::{Actor, Ctx, Email, Error, attempts, events, notices, session};
+use super::{Actor, Ctx, Email, Error, attempts, events, notices, password_policy, session};
 use crate::crypto::{Secret, StoredHash};
 use crate::data::users::User;
 use crate::data::{lockouts, sessions, users};
@@ -11,13 +11,15 @@ use crate::store::Write;
 /// failed sign-in.
 ///
 /// # Errors
-/// `WrongCurrentPassword`, `NoPassword`, `SamePassword` (where the dialect minds), `Locked`, `Unauthenticated` when the
+/// What [`password_policy::check`] says, `WrongCurrentPassword`, `NoPassword`, `SamePassword` (where the dialect minds), `Locked`, `Unauthenticated` when the
 /// session has ended meanwhile, `Busy`, and the store's.
 pub async fn change(ctx: &Ctx, actor: Actor, current: Secret<String>, new: Secret<String>) -> Result<(), Error> {
     if actor.user.password.is_none() {
         // Its owner is told nothing new, and nothing was guessed.
         return Err(Error::NoPassword);
     }
+    // Before the attempt is admitted: others at this account may have to wait for its verdict.
+    password_policy::check(ctx, &new).await?;
     // One without an address has no password.
     let email = actor.user.address()?.ok_or(Error::NoPassword)?;
     let subject = ctx.subject(&email);

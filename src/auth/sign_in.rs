@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::events::{By, Event, EventKind};
 use super::session::{Draft, Issued};
 use super::verify::{self, Candidate};
-use super::{Ctx, Email, Error, Unverified, attempts, events, notices, session};
+use super::{Ctx, Email, Error, Unverified, access, attempts, events, notices, session};
 use crate::crypto::{Secret, Verdict};
 use crate::data::lockouts;
 use crate::data::users::{self, User};
@@ -26,7 +26,9 @@ pub async fn with_password(ctx: &Ctx, email: Email, password: Secret<String>) ->
 async fn check(ctx: &Ctx, email: Email, password: Secret<String>) -> Result<Issued, Error> {
     let subject = ctx.subject(&email);
     let attempt = attempts::admit(ctx, subject).await?;
-    let found = ctx.project.store().read(|r| users::by_email(r, &email))?;
+    // An address that is not admitted is as good as unknown, and costs as much.
+    let admitted = access::admits(&ctx.settings, &email);
+    let found = ctx.project.store().read(|r| users::by_email(r, &email))?.filter(|_| admitted);
     let stored = found.as_ref().and_then(|user| user.password.clone());
     let verdict = ctx.project.pool().verify(ctx.hash_group(), password, stored).await?;
 

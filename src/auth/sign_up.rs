@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::events::{By, Event, EventKind};
 use super::session::{Draft, Issued};
 use super::verify::{self, Candidate};
-use super::{Ctx, Email, Error, Unverified, bot};
+use super::wishes::{self, Wishes};
+use super::{Ctx, Email, Error, Unverified, access, bot, password_policy};
 use crate::config::{Delivery, VerificationMode};
 use crate::crypto::Secret;
 use crate::data::one_time;
@@ -20,11 +21,20 @@ pub struct SignUp {
     pub email: Email,
     /// The new password, as long as the dialect and the project want it.
     pub password: Secret<String>,
-    /// The name to go by.
-    pub display_name: Option<String>,
+    /// What they wish for the account.
+    pub wishes: Wishes,
+    /// What a code that a mail leads to is bound to (RFC 7636, section 4.2).
+    pub code_challenge: Option<String>,
     /// What the browser got for a solved challenge. [`sign_up`] has it checked where the project wants one, so no
     /// dialect does: a token is good for one check.
     pub bot_token: Option<String>,
+}
+
+impl SignUp {
+    /// One who wishes nothing.
+    pub fn new(email: Email, password: Secret<String>) -> Self {
+        Self { email, password, wishes: Wishes::default(), code_challenge: None, bot_token: None }
+    }
 }
 
 /// What becomes of a stranger.
@@ -58,29 +68,36 @@ pub fn needs_first_admin(ctx: &Ctx) -> Result<bool, Error> {
 /// Makes an account, and in the same transaction its first session or its verification secret.
 ///
 /// # Errors
-/// `SignupDisabled`, `BotCheckFailed`, `EmailTaken` (not where `conceal` is on and a sign-up begins no session: then the
-/// answer is that of a new account, after the same work and writes), `Busy`, and the store's.
+/// In this order: `SignupDisabled`, `BotCheckFailed`, `AddressNotAllowed`, what [`password_policy::check`] says,
+/// `RoleNotAllowed`, `DefaultRoleNotAllowed`, `EmailTaken` (not where `conceal` is on and a sign-up begins no session: then
+/// the answer is that of a new account, after the same work and writes), `AwaitsOperator` when the account was made and
+/// waits for an operator; `Busy`, and the store's.
 pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
     open(ctx)?;
     let verification = &ctx.settings.verification;
     let strict = verification.mode == VerificationMode::Strict;
     // Where nothing waits for the proof, it is asked for all the same if we can: by mail.
     let asks = strict || (verification.mode == VerificationMode::Lenient && verification.delivery == Delivery::Mail);
-    let signs_in = ctx.rules.sign_up_signs_in && !strict;
+    // Who waits for an operator is sent nothing.
+    let (waits, asks) = (ctx.settings.signup.disable_new_users, asks && !ctx.settings.signup.disable_new_users);
+    let signs_in = ctx.rules.sign_up_signs_in && !strict && !waits;
     let conceal = ctx.settings.conceal && !signs_in;
-    let SignUp { email, password, display_name, bot_token } = new;
+    let SignUp { email, password, wishes, code_challenge: _, bot_token } = new;
     bot::check(ctx, bot_token.as_deref()).await?;
+    access::check(ctx, &email)?;
+    password_policy::check(ctx, &password).await?;
+    let granted = wishes::grant(ctx, wishes)?;
     // Saves a hash where the answer reveals the account anyway; the transaction below decides.
     if !conceal && ctx.project.store().read(|r| users::id_by_email(r, &email))?.is_some() {
         return Err(Error::EmailTaken);
     }
     let hash = ctx.project.pool().hash(ctx.hash_group(), password).await?;
-    let user = User {
+    let user = granted.put_into(User {
         email: Some(email.typed().to_owned()),
-        display_name,
         password: Some(hash),
+        disabled_at: waits.then_some(ctx.now),
         ..User::new(ctx.project.env().new_id(ctx.now), ctx.now)
-    };
+    });
     let session = signs_in.then(|| Draft::new(ctx, &user)).transpose()?;
     let account = NewAccount {
         user,
@@ -108,6 +125,7 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
         })
         .await?;
     Ok(match &job.1 {
+        _ if waits => return Err(Error::AwaitsOperator),
         Some(session) => SignedUp::In(Box::new(session.issue(ctx, made.user)?)),
         None if strict => SignedUp::MustVerify(Box::new(made)),
         None => SignedUp::Made(Box::new(made.user)),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::events::{By, Event, EventKind};
 use super::limits::{self, Limit, Limiter};
 use super::mail::Mail;
-use super::{Ctx, Email, Error, Unverified, notices};
+use super::{Ctx, Email, Error, ProjectSettings, Unverified, notices};
 use crate::config::{Delivery, VerificationMode};
 use crate::crypto::{Digest, Secret};
 use crate::data::one_time::{self, OneTime, Purpose};
@@ -34,6 +34,11 @@ pub enum Resent {
         /// When the next may be asked for.
         retry_after: Duration,
     },
+}
+
+/// Whether an account may do nothing before its address is proved.
+pub fn is_required(settings: &ProjectSettings) -> bool {
+    settings.verification.mode == VerificationMode::Strict
 }
 
 /// Issues another verification secret for `email`; earlier ones stop working. Unknown and verified addresses get the
@@ -129,7 +134,7 @@ enum Out {
 impl Candidate {
     /// One for who may not do anything with an unproved address, where trying to sends another secret.
     pub(crate) fn where_strict(ctx: &Ctx) -> Option<Self> {
-        let strict = ctx.settings.verification.mode == VerificationMode::Strict;
+        let strict = is_required(&ctx.settings);
         (strict && ctx.rules.unproved_gets_another).then(|| Self::new(ctx))
     }
 
@@ -143,18 +148,14 @@ impl Candidate {
         }
         let code = TypeableCode::generate(env);
         let letter = Letter {
-            template: Template::VerifyEmail,
-            locale: None,
-            link: Some(link(ctx, &secret)),
-            code: Some(code.text()),
+            link: Some(Secret::new(link(ctx, &secret))),
+            code: Some(Secret::new(code.text())),
             values: [("expires_at".to_owned(), notices::spoken(expires_at))].into(),
+            ..Letter::of(Template::VerifyEmail)
         };
         let exists = Letter {
-            template: Template::AccountExists,
-            locale: None,
-            link: None,
-            code: None,
             values: [("at".to_owned(), notices::spoken(ctx.now))].into(),
+            ..Letter::of(Template::AccountExists)
         };
         Self {
             digests: vec![digest, code.digest(Purpose::VerifyEmail.code_name())],

@@ -1,14 +1,22 @@
 //! `keystead config`: tried, shown, explained.
 
-use anyhow::{Result, bail};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
-use super::output::entries;
+use super::output::{entries, visible};
 use super::place::Place;
 use super::{AlreadyTold, Surroundings};
 use crate::auth::catalog;
-use crate::config::{Problem, Problems, Shown, annotated, example};
+use crate::config::{self, Problem, Problems, Remark, Shown, annotated, example};
+use crate::crypto::Secret;
+
+/// The largest environment file, bytes.
+const MAX_ENV_FILE: u64 = 1 << 20;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -30,20 +38,32 @@ enum What {
     },
     /// Print every key with its default and meaning
     Example,
+    /// Print the configuration that an environment file of Nhost Auth stands for, and say what it cannot say
+    ///
+    /// The configuration goes to standard output, with the secrets that were in the file; everything else is said beside
+    /// it, on standard error.
+    FromNhost {
+        /// The environment file
+        file: PathBuf,
+        /// The project it is for
+        #[arg(long, value_name = "SLUG", default_value = "default")]
+        slug: String,
+    },
 }
 
 pub(super) fn run(args: &Args, around: &mut Surroundings) -> Result<()> {
     let place = &args.place;
-    match args.what {
+    match &args.what {
         What::Check => check(place, around),
         What::Show { running } => {
-            let shown = if running { in_force(place, around)? } else { found(place, around)? };
+            let shown = if *running { in_force(place, around)? } else { found(place, around)? };
             if place.json {
                 return Ok(around.console.json(&tree(&shown))?);
             }
             Ok(around.console.say(annotated(&shown).trim_end())?)
         }
         What::Example => Ok(around.console.say(example().trim_end())?),
+        What::FromNhost { file, slug } => from_nhost(file, slug, place.json, around),
     }
 }
 
@@ -104,4 +124,42 @@ fn check(place: &Place, around: &mut Surroundings) -> Result<()> {
             Err(error) => Err(error),
         },
     }
+}
+
+fn from_nhost(file: &Path, slug: &str, json: bool, around: &mut Surroundings) -> Result<()> {
+    let name = || file.display().to_string();
+    let mut text = Secret::new(String::new());
+    let read = File::open(file).with_context(name)?.take(MAX_ENV_FILE + 1).read_to_string(text.expose_mut());
+    if read.with_context(name)? as u64 > MAX_ENV_FILE {
+        bail!("{}: it is larger than {MAX_ENV_FILE} bytes", name());
+    }
+    let made = config::from_nhost(text.expose(), slug)?;
+    if json {
+        let remarks = |all: &[Remark]| -> Vec<Value> {
+            all.iter().map(|one| json!({ "name": one.name, "reason": one.text })).collect()
+        };
+        return Ok(around.console.json(&json!({
+            "toml": made.toml.expose(), "secrets": made.secrets, "not_carried": remarks(&made.left),
+            "different": remarks(&made.different), "foreign": made.foreign,
+        }))?);
+    }
+    around.console.say(made.toml.expose().trim_end())?;
+    for (heading, remarks) in [("Not carried over:", &made.left), ("Behaves differently:", &made.different)] {
+        if !remarks.is_empty() {
+            around.console.note(heading);
+        }
+        for Remark { name, text } in remarks {
+            around.console.note(&format!("  {}: {}", visible(name), visible(text)));
+        }
+    }
+    if made.foreign > 0 {
+        around
+            .console
+            .note(&format!("{} further variables are none of Nhost Auth's, and were passed over.", made.foreign));
+    }
+    if !made.secrets.is_empty() {
+        let keys = made.secrets.join(", ");
+        around.console.note(&format!("What was printed holds secrets ({keys}): let nobody but the server read it."));
+    }
+    Ok(())
 }

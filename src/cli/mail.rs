@@ -13,8 +13,7 @@ use super::place::InProject;
 use super::project::{more, page};
 use crate::app::configured_transport;
 use crate::auth::Email;
-use crate::config::{MailTransport, Settings};
-use crate::env::Env;
+use crate::config::{Mail, MailTransport, Settings};
 use crate::mail::{Envelope, Message, SendError, Smtp, Template, Templates};
 use crate::outbound::Outbound;
 
@@ -36,6 +35,12 @@ enum What {
         /// Who gets it
         #[arg(value_parser = address)]
         address: String,
+        /// A template with made-up values, to see it where mails are read [else a line of text]
+        #[arg(long, value_name = "NAME", value_parser = template)]
+        template: Option<Template>,
+        /// Its language [else mail.locale]
+        #[arg(long, value_name = "LOCALE", requires = "template")]
+        locale: Option<String>,
     },
     /// Show a template with made-up values
     Preview(Preview),
@@ -95,7 +100,9 @@ impl Args {
     pub(super) fn run(self, around: &mut Surroundings) -> Result<()> {
         let Self { within, what } = self;
         match what {
-            What::Test { address } => return test(&within, around, &address),
+            What::Test { address, template, locale } => {
+                return test(&within, around, &address, template.map(|name| (name, locale.as_deref())));
+            }
             What::Preview(preview) => return preview.run(&within, around),
             What::List { .. } | What::Show { .. } | What::Resend(_) | What::Drop { .. } => {}
         }
@@ -113,7 +120,12 @@ impl Args {
 }
 
 /// Sends a mail from this process: it needs neither the server nor its data.
-fn test(within: &InProject, around: &mut Surroundings, address: &str) -> Result<()> {
+fn test(
+    within: &InProject,
+    around: &mut Surroundings,
+    address: &str,
+    template: Option<(Template, Option<&str>)>,
+) -> Result<()> {
     let settings = within.place.settings(around)?;
     if settings.mail.transport == MailTransport::None {
         bail!(
@@ -126,7 +138,11 @@ fn test(within: &InProject, around: &mut Surroundings, address: &str) -> Result<
         None => None,
     };
     let from = from.or_else(|| settings.mail.from.clone()).unwrap_or_else(|| EXAMPLE_SENDER.to_owned());
-    let message = trial(&around.env, address, &from);
+    let id = around.env.new_id(around.env.now());
+    let message = match template {
+        Some((name, locale)) => example(&settings.mail, name, locale, Envelope { id, ..letterhead(address, &from) })?,
+        None => trial(id, address, &from),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let sent = runtime.block_on(send(&settings, around, &message));
     let (said, error) = match &sent {
@@ -194,10 +210,10 @@ async fn send(settings: &Settings, around: &mut Surroundings, message: &Message)
 }
 
 /// What is sent to try a transport out.
-fn trial(env: &Env, to: &str, from: &str) -> Message {
+fn trial(id: Uuid, to: &str, from: &str) -> Message {
     let text = "This mail was sent by `keystead mail test`. That it is here shows that mails leave Keystead.\n";
     Message {
-        id: env.new_id(env.now()),
+        id,
         to: to.to_owned(),
         from: from.to_owned(),
         subject: "A test mail from Keystead".into(),
@@ -210,23 +226,34 @@ fn trial(env: &Env, to: &str, from: &str) -> Message {
     }
 }
 
+/// A mail of a template, with made-up values.
+fn example(mail: &Mail, name: Template, locale: Option<&str>, envelope: Envelope<'_>) -> Result<Message> {
+    let envelope = Envelope { reply_to: mail.reply_to.as_deref(), locales: &[mail.locale.as_str()], ..envelope };
+    let letter = Templates::sample_letter(name, locale);
+    mail.compiled.render(&letter, &envelope).map_err(|reason| anyhow!(reason))
+}
+
+fn letterhead<'a>(to: &'a str, from: &'a str) -> Envelope<'a> {
+    Envelope { id: Uuid::nil(), to, from, reply_to: None, app_name: "Example App", locales: &[] }
+}
+
+/// What there is to read of a mail: its plain text, else its HTML.
+fn readable<'a>(text: &'a str, html: &'a str) -> &'a str {
+    if text.is_empty() { html } else { text }
+}
+
 impl Preview {
     fn run(self, within: &InProject, around: &mut Surroundings) -> Result<()> {
         let mail = within.place.settings(around)?.mail;
-        let envelope = Envelope {
-            id: Uuid::nil(),
-            to: "ada@example.com",
-            from: mail.from.as_deref().unwrap_or(EXAMPLE_SENDER),
-            reply_to: mail.reply_to.as_deref(),
-            app_name: "Example App",
-            locales: &[mail.locale.as_str()],
-        };
-        let letter = Templates::sample_letter(self.name, self.locale.as_deref());
-        let message = mail.compiled.render(&letter, &envelope).map_err(|reason| anyhow!(reason))?;
+        let from = mail.from.as_deref().unwrap_or(EXAMPLE_SENDER);
+        let message = example(&mail, self.name, self.locale.as_deref(), letterhead("ada@example.com", from))?;
         let console = &mut around.console;
         if within.place.json {
-            let Message { from, to, subject, text, html, .. } = &message;
-            return Ok(console.json(&json!({"from": from, "to": to, "subject": subject, "text": text, "html": html}))?);
+            let Message { from, to, subject, text, html, headers, .. } = &message;
+            let headers: Value = headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+            return Ok(console.json(&json!({
+                "from": from, "to": to, "subject": subject, "text": text, "html": html, "headers": headers,
+            }))?);
         }
         if self.html {
             return Ok(console.say(message.html.trim_end())?);
@@ -234,7 +261,8 @@ impl Preview {
         if !self.text {
             console.say(&format!("Subject: {}\n", visible(&message.subject)))?;
         }
-        Ok(console.say(message.text.trim_end())?)
+        let said = if self.text { &message.text } else { readable(&message.text, &message.html) };
+        Ok(console.say(said.trim_end())?)
     }
 }
 
@@ -283,7 +311,8 @@ impl Outbox<'_> {
         let mail = mail?;
         let head = ["from", "to", "subject"].map(|field| (field, cell(&mail, field)));
         around.console.say(&format!("\n{}\n", fields(&head)))?;
-        for line in mail["text"].as_str().unwrap_or_default().lines() {
+        let [text, html] = ["text", "html"].map(|part| mail[part].as_str().unwrap_or_default());
+        for line in readable(text, html).lines() {
             around.console.say(&visible(line))?;
         }
         Ok(())

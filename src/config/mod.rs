@@ -8,17 +8,20 @@
 //! keys              how a key is declared once, to be read, shown and explained
 //! resolve, project  out of the layers into the settings; what must hold between projects
 //! show, example     settings written back as TOML, with sources; every key explained
+//! from_nhost        the environment of Nhost Auth, said in these keys
 //! problem, suggest  all mistakes at once, with "did you mean"
 //! ```
 //!
 //! Only `--config` or `KEYSTEAD_CONFIG` names a file; none is read by itself. Relative paths, also those written in a
 //! file, are relative to the working directory.
 
+mod access;
 mod bot;
 mod dialect_settings;
 mod example;
 mod file;
 pub mod forms;
+mod from_nhost;
 mod keys;
 mod layers;
 mod mail;
@@ -30,6 +33,7 @@ mod project;
 mod project_mail;
 mod project_settings;
 mod reader;
+mod redirects;
 mod resolve;
 mod secrets;
 mod settings;
@@ -49,13 +53,16 @@ use std::path::{Path, PathBuf};
 use figment::Figment;
 use figment::value::{Dict, Value};
 
+pub use access::Access;
 pub use bot::{Bot, BotProvider};
 pub use dialect_settings::*;
 pub use example::example;
 pub use file::parse_toml;
+pub use from_nhost::{Remark, Translation, WrongLine, from_nhost, parse_env_file};
 pub use nhost::*;
 pub use problem::{Problem, Problems};
 pub use project_settings::*;
+pub use redirects::{ClientUrl, NoRedirectUrl, RedirectPattern, RedirectUrl};
 pub use settings::*;
 pub use show::{Shown, annotated};
 pub use stored::{check_together, stored_from, validate_stored};

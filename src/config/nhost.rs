@@ -8,6 +8,7 @@ use super::dialect_settings::Limit;
 use super::forms;
 use super::keys::{Keys, Section};
 use super::nhost_forms as checks;
+use super::redirects::{ClientUrl, RedirectPattern};
 use crate::crypto::Secret;
 
 /// `[project.SLUG.nhost]`: the Nhost dialect.
@@ -19,10 +20,10 @@ pub struct Nhost {
     pub path: String,
     /// Where your app is: whoever follows a link in a mail is sent there unless the request named another page. Unset, and
     /// without redirect_urls, every page is allowed, which is for trying things out only.
-    pub client_url: Option<String>,
+    pub client_url: Option<ClientUrl>,
     /// Further pages that a request may name, like "https://*.example.com" ("*" is one label or one part of the path) or
     /// "myapp://callback"; what lies below a page is allowed with it.
-    pub redirect_urls: Vec<String>,
+    pub redirect_urls: Vec<RedirectPattern>,
     /// Whether accounts without an address may be made.
     pub anonymous: bool,
     /// Whether one may sign in by a link in a mail.
@@ -59,8 +60,8 @@ impl Section for Nhost {
     fn keys(&mut self, keys: &mut Keys<'_>) {
         keys.flag("enabled", &mut self.enabled);
         keys.text("path", &mut self.path, forms::mount);
-        keys.optional("client_url", &mut self.client_url, checks::client_url, "https://app.example.com");
-        keys.list("redirect_urls", &mut self.redirect_urls, 256, checks::redirect_url);
+        keys.optional("client_url", &mut self.client_url, ClientUrl::parse, "https://app.example.com");
+        keys.list("redirect_urls", &mut self.redirect_urls, 256, RedirectPattern::parse);
         keys.flag("anonymous", &mut self.anonymous);
         keys.flag("passwordless_email", &mut self.passwordless_email);
         keys.flag("otp_email", &mut self.otp_email);

@@ -11,23 +11,6 @@ const MAX_KEY: usize = 16 * 1024;
 /// Bytes of a secret that signs, at least (RFC 7518, section 3.2).
 const MIN_SECRET: usize = 32;
 
-/// A page of the operator's own, as an absolute URL.
-pub(super) fn client_url(text: &str) -> Parsed<String> {
-    redirect_url(text)
-}
-
-/// A page, perhaps with `*` in it: `SCHEME://` and something after it.
-pub(super) fn redirect_url(text: &str) -> Parsed<String> {
-    let (scheme, rest) = text.split_once("://").unwrap_or_default();
-    let named = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
-    let plain = rest.chars().all(|c| !c.is_whitespace() && !c.is_control() && !"?#\"\\".contains(c));
-    match named && plain && !rest.is_empty() && text.len() <= 2048 {
-        true => Ok(text.to_owned()),
-        false => Err(format!("{text:.80?} is no page: write \"https://app.example.com\" or \"myapp://callback\"")),
-    }
-}
-
 /// The name of a role.
 pub(super) fn role(text: &str) -> Parsed<String> {
     visible(text, "the name of a role")

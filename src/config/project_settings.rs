@@ -6,6 +6,7 @@ use std::time::Duration;
 use documented::DocumentedFields;
 use uuid::Uuid;
 
+use super::access::Access;
 use super::bot::Bot;
 use super::dialect_settings::{Noma, Nora};
 use super::forms::{self, spell_duration};
@@ -15,6 +16,7 @@ use super::project;
 pub use super::project_mail::{Notify, ProjectMail};
 use super::webhook::{self, Webhook};
 use crate::crypto::Secret;
+use crate::outbound::Target;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -44,6 +46,8 @@ pub struct ProjectSettings {
     pub conceal: bool,
     /// Who may sign up.
     pub signup: Signup,
+    /// Whose addresses may have an account.
+    pub access: Access,
     /// How sign-up is kept from bots.
     pub bot: Bot,
     /// How addresses are proved.
@@ -83,6 +87,7 @@ impl Section for ProjectSettings {
         keys.secret("secret", &mut self.secret, project::secret);
         keys.flag("conceal", &mut self.conceal);
         keys.section("signup", &mut self.signup);
+        keys.section("access", &mut self.access);
         keys.section("bot", &mut self.bot);
         keys.section("verification", &mut self.verification);
         keys.section("password", &mut self.password);
@@ -119,6 +124,7 @@ impl ProjectSettings {
             secret: None,
             conceal: false,
             signup: Signup::default(),
+            access: Access::default(),
             bot: Bot::default(),
             verification: Verification::default(),
             password: PasswordSettings::default(),
@@ -234,17 +240,33 @@ pub enum Delivery {
 pub struct PasswordSettings {
     /// Characters a new password must have.
     pub min_length: usize,
+    /// true: a new password may not be one of the 55,860 most common ones, in whatever case. Nobody is asked.
+    pub reject_common: bool,
+    /// true: a new password may not be known from a leak. The service at leaked_url is asked, and learns the first five
+    /// hexadecimal digits of the password's SHA-1, no more; while it has no answer, no password can be set.
+    pub reject_leaked: bool,
+    /// Where that is asked: a service with the range API of Have I Been Pwned. The five digits are put at its end.
+    pub leaked_url: Target,
 }
 
 impl Section for PasswordSettings {
     fn keys(&mut self, keys: &mut Keys<'_>) {
         keys.number("min_length", &mut self.min_length, 1..=255, "characters");
+        keys.flag("reject_common", &mut self.reject_common);
+        keys.flag("reject_leaked", &mut self.reject_leaked);
+        keys.text("leaked_url", &mut self.leaked_url, Target::parse);
     }
 }
 
 impl Default for PasswordSettings {
     fn default() -> Self {
-        Self { min_length: 8 }
+        let leaked_url = "https://api.pwnedpasswords.com/range/";
+        Self {
+            min_length: 8,
+            reject_common: false,
+            reject_leaked: false,
+            leaked_url: Target::parse(leaked_url).expect("a constant that is a URL"),
+        }
     }
 }
 

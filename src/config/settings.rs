@@ -291,7 +291,8 @@ pub struct Mail {
     /// Where answers go. Unset: to the sender.
     pub reply_to: Option<String>,
     /// A directory of templates that replace the built-in ones, file by file: LOCALE/NAME.subject, .txt and .html, like
-    /// "fr/verify-email.txt". They are tried at start and at reload.
+    /// "fr/verify-email.txt"; or as Nhost Auth has them, LOCALE/NAME/subject.txt and body.html with ${link}. They are tried
+    /// at start and at reload.
     pub templates: Option<PathBuf>,
     /// The language of mails where neither the user nor the project says one: en, es, fr, de, bg, cs, or one of yours.
     pub locale: String,

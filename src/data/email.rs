@@ -58,6 +58,20 @@ impl Email {
         &self.key
     }
 
+    /// The domain as the DNS compares it: in lower case, other than ASCII as `xn--` (RFC 5890, section 2.3.2.1); as the
+    /// key has it where it cannot be written so.
+    pub fn domain(&self) -> String {
+        let domain = self.key.rsplit_once('@').map_or("", |(_, domain)| domain);
+        idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_owned())
+    }
+
+    /// The key with its domain as the DNS compares it: one text for all spellings of an address that the DNS takes for
+    /// the same.
+    pub fn canonical(&self) -> String {
+        let local = self.key.rsplit_once('@').map_or("", |(local, _)| local);
+        format!("{local}@{}", self.domain())
+    }
+
     /// A short digest of the key, for rows about addresses that may have no account.
     pub(crate) fn digest(&self) -> [u8; 16] {
         let mut context = digest::Context::new(&digest::SHA256);

@@ -1,15 +1,21 @@
 //! Mail on its way out: a message, and what came of sending it. Templates make messages, transports send them.
 
 mod embedded;
+mod folder;
 mod letter;
 mod mailbox;
+mod percent;
+mod samples;
 mod templates;
+#[cfg(test)]
+mod templates_tests;
 mod transport;
 
 use std::fmt;
 
 pub use letter::{Letter, Template};
 pub use mailbox::{Mailbox, Sent};
+pub use percent::percent_encoded;
 pub use templates::{Envelope, LOCALES, TemplateProblem, Templates};
 pub use transport::{Files, Limits, Login, Smtp, SmtpSettings, SmtpTls, Taken, Transport, Webhook, WebhookSettings};
 
@@ -24,11 +30,11 @@ pub struct Message {
     pub from: String,
     /// The subject line.
     pub subject: String,
-    /// The body as plain text.
+    /// The body as plain text; empty: there is only the other.
     pub text: String,
-    /// The body as HTML.
+    /// The body as HTML; likewise.
     pub html: String,
-    /// Further headers, such as `X-Email-Template`.
+    /// Further headers, such as `X-Email-Template`; some hold secrets.
     pub headers: Vec<(String, String)>,
     /// The template it was made from, such as `verify-email`.
     pub template: String,

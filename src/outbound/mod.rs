@@ -1,4 +1,5 @@
-//! The one HTTP client: every call Keystead makes to others goes through here. Webhooks, mail over HTTP, bot checks.
+//! The one HTTP client: every call Keystead makes to others goes through here. Webhooks, mail over HTTP, bot
+//! checks, leaked passwords.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -28,7 +29,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use ipnet::IpNet;
-use reqwest::redirect;
+use reqwest::{Url, redirect};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -182,18 +183,44 @@ impl Outbound {
     /// # Errors
     /// [`CallError`] says whether it may work later.
     pub async fn post(&self, call: Call<'_>) -> Result<Answer, CallError> {
-        let deadline = Instant::now() + call.time_limit;
+        let Call { target, content_type, headers, body, time_limit, answer_limit } = call;
+        let request = |client: &reqwest::Client, url| client.post(url).header("content-type", content_type).body(body);
+        self.exchange(target, headers, time_limit, answer_limit, request).await
+    }
+
+    /// Asks `target`, with further `headers`. The limits are those of a [`Call`].
+    ///
+    /// # Errors
+    /// As [`Outbound::post`].
+    pub async fn get(
+        &self,
+        target: &Target,
+        headers: Vec<(&'static str, String)>,
+        time_limit: Duration,
+        answer_limit: usize,
+    ) -> Result<Answer, CallError> {
+        self.exchange(target, headers, time_limit, answer_limit, reqwest::Client::get).await
+    }
+
+    async fn exchange(
+        &self,
+        target: &Target,
+        headers: Vec<(&'static str, String)>,
+        time_limit: Duration,
+        answer_limit: usize,
+        request: impl FnOnce(&reqwest::Client, Url) -> reqwest::RequestBuilder,
+    ) -> Result<Answer, CallError> {
+        let deadline = Instant::now() + time_limit;
         let clients = self.0.clients.load_full();
-        let guarded = if call.target.is_plain() { &clients.plain } else { &clients.encrypted };
+        let guarded = if target.is_plain() { &clients.plain } else { &clients.encrypted };
         // A literal address is never resolved, so the resolver's guard would not see it.
-        if let Some(address) = call.target.address() {
+        if let Some(address) = target.address() {
             guarded.reach.check(address).map_err(CallError::Forbidden)?;
         }
-        let _part = self.take_part(call.target.host()).ok_or(CallError::Busy)?;
+        let _part = self.take_part(target.host()).ok_or(CallError::Busy)?;
         let _place = timeout_at(deadline, self.0.places.acquire()).await.map_err(|_| CallError::Busy)?;
-        let mut request =
-            guarded.client.post(call.target.url().clone()).header("content-type", call.content_type).body(call.body);
-        for (name, value) in call.headers {
+        let mut request = request(&guarded.client, target.url().clone());
+        for (name, value) in headers {
             request = request.header(name, value);
         }
         let response = timeout_at(deadline, request.send()).await.map_err(|_| CallError::TimedOut)?;
@@ -203,7 +230,7 @@ impl Outbound {
         loop {
             match timeout_at(deadline, response.chunk()).await {
                 Ok(Ok(Some(chunk))) => {
-                    let room = call.answer_limit - answer.body.len();
+                    let room = answer_limit - answer.body.len();
                     answer.body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
                     if chunk.len() > room {
                         answer.end = End::TooLarge;

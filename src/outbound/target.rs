@@ -42,6 +42,14 @@ impl Target {
         Ok(Self(url))
     }
 
+    /// The same URL with `more` at its end.
+    ///
+    /// # Errors
+    /// When that is none, as for [`Target::parse`].
+    pub fn followed_by(&self, more: &str) -> Result<Self, String> {
+        Self::parse(&format!("{}{more}", self.0))
+    }
+
     /// `https://host:port` without what follows.
     pub fn origin(&self) -> String {
         self.0.origin().ascii_serialization()
@@ -130,6 +138,19 @@ mod tests {
         }
         assert_eq!(Target::parse("https://[::1]/").unwrap().address(), Some("::1".parse().unwrap()));
         assert_eq!(Target::parse("https://localhost/").unwrap().address(), None);
+    }
+
+    #[test]
+    fn something_can_be_put_at_the_end() {
+        for (text, wanted) in [
+            ("https://a.example", "https://a.example/x1"),
+            ("https://a.example/range/", "https://a.example/range/x1"),
+            ("https://a.example/range?of=", "https://a.example/range?of=x1"),
+        ] {
+            assert_eq!(Target::parse(text).unwrap().followed_by("x1").unwrap().as_str(), wanted);
+        }
+        let longest = format!("https://a.example/{}", "x".repeat(MAX_BYTES - 18));
+        assert!(Target::parse(&longest).unwrap().followed_by("x").is_err());
     }
 
     #[test]

@@ -69,7 +69,7 @@ async fn answer(
     let response = match parts.uri.path() {
         "/echo" => {
             let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-            let head = format!("{:?} {:?} ", parts.version, parts.headers);
+            let head = format!("{} {:?} {:?} ", parts.method, parts.version, parts.headers);
             Response::new(Body::from([head.as_bytes(), &body].concat()))
         }
         "/moved" => Response::builder().status(302).header("location", "/echo").body(Body::from("moved")).unwrap(),
@@ -143,7 +143,7 @@ async fn a_call_reaches_a_server_that_is_allowed_and_vouched_for() {
     let answer = outbound.post(call(&target, LONG)).await.unwrap();
     assert!(answer.is_success());
     let text = String::from_utf8(answer.whole().unwrap().to_vec()).unwrap();
-    assert!(text.starts_with("HTTP/2.0") && text.ends_with(" hello"), "{text}");
+    assert!(text.starts_with("POST HTTP/2.0") && text.ends_with(" hello"), "{text}");
     for header in [concat!("\"user-agent\": \"keystead/", env!("CARGO_PKG_VERSION"), "\""), "\"x-key\": \"value\""] {
         assert!(text.contains(header), "{text}");
     }
@@ -160,6 +160,23 @@ async fn a_form_arrives_as_one() {
     let answer = outbound.post(Call::form(&target, &[("secret", "a b"), ("response", "&")], LONG, 4096)).await.unwrap();
     let text = String::from_utf8(answer.whole().unwrap().to_vec()).unwrap();
     assert!(text.contains("x-www-form-urlencoded") && text.ends_with(" secret=a+b&response=%26"), "{text}");
+}
+
+#[tokio::test]
+async fn asking_sends_headers_and_nothing_else_within_the_same_bounds() {
+    let remote = Remote::start().await;
+    let outbound = Outbound::new(&env(vec![]), &remote.policy()).unwrap();
+    let headers = || vec![("x-key", "value".to_owned())];
+    let answer = outbound.get(&remote.target("/echo"), headers(), LONG, 4096).await.unwrap();
+    let text = String::from_utf8(answer.whole().unwrap().to_vec()).unwrap();
+    assert!(text.starts_with("GET HTTP/2.0") && text.ends_with("} "), "{text}");
+    assert!(text.contains("\"x-key\": \"value\"") && !text.contains("content-"), "{text}");
+    let big = outbound.get(&remote.target("/big"), headers(), LONG, 4096).await.unwrap();
+    assert_eq!(big.whole(), Err(CallError::AnswerTooLarge));
+    assert_eq!(outbound.get(&remote.target("/hangs"), headers(), SHORT, 4096).await, Err(CallError::TimedOut));
+    let guarded = Outbound::new(&env(vec![]), &Policy { allow: vec![], ..remote.policy() }).unwrap();
+    let error = guarded.get(&remote.target("/echo"), headers(), LONG, 4096).await.unwrap_err();
+    assert!(matches!(error, CallError::Forbidden(_)), "{error:?}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod bot;
 mod leaks;
 mod mail;
 mod mail_server;
+mod nhost;
 mod noma;
 mod nora;
 mod openapi;

@@ -224,7 +224,8 @@ impl Reply {
         assert!(self.headers.contains_key("x-request-id"), "{self:?}");
         assert_eq!(self.headers["x-content-type-options"], "nosniff");
         assert!(self.headers.contains_key("cache-control"), "{self:?}");
-        assert!(!self.headers.contains_key("access-control-allow-credentials"), "{self:?}");
+        let credentials = self.headers.contains_key("access-control-allow-credentials");
+        assert!(!credentials || speaks == Dialect::Nhost, "{self:?}");
         assert_ne!(self.status, 500, "nothing from outside may find a defect: {}", self.text);
         if self.body.is_null() {
             let is_limit = speaks == Dialect::Nhost && self.status == 429;
@@ -306,18 +307,23 @@ impl Reply {
         }
     }
 
-    /// What must hold of every reply of the Nhost dialect.
+    /// What must hold of every reply of the Nhost dialect: its errors have one of the shapes of the contract's section 0.
     fn check_nhost(&self) {
         assert!(!self.headers.contains_key("set-cookie"), "no cookies: {self:?}");
-        if self.body.is_null() {
+        if self.status.is_success() || self.body.is_null() {
             return;
         }
-        if self.status.is_client_error() || self.status.is_server_error() {
-            let says = ["error", "errors", "msg"].iter().any(|key| self.body[*key].is_string());
-            assert!(says, "an error says what is wrong: {}", self.text);
-        }
-        if let Some(status) = self.body["status"].as_u64() {
-            assert_eq!(status, u64::from(self.status.as_u16()), "{}", self.text);
+        let is_text = |name: &str| self.body[name].is_string();
+        let keys: Vec<_> = self.body.as_object().expect("an object").keys().map(String::as_str).collect();
+        match keys.as_slice() {
+            ["status", "message", "error"] => {
+                assert_eq!(self.body["status"], self.status.as_u16(), "{}", self.text);
+                assert!(is_text("message") && is_text("error"), "{}", self.text);
+            }
+            ["error", "reason", "securityScheme"] => assert_eq!(self.status, 401, "{}", self.text),
+            ["error", "reason"] | ["errors", "message"] | ["msg"] => assert_eq!(self.status, 400, "{}", self.text),
+            ["error"] => assert!(is_text("error"), "{}", self.text),
+            other => panic!("an error of another shape: {other:?}"),
         }
     }
 

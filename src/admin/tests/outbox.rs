@@ -32,7 +32,7 @@ async fn mailing(emails: &[&str]) -> (House, Arc<Project>) {
         // Ids go by time, and the clock stands still.
         house.clock.advance(Duration::from_secs(1));
         let password = Secret::new("correct horse".to_owned());
-        let new = SignUp { email: Email::parse(email).unwrap(), password, display_name: None, bot_token: None };
+        let new = SignUp::new(Email::parse(email).unwrap(), password);
         sign_up(&ctx(&house, &project), new).await.unwrap();
     }
     (house, project)

@@ -93,6 +93,11 @@ fn templates_are_previewed() {
     assert!(!desk.script("mail preview verify-email --text", "").ok().contains("Subject: "));
     let french = desk.script("mail preview verify-email --locale fr --json", "").json();
     assert_ne!(french["subject"], desk.script("mail preview verify-email --json", "").json()["subject"]);
+    let reset = desk.script("mail preview password-reset --locale de --json", "").json();
+    assert_eq!(reset["subject"], "Wählen Sie ein neues Passwort für Example App");
+    let ticket = reset["headers"]["X-Ticket"].as_str().unwrap();
+    assert!(ticket.starts_with("passwordReset:"), "{ticket}");
+    assert!(desk.script("mail preview signin-otp", "").ok().contains("\n    042719\n"));
     desk.script("mail preview nonsense", "").fails(2, "there are verify-email, ");
     desk.script("mail preview verify-email --html --text", "").fails(2, "cannot be used with");
 }
@@ -121,7 +126,15 @@ fn a_transport_is_tried_without_a_server() {
     set("FILE__DIR", dir.to_str().unwrap());
     assert!(desk.script("mail test ada@example.com", "").ok().starts_with("written into "));
     let mail = std::fs::read_dir(&dir).unwrap().next().unwrap().unwrap().path();
-    assert!(std::fs::read_to_string(mail).unwrap().contains("From: shop@example.com\r\n"));
+    assert!(std::fs::read_to_string(&mail).unwrap().contains("From: shop@example.com\r\n"));
+    std::fs::remove_file(mail).unwrap();
+    desk.script("mail test ada@example.com --template email-confirm-change --locale cs", "").ok();
+    let mail = std::fs::read_dir(&dir).unwrap().next().unwrap().unwrap().path();
+    let mail = std::fs::read_to_string(mail).unwrap();
+    assert!(mail.starts_with("X-Email-Template: email-confirm-change\r\nX-Ticket: emailConfirmChange:"), "{mail}");
+    assert!(mail.contains("To: ada@example.com\r\n") && mail.contains("lang=3D\"cs\""), "{mail}");
+    desk.script("mail test ada@example.com --template nonsense", "").fails(2, "there are verify-email, ");
+    desk.script("mail test ada@example.com --locale cs", "").fails(2, "--template");
     assert!(!desk.data().exists(), "it needs no data directory");
 }
 

@@ -54,6 +54,16 @@ fn here() -> Vec<Endpoint> {
         Endpoint::get("/.well-known/jwks.json", "jwks", service::jwks)
             .summary("The keys that access tokens are checked with")
             .answer(Answer::of::<KeySet>(200, "None where they are secrets.")),
+        Endpoint::post("/signup/email-password", "signUpEmailPassword", accounts::sign_up)
+            .summary("Make an account with a password")
+            .answer(Answer::of::<SessionPayload>(
+                200,
+                "Signed in; without a session where the address must be proved first.",
+            ))
+            .answer(Answer::of::<Refused>(400, "A wish that is not granted, or a password that is not taken."))
+            .answer(Answer::of::<Refused>(401, "The address is not admitted, or the account waits for an operator."))
+            .answer(Answer::of::<Refused>(403, "Sign-up is off (`signup-disabled`)."))
+            .answer(Answer::of::<Refused>(409, "The address has an account (`user-already-exists`).")),
         Endpoint::post("/signin/email-password", "signInEmailPassword", accounts::sign_in)
             .summary("Sign in with a password")
             .answer(Answer::of::<SessionPayload>(200, "Signed in."))
@@ -63,6 +73,19 @@ fn here() -> Vec<Endpoint> {
             .description("The token is good once. Presented again after a short grace, it ends its session.")
             .answer(Answer::of::<Session>(200, "The session's next tokens."))
             .answer(Answer::of::<Refused>(401, "The refresh token is unknown, used, expired or revoked.")),
+        Endpoint::post("/token/verify", "verifyToken", sessions::verify)
+            .summary("Ask whether an access token counts")
+            .description("That of the body, else the bearer. One whose session has ended does not.")
+            .answer(Answer::of::<Done>(200, "It does."))
+            .answer(Answer::of::<Refused>(401, "The bearer's account may not be used."))
+            .answer(Answer::of::<Refused>(403, "The bearer's account is anonymous.")),
+        Endpoint::post("/signout", "signOut", sessions::sign_out)
+            .summary("End a session, or all")
+            .description(
+                "The session of `refreshToken`; with `all` every one of the bearer's account. An unknown token is of a \
+                          session that has ended.",
+            )
+            .answer(Answer::of::<Done>(200, "It has ended.")),
         Endpoint::get("/user", "getUser", user::user)
             .summary("Read the signed-in account")
             .answer(Answer::of::<User>(200, "The account as stored now.")),

@@ -210,8 +210,10 @@ pub(super) fn code_of(error: &Error) -> Option<Code> {
         Error::SignupDisabled => Code::SignupDisabled,
         Error::EmailTaken => Code::UserAlreadyExists,
         // Told like a wrong password (contract 1.3, 3.3): who is locked out learns nothing of the account.
-        Error::InvalidCredentials | Error::NoPassword | Error::WrongCurrentPassword => Code::InvalidEmailPassword,
-        Error::AccountDisabled => Code::DisabledUser,
+        Error::InvalidCredentials | Error::NoPassword | Error::WrongCurrentPassword | Error::AddressNotAllowed => {
+            Code::InvalidEmailPassword
+        }
+        Error::AccountDisabled | Error::AwaitsOperator => Code::DisabledUser,
         Error::VerificationRequired(_) => Code::UnverifiedUser,
         Error::InvalidRefreshToken => Code::InvalidRefreshToken,
         Error::InvalidVerificationToken => Code::InvalidTicket,
@@ -226,7 +228,9 @@ pub(super) fn code_of(error: &Error) -> Option<Code> {
         | Error::UnknownWebhook
         | Error::ProjectExists => Code::InvalidRequest,
         Error::ProjectDisabled => Code::DisabledEndpoint,
-        Error::Store(_) | Error::Internal(_) => Code::InternalServerError,
+        // Too common or leaked is one thing here; an unanswered leak check is the server's fault (contract 0.2, PASSWORD).
+        Error::PasswordCommon | Error::PasswordLeaked => Code::PasswordInHibpDatabase,
+        Error::PolicyUnavailable { .. } | Error::Store(_) | Error::Internal(_) => Code::InternalServerError,
         Error::BotCheckFailed(_)
         | Error::Locked { .. }
         | Error::TooManyRequests(_)
@@ -307,6 +311,15 @@ fn retry(mut reply: Response, seconds: u64) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_password_has_one_code_and_an_unanswered_check_is_a_fault() {
+        for error in [Error::PasswordCommon, Error::PasswordLeaked] {
+            assert_eq!(code_of(&error), Some(Code::PasswordInHibpDatabase), "{error}");
+        }
+        let reply = spell(&Error::PolicyUnavailable { retry_after: Duration::from_secs(5) });
+        assert_eq!(reply.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
 
     /// Contract 4: the codes that become `invalid-request` where accounts are hidden, and no others.
     #[test]

@@ -38,23 +38,33 @@ pub(super) struct Fields {
     at: String,
     /// What was asked for, where there is no body and the document is written.
     asked: Option<BodyFields>,
+    /// Whether other fields may be there.
+    open: bool,
 }
 
 impl Fields {
     pub(super) fn of(body: Map<String, Value>) -> Self {
-        Self { body, at: String::new(), asked: None }
+        Self { body, at: String::new(), asked: None, open: false }
     }
 
     /// For the document.
     pub(super) fn asking() -> Self {
-        Self { body: Map::new(), at: String::new(), asked: Some(BodyFields::default()) }
+        Self { body: Map::new(), at: String::new(), asked: Some(BodyFields::default()), open: false }
     }
 
     /// What was asked for.
     pub(super) fn asked(self) -> BodyFields {
         let mut asked = self.asked.unwrap_or_default();
-        asked.close();
+        if !self.open {
+            asked.close();
+        }
         asked
+    }
+
+    /// Takes what nobody asked for, and does not look at it.
+    pub(super) fn ignore_others(&mut self) {
+        self.body.clear();
+        self.open = true;
     }
 
     /// Refuses what nobody asked for.
@@ -155,6 +165,12 @@ impl Fields {
         self.note(|asked| asked.optional(name, openapi::text(0..=MAX_TEXT)));
         let text = self.string(name)?;
         text.map(|text| self.within(name, &text, 0..=MAX_TEXT).map(|()| text)).transpose()
+    }
+
+    /// An optional access token, of any length that a body may have.
+    pub(super) fn optional_token(&mut self, name: &str) -> Result<Option<Secret<String>>, Refusal> {
+        self.note(|asked| asked.optional(name, ObjectBuilder::new().schema_type(Type::String).build()));
+        Ok(self.string(name)?.map(Secret::new))
     }
 
     /// One of a few words.
@@ -315,7 +331,7 @@ impl Fields {
             Some(Value::Object(object)) => object,
             Some(_) => return Err(self.wrong(name, "value must be an object")),
         };
-        let mut inner = Self { body, at: format!("{}{name}.", self.at), asked: None };
+        let mut inner = Self { at: format!("{}{name}.", self.at), ..Self::of(body) };
         let done = read(&mut inner)?;
         inner.end()?;
         Ok(done)

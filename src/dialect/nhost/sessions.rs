@@ -4,13 +4,14 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
-use super::error::Refusal;
+use super::error::{Code, Refusal};
 use super::fields::Fields;
-use super::input::{Body, Form, Here};
-use super::wire::Session;
+use super::input::{Body, Form, Here, Perhaps};
+use super::wire::{Done, Session, SessionPayload};
 use crate::auth::person::Person;
-use crate::auth::session::Issued;
-use crate::auth::{Ctx, ProjectSettings, session};
+use crate::auth::session::{self, Issued};
+use crate::auth::{Ctx, Error, ProjectSettings};
+use crate::crypto::Secret;
 
 /// The body of `token`.
 pub(super) struct RefreshForm {
@@ -31,6 +32,72 @@ pub(super) async fn token(Here(ctx): Here, Body(form): Body<RefreshForm>) -> Res
     bare(&ctx, &issued)
 }
 
+/// The body of `token/verify`.
+pub(super) struct VerifyForm {
+    token: Option<Secret<String>>,
+}
+
+impl Form for VerifyForm {
+    const NAME: &'static str = "VerifyToken";
+
+    fn read(fields: &mut Fields, _: &ProjectSettings) -> Result<Self, Refusal> {
+        Ok(Self { token: fields.optional_token("token")? })
+    }
+}
+
+/// `POST token/verify`: whether an access token counts, that of the body or else the bearer. Unlike the original's, one
+/// whose session has ended does not.
+pub(super) async fn verify(
+    Here(ctx): Here,
+    Perhaps(bearer): Perhaps,
+    Body(form): Body<VerifyForm>,
+) -> Result<Response, Refusal> {
+    match (form.token, bearer) {
+        (Some(token), _) => {
+            let text = token.expose();
+            let text = text.strip_prefix("Bearer ").unwrap_or(text);
+            session::authenticate(&ctx, text).map_err(|error| match error {
+                Error::Unauthenticated => Refusal::Code(Code::InvalidRequest),
+                error => error.into(),
+            })?;
+        }
+        (None, Some(actor)) => session::usable(&ctx, &actor.user)?,
+        (None, None) => return Err(Code::InvalidRequest.into()),
+    }
+    Ok(Json(Done::OK).into_response())
+}
+
+/// The body of `signout`.
+pub(super) struct SignOutForm {
+    refresh_token: Option<Uuid>,
+    all: bool,
+}
+
+impl Form for SignOutForm {
+    const NAME: &'static str = "SignOut";
+
+    fn read(fields: &mut Fields, _: &ProjectSettings) -> Result<Self, Refusal> {
+        let form = Self { refresh_token: fields.optional_uuid("refreshToken")?, all: fields.flag("all")? };
+        // The one schema of bodies that is open (contract 0).
+        fields.ignore_others();
+        Ok(form)
+    }
+}
+
+/// `POST signout`: ends the session of a refresh token, or all of the bearer's.
+pub(super) async fn sign_out(
+    Here(ctx): Here,
+    Perhaps(bearer): Perhaps,
+    Body(form): Body<SignOutForm>,
+) -> Result<Response, Refusal> {
+    match (form.all, bearer, form.refresh_token) {
+        (true, Some(actor), _) => session::sign_out_all(&ctx, actor).await?,
+        (false, _, Some(token)) => session::sign_out_by_uuid(&ctx, token).await?,
+        (true, None, _) | (false, _, None) => return Err(Code::InvalidRequest.into()),
+    }
+    Ok(Json(Done::OK).into_response())
+}
+
 /// A session as it is.
 fn bare(ctx: &Ctx, issued: &Issued) -> Result<Response, Refusal> {
     let person = Person::of(ctx, &issued.user)?;
@@ -39,10 +106,8 @@ fn bare(ctx: &Ctx, issued: &Issued) -> Result<Response, Refusal> {
 
 /// A session in its wrapping; `None`: an empty one.
 pub(super) fn payload(ctx: &Ctx, issued: Option<&Issued>) -> Result<Response, Refusal> {
-    let Some(issued) = issued else {
-        return Ok(Json(super::wire::SessionPayload { session: None }).into_response());
-    };
+    let Some(issued) = issued else { return Ok(Json(SessionPayload { session: None }).into_response()) };
     let person = Person::of(ctx, &issued.user)?;
     let session = Some(Session::of(issued, &person, ctx.now));
-    Ok(Json(super::wire::SessionPayload { session }).into_response())
+    Ok(Json(SessionPayload { session }).into_response())
 }

@@ -131,6 +131,7 @@ pub(super) struct Session<'a> {
 pub(super) struct SessionPayload<'a> {
     /// Not there where the address must be proved first.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub(super) session: Option<Session<'a>>,
 }
 

@@ -8,6 +8,7 @@ use super::error::Refusal;
 use super::input::{Body, Fields, Form, FormRules, Here};
 use super::wire::{TokenPayload, VerificationRequired};
 use crate::auth::sign_up::{self, SignUp, SignedUp};
+use crate::auth::wishes::Wishes;
 use crate::auth::{Email, Error, sign_in};
 use crate::crypto::Secret;
 
@@ -22,7 +23,8 @@ impl Form for SignUpForm {
         let password = fields.new_password("password", rules.settings.password.min_length);
         let display_name = fields.optional_text("display_name");
         let bot_token = fields.optional_token("bot_protection_token");
-        Some(Self(SignUp { email: email?, password: password?, display_name, bot_token }))
+        let wishes = Wishes { display_name, ..Wishes::default() };
+        Some(Self(SignUp { wishes, bot_token, ..SignUp::new(email?, password?) }))
     }
 }
 

@@ -41,7 +41,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answer(Answer::of::<VerificationRequired>(202, "The account is made; its address must be proved first."))
             .answer(Answer::of::<Message>(403, "Sign-up is off (`signup_disabled`)."))
             .answer(Answer::of::<Message>(403, "The bot check was not passed (`bot_protection_failed`)."))
-            .answer(Answer::of::<Invalid>(422, "The address has an account.")),
+            .answer(Answer::of::<Invalid>(
+                422,
+                "The address has an account, or the password is too common or known from a leak.",
+            )),
         Endpoint::post("/login", "signIn", accounts::sign_in)
             .summary("Sign in with a password")
             .answer(Answer::of::<TokenPayload>(200, "Signed in."))
@@ -65,7 +68,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .summary("Change the password")
             .description("All other sessions of the user end.")
             .answer(Answer::of::<Message>(200, "It is changed."))
-            .answer(Answer::of::<Invalid>(422, "The current password is wrong, or the new one is the same."))
+            .answer(Answer::of::<Invalid>(
+                422,
+                "The current password is wrong, or the new one the same, too common or known from a leak.",
+            ))
             .answer(locked()),
         Endpoint::post("/logout", "signOut", sessions::sign_out).summary("End this session").answer(Answer::of::<
             Message,

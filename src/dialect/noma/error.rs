@@ -41,6 +41,16 @@ impl IntoResponse for Refusal {
 }
 
 impl Refusal {
+    /// The same, where the new password is in the field `name`.
+    pub(super) fn about_password(self, name: &str) -> Self {
+        let message = match self {
+            Self::Verb(Error::PasswordCommon) => TOO_COMMON,
+            Self::Verb(Error::PasswordLeaked) => LEAKED,
+            other => return other,
+        };
+        Self::Invalid(vec![(name.to_owned(), message.to_owned())])
+    }
+
     /// Logs what is the server's own fault, once, with the name of the request.
     pub(super) fn noted(self, ctx: &Ctx) -> Self {
         if let Self::Verb(error @ (Error::Store(_) | Error::Unwritable(_) | Error::Internal(_))) = &self {
@@ -59,6 +69,12 @@ fn spell(error: Error) -> Response {
         }
         Error::BotCheckFailed(_) => {
             coded(StatusCode::FORBIDDEN, "Complete the verification challenge and try again.", "bot_protection_failed")
+        }
+        Error::AwaitsOperator => {
+            coded(StatusCode::FORBIDDEN, "The account was created and waits for approval.", "approval_required")
+        }
+        Error::AddressNotAllowed => {
+            coded(StatusCode::FORBIDDEN, "This email address may not sign up.", "email_not_allowed")
         }
         Error::FeatureOff | Error::AnonymousForbidden => plain(StatusCode::FORBIDDEN, "This action is not allowed."),
         Error::NotAnonymous
@@ -92,6 +108,8 @@ fn spell(error: Error) -> Response {
         Error::InvalidVerificationToken => field("token", "The verification token is invalid or has expired."),
         Error::WrongCurrentPassword => field("current_password", "The current password is incorrect."),
         Error::SamePassword => field("new_password", "The new password field and current password must be different."),
+        Error::PasswordCommon => field("password", TOO_COMMON),
+        Error::PasswordLeaked => field("password", LEAKED),
         Error::UnknownProvider => field("provider", "The selected provider is invalid."),
         Error::UnknownApiKey => plain(StatusCode::NOT_FOUND, "API key not found."),
         Error::TooManyApiKeys => field("name", "No more API keys may be created for this account."),
@@ -101,11 +119,16 @@ fn spell(error: Error) -> Response {
         Error::UnknownProject => trouble(&Trouble::UnknownProject),
         Error::ProjectExists => plain(StatusCode::CONFLICT, "The project exists."),
         Error::UnknownItem | Error::ItemExpired => plain(StatusCode::NOT_FOUND, "Not found."),
-        Error::Busy { retry_after } => trouble(&Trouble::Unavailable { retry_after }),
+        Error::Busy { retry_after } | Error::PolicyUnavailable { retry_after } => {
+            trouble(&Trouble::Unavailable { retry_after })
+        }
         Error::Unwritable(_) => trouble(&Trouble::Unavailable { retry_after: UNWRITABLE_RETRY }),
         Error::Store(_) | Error::Internal(_) => trouble(&Trouble::Internal),
     }
 }
+
+const TOO_COMMON: &str = "The given password is too common. Please choose a different password.";
+const LEAKED: &str = "The given password has appeared in a data leak. Please choose a different password.";
 
 /// When to try again where the disk is full: an operator has to act, so not at once.
 const UNWRITABLE_RETRY: std::time::Duration = std::time::Duration::from_secs(5);

@@ -59,7 +59,7 @@ pub(super) async fn change_password(
     password::change(&ctx, actor, form.current, form.new).await.map_err(|error| match error {
         // No password is a wrong one: clients of this API know one answer.
         Error::NoPassword => Error::WrongCurrentPassword.into(),
-        error => Refusal::from(error).noted(&ctx),
+        error => Refusal::from(error).about_password("new_password").noted(&ctx),
     })?;
     Ok(Json(Message::of("Password updated.")).into_response())
 }

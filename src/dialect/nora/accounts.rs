@@ -44,7 +44,7 @@ async fn signed_up(ctx: &Ctx, mut fields: Fields, passed: &mut Option<Standing>)
     }
     let email = fields.new_email()?;
     let password = fields.new_password("password", ctx.settings.password.min_length)?;
-    let new = SignUp { email, password, display_name: None, bot_token: fields.bot_token() };
+    let new = SignUp { bot_token: fields.bot_token(), ..SignUp::new(email, password) };
     let user = match sign_up::sign_up(ctx, new).await.map_err(could_not(ctx))? {
         SignedUp::Made(user) => *user,
         SignedUp::MustVerify(unverified) => unverified.user,

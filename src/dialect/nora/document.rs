@@ -42,6 +42,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .summary("Make an account")
             .description("No session begins: sign in next.")
             .answer(Answer::of::<Made>(200, "The account is made."))
+            .answer(bad_password())
             .answer(Answer::of::<Refused>(403, "Sign-up is off (`SIGNUP_DISABLED`), or the challenge was not solved."))
             .answer(Answer::of::<Refused>(409, "The address has an account.")),
         Endpoint::post("/login", "signIn", accounts::sign_in)
@@ -65,6 +66,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .summary("Change the password")
             .description("All other sessions of the account end.")
             .answer(Answer::of::<Success>(200, "It is changed."))
+            .answer(bad_password())
             .answer(Answer::of::<Refused>(401, "The current password is wrong."))
             .answer(locked()),
         Endpoint::post("/session-upgrade", "upgradeSession", sessions::upgrade)
@@ -84,6 +86,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 fn signed_in(answer: Answer) -> Answer {
     answer.with_header("set-cookie", "`nora_auth`: the token.")
+}
+
+fn bad_password() -> Answer {
+    Answer::of::<Refused>(400, "The new password is too common, or known from a leak.")
 }
 
 fn locked() -> Answer {

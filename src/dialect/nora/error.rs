@@ -72,6 +72,12 @@ fn spell(error: &Error) -> Response {
         Error::SignupDisabled => {
             coded(StatusCode::FORBIDDEN, "Registration is disabled by the operator", "SIGNUP_DISABLED")
         }
+        Error::AwaitsOperator => {
+            coded(StatusCode::FORBIDDEN, "The account was created and waits for approval", "APPROVAL_REQUIRED")
+        }
+        Error::AddressNotAllowed => {
+            coded(StatusCode::FORBIDDEN, "This email address may not sign up", "EMAIL_NOT_ALLOWED")
+        }
         Error::FeatureOff | Error::AnonymousForbidden => plain(StatusCode::FORBIDDEN, "This action is not allowed"),
         Error::NotAnonymous
         | Error::RoleNotAllowed
@@ -103,6 +109,8 @@ fn spell(error: &Error) -> Response {
         Error::InvalidVerificationToken => plain(StatusCode::BAD_REQUEST, "Invalid verification token"),
         Error::WrongCurrentPassword => plain(StatusCode::UNAUTHORIZED, "Current password is incorrect"),
         Error::SamePassword => plain(StatusCode::BAD_REQUEST, "New password must differ from the current one"),
+        Error::PasswordCommon => plain(StatusCode::BAD_REQUEST, "Password is too common"),
+        Error::PasswordLeaked => plain(StatusCode::BAD_REQUEST, "Password is known from a data leak"),
         Error::UnknownProvider => plain(StatusCode::BAD_REQUEST, "Unsupported OAuth provider"),
         Error::UnknownApiKey => plain(StatusCode::NOT_FOUND, "API key not found"),
         Error::TooManyApiKeys => plain(StatusCode::CONFLICT, "Too many API keys"),
@@ -111,7 +119,9 @@ fn spell(error: &Error) -> Response {
         Error::UnknownSession => plain(StatusCode::NOT_FOUND, "Session not found"),
         Error::UnknownProject => trouble(&Trouble::UnknownProject),
         Error::ProjectExists => plain(StatusCode::CONFLICT, "The project exists"),
-        Error::Busy { retry_after } => trouble(&Trouble::Unavailable { retry_after: *retry_after }),
+        Error::Busy { retry_after } | Error::PolicyUnavailable { retry_after } => {
+            trouble(&Trouble::Unavailable { retry_after: *retry_after })
+        }
         Error::Unwritable(_) => trouble(&Trouble::Unavailable { retry_after: UNWRITABLE_RETRY }),
         Error::Store(_) | Error::Internal(_) => trouble(&Trouble::Internal),
     }
@@ -125,10 +135,14 @@ const TOO_MANY_SIGN_INS: &str = "Too many attempts, please try again later";
 /// The text of each limit (contract 5).
 fn over(standing: &Standing) -> &'static str {
     match standing.limiter {
-        Limiter::Requests | Limiter::Resend => "Too many requests, please try again later.",
+        Limiter::Requests | Limiter::Resend | Limiter::Overall | Limiter::Mails => {
+            "Too many requests, please try again later."
+        }
         Limiter::Changes => "Too many requests, please slow down",
-        Limiter::SignIn | Limiter::Codes => TOO_MANY_SIGN_INS,
-        Limiter::SignUpBurst | Limiter::SignUpDaily => "Too many signup attempts, please try again later",
+        Limiter::SignIn | Limiter::Codes | Limiter::Secrets => TOO_MANY_SIGN_INS,
+        Limiter::SignUpBurst | Limiter::SignUpDaily | Limiter::SignUps => {
+            "Too many signup attempts, please try again later"
+        }
     }
 }
 

@@ -6,6 +6,8 @@
 use std::net::Ipv6Addr;
 use std::time::{Duration, SystemTime};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use lettre::address::Address;
 use lettre::message::header::{From, HeaderName, HeaderValue, To};
 use lettre::message::{Mailbox, Mailboxes, MultiPart, SinglePart};
@@ -16,6 +18,10 @@ use crate::mail::{Message, SendError};
 
 /// The last second a `Date` can spell, 9999-12-31T23:59:59Z.
 const LAST_SECOND: u64 = 253_402_300_799;
+/// The longest word of a header that goes as it is, bytes: with a name before it, it is still within a line of 998.
+const LONGEST_WORD: usize = 900;
+/// Bytes in one encoded word, of which a line holds one (RFC 2047, section 2).
+const ENCODED_PIECE: usize = 36;
 
 /// A mail ready to be handed over. The same mail at the same moment makes the same bytes.
 pub(super) struct Written {
@@ -36,7 +42,7 @@ impl Written {
         for (name, value) in &message.headers {
             let name = HeaderName::new_from_ascii(name.clone())
                 .map_err(|_| SendError::Never(format!("{name:.40?} is no name of a header")))?;
-            builder = builder.raw_header(HeaderValue::new(name, one_line(value)));
+            builder = builder.raw_header(header(name, value));
         }
         // After the template's own, so that none of them replaces one of these.
         let date = SystemTime::UNIX_EPOCH + Duration::from_secs(now.secs().min(LAST_SECOND));
@@ -53,12 +59,14 @@ impl Written {
             .message_id(Some(format!("<{}@{}>", message.id, from.email.domain())))
             // RFC 3834: nobody's holiday notice answers this.
             .raw_header(HeaderValue::new(auto, "auto-generated".to_owned()));
-        let text = SinglePart::plain(message.text.clone());
-        let written = if message.html.is_empty() {
-            builder.singlepart(text)
-        } else {
-            let both = MultiPart::alternative().boundary(boundary(message.id));
-            builder.multipart(both.singlepart(text).singlepart(SinglePart::html(message.html.clone())))
+        let (text, html) = (SinglePart::plain(message.text.clone()), SinglePart::html(message.html.clone()));
+        let written = match (message.text.is_empty(), message.html.is_empty()) {
+            (_, true) => builder.singlepart(text),
+            (true, false) => builder.singlepart(html),
+            (false, false) => {
+                let both = MultiPart::alternative().boundary(boundary(message.id));
+                builder.multipart(both.singlepart(text).singlepart(html))
+            }
         };
         let mut written = written.map_err(|error| SendError::Never(format!("the mail cannot be written: {error}")))?;
         written.headers_mut().set(From::from(Mailboxes::new().with(from.clone())));
@@ -109,6 +117,24 @@ fn on_the_wire(text: &str) -> Option<Address> {
     Address::new(user, idna::domain_to_ascii(domain).ok()?).ok()
 }
 
+/// A header's value, of any length. It is folded between words only, and a line has an end (RFC 5322, section 2.1.1): a
+/// word too long for one goes as encoded words (RFC 2047), which readers put together again.
+fn header(name: HeaderName, value: &str) -> HeaderValue {
+    let value = one_line(value);
+    if value.split(' ').all(|word| word.len() <= LONGEST_WORD || !word.is_ascii()) {
+        return HeaderValue::new(name, value);
+    }
+    let mut encoded = String::new();
+    let mut rest = value.as_str();
+    while !rest.is_empty() {
+        let (piece, left) = rest.split_at(rest.floor_char_boundary(ENCODED_PIECE));
+        let fold = if encoded.is_empty() { "" } else { "\r\n " };
+        encoded.push_str(&format!("{fold}=?utf-8?b?{}?=", STANDARD.encode(piece)));
+        rest = left;
+    }
+    HeaderValue::dangerous_new_pre_encoded(name, value, encoded)
+}
+
 /// Without line ends and other controls, each a space.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -154,6 +180,32 @@ mod tests {
             message.headers.clear();
             assert!(matches!(Written::write(&message, Timestamp::default()), Err(SendError::Never(_))), "{to:?}");
         }
+    }
+
+    #[test]
+    fn a_long_link_is_a_header_of_any_length() {
+        let link = |length: usize| format!("https://auth.example.com/{}", "x".repeat(length - 25));
+        let mut message = message();
+        message.headers = vec![("X-Link".into(), link(900)), ("X-Redirect-To".into(), String::new())];
+        assert!(written(&message).contains(&format!("X-Link: {}\r\nX-Redirect-To: \r\nDate: ", link(900))), "as it is");
+        message.headers = vec![("X-Redirect-To".into(), link(5000))];
+        let text = written(&message);
+        let (head, _) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.split("\r\n").all(|line| line.len() <= 76), "{head}");
+        let (_, folded) = head.split_once("X-Redirect-To: ").unwrap();
+        let words = folded.split("\r\n ").map(|word| word.split("\r\n").next().unwrap());
+        let decoded = words.map_while(|word| word.strip_prefix("=?utf-8?b?")?.strip_suffix("?="));
+        let decoded: Vec<u8> = decoded.flat_map(|word| STANDARD.decode(word).unwrap()).collect();
+        assert_eq!(String::from_utf8(decoded).unwrap(), link(5000));
+    }
+
+    #[test]
+    fn a_mail_without_plain_text_is_html_only() {
+        let text = written(&Message { text: String::new(), html: "<p>Hello</p>".into(), ..message() });
+        assert!(
+            text.contains("\r\nContent-Type: text/html; charset=utf-8\r\n") && !text.contains("multipart"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -74,6 +74,10 @@ fn a_template_with_a_mistake_stops_the_start_and_says_where() {
     fs::create_dir_all(place.path().join("templates/en")).expect("a folder");
     place.write("templates/en/verify-email.txt", "one\ntwo {{ link\n");
     place.write("templates/en/locked-out.subject", "Locked\n\n{{ code }}\n");
+    // In the layout of Nhost Auth.
+    fs::create_dir_all(place.path().join("templates/fr/password-reset")).expect("a folder");
+    place.write("templates/fr/password-reset/subject.txt", "Mot de passe");
+    place.write("templates/fr/password-reset/body.html", "<p>\n${code}</p>");
     let ended = serve(&place);
     let checked = place.run(&["config", "check"]);
     for ended in [&ended, &checked] {
@@ -81,6 +85,7 @@ fn a_template_with_a_mistake_stops_the_start_and_says_where() {
         for (place, reason) in [
             ("templates/en/verify-email.txt:2: ", "syntax error"),
             ("templates/en/locked-out.subject:3: ", "the template may not use such a value"),
+            ("templates/fr/password-reset/body.html:2: ", "no value is called \"code\""),
         ] {
             let told = ended.err.lines().any(|line| line.contains(place) && line.contains(reason));
             assert!(told, "{place}, {reason} in {}", ended.err);
@@ -90,6 +95,9 @@ fn a_template_with_a_mistake_stops_the_start_and_says_where() {
     assert_eq!(left(&place), ["templates"], "nothing is made");
     place.write("templates/en/verify-email.txt", "one\ntwo {{ link }}\n");
     place.write("templates/en/locked-out.subject", "Locked\n");
+    place.write("templates/fr/password-reset/body.html", "<p>\n${link}</p>");
+    let previewed = place.run(&["mail", "preview", "password-reset", "--locale", "fr"]);
+    assert!(previewed.out.starts_with("Subject: Mot de passe\n\n<p>\nhttps:"), "HTML is all there is: {previewed:?}");
     assert_eq!(place.start().stop().code, Some(0));
 }
 

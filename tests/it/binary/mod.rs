@@ -9,6 +9,7 @@ mod doctor;
 mod elf;
 mod ephemeral;
 mod first_start;
+mod from_nhost;
 mod full_disk;
 mod hostile_clients;
 mod import;

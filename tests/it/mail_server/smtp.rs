@@ -7,7 +7,9 @@ use std::time::Duration;
 use keystead::Env;
 use keystead::crypto::Secret;
 use keystead::env::Timestamp;
-use keystead::mail::{Limits, Login, Message, SendError, Smtp, SmtpSettings, SmtpTls};
+use keystead::mail::{
+    Envelope, Files, Limits, Login, Message, SendError, Smtp, SmtpSettings, SmtpTls, Template, Templates, Transport,
+};
 use keystead::net::CaFile;
 use tempfile::NamedTempFile;
 use tokio::sync::mpsc::unbounded_channel;
@@ -15,6 +17,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::sink::{At, Fault, Manner, PASSWORD, Sink, USERNAME, closed_port};
+use crate::leaks::{Watch, remember};
 
 const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
 
@@ -34,6 +37,30 @@ pub(super) fn message(number: u128) -> Message {
         code: Some("424242".into()),
     }
 }
+
+/// A mail that brings a ticket, as the templates make it.
+pub(super) fn ticket_mail(template: Template) -> Message {
+    let letter = Templates::sample_letter(template, None);
+    let envelope = Envelope {
+        id: Uuid::from_u128(1),
+        to: "ada@example.com",
+        from: "no-reply@shop.example",
+        reply_to: None,
+        app_name: "The Shop",
+        locales: &[],
+    };
+    Templates::embedded().render(&letter, &envelope).expect("a template of ours")
+}
+
+/// How the mail about a new password begins on the wire.
+const TICKET_HEAD: &str = "X-Email-Template: password-reset\r\n\
+    X-Ticket: passwordReset:7d4f0e52-9c1b-4b8e-a3f6-2d5c8e1f9a07\r\n\
+    X-Redirect-To: https://app.example.com/welcome\r\n\
+    X-Link: https://auth.example.com/v1/verify?redirectTo=https%3A%2F%2Fapp.example.com%2Fwelcome\
+    &ticket=passwordReset%3A7d4f0e52-9c1b-4b8e-a3f6-2d5c8e1f9a07&type=passwordReset\r\n\
+    Auto-Submitted: auto-generated\r\n\
+    Date: Thu, 01 Jan 2026 00:00:00 +0000\r\n\
+    From: no-reply@shop.example\r\n";
 
 fn ca(sink: &Sink) -> CaFile {
     let mut file = NamedTempFile::new().expect("a temporary file");
@@ -116,6 +143,38 @@ async fn it_arrives_as_it_was_written_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn what_a_ticket_mail_says_in_its_headers_arrives_byte_for_byte_and_is_in_no_log() {
+    let watch = Watch::begin();
+    let mail = ticket_mail(Template::PasswordReset);
+    for secret in [mail.link.as_deref().expect("a link"), "passwordReset:7d4f0e52-9c1b-4b8e-a3f6-2d5c8e1f9a07"] {
+        remember(secret);
+    }
+    let sink = Sink::start(Manner::default()).await;
+    let smtp = Smtp::new(&settings(&sink, SmtpTls::StartTls), &Env::system());
+    Transport::Smtp(Arc::new(smtp)).send(&mail, NOW).await.expect("a friendly server");
+    let raw = String::from_utf8(sink.received()[0].raw.clone()).expect("ASCII");
+    assert_eq!(&raw[..TICKET_HEAD.len()], TICKET_HEAD);
+    insta::assert_snapshot!("ticket", raw.replace("\r\n", "\n"));
+
+    let dir = tempfile::tempdir().expect("a folder");
+    Transport::Files(Files::new(dir.path())).send(&mail, NOW).await.expect("a folder of our own");
+    let file = std::fs::read_dir(dir.path()).expect("a folder").next().expect("a file").expect("a file").path();
+    assert_eq!(std::fs::read_to_string(file).expect("a mail"), raw, "there are no lines that begin with a dot");
+    Transport::Log.send(&mail, NOW).await.expect("a log");
+
+    // Six digits have no link: the header is there, and empty.
+    Smtp::new(&settings(&sink, SmtpTls::StartTls), &Env::system())
+        .send(&ticket_mail(Template::SigninOtp), NOW)
+        .await
+        .expect("a friendly server");
+    let raw = String::from_utf8(sink.received()[1].raw.clone()).expect("ASCII");
+    let head = "X-Email-Template: signin-otp\r\nX-Ticket: 042719\r\n\
+                X-Redirect-To: https://app.example.com/welcome\r\nX-Link: \r\nAuto-Submitted: auto-generated\r\n";
+    assert_eq!(&raw[..head.len()], head);
+    drop(watch);
+}
+
+#[tokio::test]
 async fn refusals_for_now_and_for_good() {
     let refused = |at, reply: &'static str| async move { faulty(at, Fault::reply(reply)).await };
     for at in [At::Recipient, At::Data, At::End] {
@@ -168,6 +227,16 @@ async fn what_a_server_quotes_from_the_mail_is_not_repeated() {
     let (_, error) = faulty(At::End, Fault::reply(quoted)).await;
     let reason = error.to_string();
     assert!(reason.contains("554 spam") && !reason.contains("0123456789") && !reason.contains("424242"), "{reason}");
+
+    let quoted = "554 spam: X-Ticket: verifyEmail:7d4f0e52-9c1b-4b8e-a3f6-2d5c8e1f9a07, also \
+                  verifyEmail%3A7d4f0e52-9c1b-4b8e-a3f6-2d5c8e1f9a07, 042719";
+    let sink = Sink::start(Manner { fault: Some((At::End, Fault::reply(quoted))), ..Manner::default() }).await;
+    let smtp = Smtp::new(&settings(&sink, SmtpTls::StartTls), &Env::system());
+    for template in [Template::EmailVerify, Template::SigninOtp] {
+        let reason = smtp.send(&ticket_mail(template), NOW).await.expect_err("spam").to_string();
+        let secret = if template == Template::SigninOtp { "042719" } else { "7d4f0e52" };
+        assert!(reason.contains("554 spam") && !reason.contains(secret), "{reason}");
+    }
 }
 
 #[tokio::test]

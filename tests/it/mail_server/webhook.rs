@@ -5,11 +5,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use keystead::Env;
 use keystead::env::Timestamp;
-use keystead::mail::{Message, SendError, Webhook, WebhookSettings};
+use keystead::mail::{Message, SendError, Template, Webhook, WebhookSettings};
 use keystead::outbound::{Outbound, Policy, SigningKey, Target};
 use serde_json::{Value, json};
 
-use super::smtp::message;
+use super::smtp::{message, ticket_mail};
 use crate::receiver::{Answer, Receiver};
 
 const KEY: &str = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -49,6 +49,22 @@ async fn a_mail_is_posted_whole_and_signed() {
     let signed = [format!("{id}.{at}.").as_bytes(), &request.body].concat();
     let key = hmac::Key::new(hmac::HMAC_SHA256, &STANDARD.decode(KEY).expect("Base64"));
     assert_eq!(request.header("webhook-signature"), format!("v1,{}", STANDARD.encode(hmac::sign(&key, &signed))));
+}
+
+#[tokio::test]
+async fn a_ticket_is_among_the_headers() {
+    let mut receiver = Receiver::start(Answer::Says(202, String::new())).await;
+    let sent = ticket_mail(Template::PasswordReset);
+    webhook(&receiver, &["127.0.0.1/32"]).send(&sent, NOW).await.expect("a friendly receiver");
+    let body: Value = serde_json::from_slice(&receiver.next().await.body).expect("JSON");
+    let headers = json!({
+        "X-Email-Template": "password-reset",
+        "X-Ticket": "passwordReset:7d4f0e52-9c1b-4b8e-a3f6-2d5c8e1f9a07",
+        "X-Redirect-To": "https://app.example.com/welcome",
+        "X-Link": sent.link,
+        "Auto-Submitted": "auto-generated",
+    });
+    assert_eq!((&body["data"]["headers"], &body["data"]["link"]), (&headers, &headers["X-Link"]));
 }
 
 #[tokio::test]

@@ -42,6 +42,13 @@ pub fn check(dialect: Dialect, method: &Method, path: &str, status: u16, headers
     for (name, _) in told["headers"].as_object().into_iter().flatten() {
         assert!(headers.contains_key(name), "{method} {path} answered {status} without {name}");
     }
+    if told["content"].is_null() {
+        assert!(
+            body.is_null(),
+            "{method} {path} answered {status} with a body, which the document does not know: {body}"
+        );
+        return;
+    }
     if let Err(wrong) = schema::check(document, &told["content"]["application/json"]["schema"], body) {
         panic!("{method} {path} answered {status}, {wrong}");
     }

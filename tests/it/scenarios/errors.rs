@@ -37,6 +37,7 @@ async fn what_every_dialect_can_be_asked() {
     let server = Server::with(&[
         ("PROJECT__DEFAULT__LOCKOUT__FAILURES", "2"),
         ("PROJECT__CLOSED__SIGNUP__ENABLED", "false"),
+        ("PROJECT__CHOOSY__ACCESS__BLOCKED_DOMAINS", "example.com"),
         ("PROJECT__OFF__ENABLED", "false"),
         ("PROJECT__STRICT__VERIFICATION__MODE", "strict"),
         ("PROJECT__FEW__NOMA__LIMIT", "1/1m"),
@@ -74,6 +75,8 @@ async fn what_every_dialect_can_be_asked() {
         note("credential bad", anon.with_token("x").get("/me").await);
         note("fields missing", anon.post("/signup", &json!({})).await);
         note("sign-up off", in_project("closed").post("/signup", &account).await);
+        note("address not allowed, sign-up", in_project("choosy").post("/signup", &account).await);
+        note("address not allowed, sign-in", in_project("choosy").sign_in(ada_email, PASSWORD).await);
         note("address taken", anon.post("/signup", &account).await);
         note("address unproved, sign-up", in_project("strict").post("/signup", &account).await);
         server.clock().advance(Duration::from_secs(60));
@@ -116,7 +119,7 @@ async fn what_goes_wrong_before_a_handler() {
         Trouble::Internal,
     ] {
         table.push_str(&format!("{trouble:?}\n"));
-        for (name, dialect) in [("noma", Dialect::Noma), ("nora", Dialect::Nora)] {
+        for (name, dialect) in Dialect::ALL.map(|dialect| (dialect.name(), dialect)) {
             let reply = dialect.trouble(&trouble);
             let (status, headers) = (reply.status().as_u16(), reply.headers().clone());
             let body = to_bytes(reply.into_body(), 1024).await.expect("a body");

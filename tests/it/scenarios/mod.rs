@@ -1,6 +1,8 @@
 //! One story, every dialect: what all of them do is told once and run through each, against the same assertions.
 
+mod access;
 mod errors;
+mod passwords;
 mod sessions;
 
 use keystead::testing::Server;

@@ -348,10 +348,12 @@ fn safe(said: &str, secrets: &[String]) -> String {
     }
 }
 
-/// What of a mail must not be in an error or a log: its code, and the pieces of its link that nobody could guess.
+/// What of a mail must not be in an error or a log: its code, and the pieces of its link and its ticket that nobody could
+/// guess.
 pub(super) fn secrets_of(message: &crate::mail::Message) -> Vec<String> {
     let is_inside = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let pieces = message.link.iter().flat_map(|link| link.split(|c| !is_inside(c)));
+    let tickets = message.headers.iter().filter(|(name, _)| name == "X-Ticket").map(|(_, value)| value);
+    let pieces = message.link.iter().chain(tickets).flat_map(|text| text.split(|c| !is_inside(c)));
     let pieces = pieces.filter(|piece| piece.len() >= SECRET_PIECE).map(str::to_owned);
     pieces.chain(message.code.clone().filter(|code| !code.is_empty())).collect()
 }
