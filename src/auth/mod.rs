@@ -17,7 +17,10 @@ mod counting;
 mod error;
 pub mod events;
 pub mod import;
+pub mod jwt;
 pub mod keys;
+#[cfg(test)]
+mod keys_tests;
 pub mod limits;
 mod mail;
 #[cfg(test)]
