@@ -34,11 +34,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     let mut all = here();
     all.extend(mails::endpoints());
     all.extend(verify::endpoints());
-    all.extend(LATER.into_iter().map(|(path, id)| {
-        Endpoint::post(path, id, disabled::disabled)
-            .summary("Not in this version")
-            .answer(Answer::of::<Refused>(409, "It is switched off (`disabled-endpoint`)."))
-    }));
+    all.extend(disabled::endpoints());
     all
 }
 
@@ -93,10 +89,3 @@ fn here() -> Vec<Endpoint> {
             .answer(Answer::of::<User>(200, "The account as stored now.")),
     ]
 }
-
-/// What waits for a later version: second factors, passkeys, messages to telephones, providers.
-const LATER: [(&str, &str); 3] = [
-    ("/signup/webauthn", "signUpWebauthn"),
-    ("/signin/mfa/totp", "verifySignInMfaTotp"),
-    ("/signin/passwordless/sms", "signInPasswordlessSms"),
-];
