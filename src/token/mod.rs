@@ -11,27 +11,33 @@
 mod api_key;
 mod cache;
 mod claims;
+mod digits;
 mod jwt;
 mod keys;
 mod one_time;
 mod paseto;
+mod pkce;
 mod record;
 mod refresh;
 mod refresh_uuid;
 mod ring;
 mod session_token;
+mod ticket;
 
 use base64::engine::general_purpose::{GeneralPurpose, URL_SAFE_NO_PAD};
 
 pub use api_key::ApiKey;
 pub use cache::VerifiedCache;
 pub use claims::{AccessClaims, Rejected, TokenFormat};
+pub use digits::SixDigits;
 pub use one_time::{OneTimeSecret, TypeableCode};
+pub use pkce::Challenge;
 pub use record::{KeyRecord, UnsealError};
 pub use refresh::{RefreshKey, RefreshToken};
 pub use refresh_uuid::{RefreshUuid, RefreshUuidKey, refresh_uuid_digest};
 pub use ring::{KeyRing, RingError};
 pub use session_token::{Blank, SessionClaims, SessionKey, session_token_digest};
+pub use ticket::{Ticket, TicketKind};
 
 /// RFC 4648 section 5. It decodes canonical text only: no padding, no stray bits after the last byte.
 const BASE64URL: GeneralPurpose = URL_SAFE_NO_PAD;

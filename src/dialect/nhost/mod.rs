@@ -5,6 +5,8 @@
 //! | `accounts` | sign-up and sign-in with a password, anonymous accounts and what becomes of them |
 //! | `sessions` | token, token/verify, signout, personal access tokens |
 //! | `user` | the signed-in account |
+//! | `mails` | what sends mails; six digits; passwords forgotten and set |
+//! | `verify`, `confirm` | following the link of a mail; the page that may stand before it |
 //! | `service` | healthz, version, the key set |
 //! | `disabled` | what waits for a later version |
 //! | `input`, `fields` | the bearer; bodies, and the rules of their fields |
@@ -23,15 +25,18 @@
 //! - Who is locked out gets 429 with `Retry-After` and no body, as who meets a limit.
 
 mod accounts;
+mod confirm;
 mod disabled;
 mod document;
 mod error;
 mod fields;
 mod input;
 mod layer;
+mod mails;
 mod service;
 mod sessions;
 mod user;
+mod verify;
 mod wire;
 
 use axum::Router;
