@@ -31,6 +31,8 @@ pub enum Limiter {
     Resend = 6,
     /// Guesses at typeable codes: see [`guess`].
     Codes = 7,
+    /// Accounts made without any credential.
+    Anonymous = 12,
 }
 
 impl Limiter {
@@ -38,7 +40,13 @@ impl Limiter {
     /// request and must not write.
     const fn survives_restart(self) -> bool {
         match self {
-            Self::Requests | Self::Changes | Self::SignIn | Self::SignUpBurst | Self::Resend | Self::Codes => false,
+            Self::Requests
+            | Self::Changes
+            | Self::SignIn
+            | Self::SignUpBurst
+            | Self::Resend
+            | Self::Codes
+            | Self::Anonymous => false,
             Self::SignUpDaily => true,
         }
     }

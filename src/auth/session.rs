@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::events::{By, Event, EventKind};
-use super::{Actor, Credential, Ctx, Error, Project, TokenFormat, Unverified, notices};
+use super::{Actor, Credential, Ctx, Error, Project, TokenFormat, Unverified, access, notices};
 use crate::config::VerificationMode;
 use crate::crypto::{Digest, Secret};
 use crate::data::devices;
@@ -140,12 +140,16 @@ fn living(r: &dyn Read, session: Uuid, version: u64) -> Result<Option<Living>, E
     Ok(user.map(|user| Living { version, user: Arc::new(user), expires_at: session.expires_at, token }))
 }
 
-/// Whether an account may do things of its own accord: it is enabled, its address is proved where the project wants that,
-/// and it has a credential.
+/// Whether an account may do things of its own accord: its address is admitted, it is enabled, its address is proved where
+/// the project wants that, and it has a credential.
 ///
 /// # Errors
-/// `AccountDisabled`, `VerificationRequired`, `AnonymousForbidden`, in this order.
+/// `InvalidCredentials` for an address that is not admitted, as for an unknown one; `AccountDisabled`,
+/// `VerificationRequired`, `AnonymousForbidden`; in this order.
 pub fn usable(ctx: &Ctx, user: &User) -> Result<(), Error> {
+    if user.address()?.is_some_and(|email| !access::admits(&ctx.settings, &email)) {
+        return Err(Error::InvalidCredentials);
+    }
     if !user.is_enabled() {
         return Err(Error::AccountDisabled);
     }
@@ -309,66 +313,6 @@ impl Rotation {
         }
         Ok(Rotated::Done { session: Box::new(session), user: Box::new(user) })
     }
-}
-
-/// Ends the actor's session.
-///
-/// # Errors
-/// `Unauthenticated` when it has ended meanwhile.
-pub async fn sign_out(ctx: &Ctx, actor: Actor) -> Result<(), Error> {
-    let event = ctx.event(EventKind::SignedOut, By::User, Some(actor.user.id));
-    let job_ctx = ctx.clone();
-    ctx.project
-        .store()
-        .write(move |w| {
-            recheck(w, &actor, job_ctx.now)?;
-            sessions::remove(w, actor.user.id, actor.session)?;
-            Ok(job_ctx.record(w, &event)?)
-        })
-        .await
-}
-
-/// Ends the session whose refresh token this is, or was; an unknown one is of a session that has ended already.
-///
-/// # Errors
-/// Only the store's.
-pub async fn sign_out_by_uuid(ctx: &Ctx, token: Uuid) -> Result<(), Error> {
-    let (project, digest) = (&ctx.project, refresh_uuid_digest(token));
-    // One that is ours says itself which session, and that whoever has it was given it: there is nothing to compare.
-    let session = match project.refresh_uuid_key().parse(token) {
-        Some(ours) => Some(ours.session()),
-        None => project.store().read(|r| sessions::id_by_token(r, &digest))?,
-    };
-    let Some(session) = session else { return Ok(()) };
-    let event = ctx.event(EventKind::SignedOut, By::User, None);
-    let job_ctx = ctx.clone();
-    project
-        .store()
-        .write(move |w| {
-            let Some(session) = sessions::get(w, session)?.filter(|found| found.carrier.is_refreshed(true)) else {
-                return Ok(());
-            };
-            sessions::remove(w, session.user, session.id)?;
-            Ok(job_ctx.record(w, &Event { user: Some(session.user), ..event.clone() })?)
-        })
-        .await
-}
-
-/// Ends all sessions of the actor's account, its own included.
-///
-/// # Errors
-/// `Unauthenticated` when it has ended meanwhile.
-pub async fn sign_out_all(ctx: &Ctx, actor: Actor) -> Result<(), Error> {
-    let event = ctx.event(EventKind::SignedOutEverywhere, By::User, Some(actor.user.id));
-    let job_ctx = ctx.clone();
-    ctx.project
-        .store()
-        .write(move |w| {
-            recheck(w, &actor, job_ctx.now)?;
-            sessions::remove_all(w, actor.user.id, None)?;
-            Ok(job_ctx.record(w, &event)?)
-        })
-        .await
 }
 
 /// A session about to begin, made before the transaction that stores it.

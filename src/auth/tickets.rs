@@ -55,10 +55,7 @@ impl Onward {
                 .map_err(|_| Error::RedirectNotAllowed)?,
         };
         let parse = |text: &String| Challenge::parse(text).ok_or(Error::InvalidExchange);
-        Ok(Admitted {
-            redirect_to: chosen,
-            challenge: self.code_challenge.as_ref().map(parse).transpose()?,
-        })
+        Ok(Admitted { redirect_to: chosen, challenge: self.code_challenge.as_ref().map(parse).transpose()? })
     }
 }
 

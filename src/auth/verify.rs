@@ -226,10 +226,8 @@ impl Candidate {
 
 /// What goes to who has an account already.
 fn exists(ctx: &Ctx, expires_at: Timestamp) -> Mail {
-    let letter = Letter {
-        values: [("at".to_owned(), notices::spoken(ctx.now))].into(),
-        ..Letter::of(Template::AccountExists)
-    };
+    let letter =
+        Letter { values: [("at".to_owned(), notices::spoken(ctx.now))].into(), ..Letter::of(Template::AccountExists) };
     Mail::sealed(&ctx.project, ctx.now, &letter, expires_at)
 }
 

@@ -13,6 +13,7 @@ pub mod events;
 pub mod lockouts;
 pub mod one_time;
 pub mod outbox;
+pub mod personal_tokens;
 pub mod project;
 pub mod rates;
 pub mod sessions;
@@ -48,6 +49,8 @@ pub(crate) enum Table {
     Code = 0x32,
     ApiKey = 0x40,
     ApiKeyByPublic = 0x41,
+    PersonalToken = 0x42,
+    PersonalTokenByDigest = 0x43,
     LockoutByClient = 0x50,
     LockoutByAccount = 0x51,
     Cooldown = 0x52,

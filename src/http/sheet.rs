@@ -133,7 +133,8 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT_LANGUAGE, HeaderValue::from_str(accepted).expect("a header value"));
             let known = ["en", "es", "fr", "de", "bg", "cs"];
-            preferred(&headers, then, |tag| known.into_iter().find(|one| one.eq_ignore_ascii_case(tag))).unwrap_or("none")
+            preferred(&headers, then, |tag| known.into_iter().find(|one| one.eq_ignore_ascii_case(tag)))
+                .unwrap_or("none")
         };
         assert_eq!(locale("fr-CH, en;q=0.9, de;q=0.7", &["bg"]), "fr");
         assert_eq!(locale("xx, de;q=0.3, cs;q=0.8", &[]), "cs");

@@ -84,7 +84,8 @@ mod tests {
     #[test]
     fn what_is_no_code() {
         assert_eq!(SixDigits::parse(" 004711\n").unwrap().text().expose(), "004711");
-        for text in ["", "12345", "1234567", "12345a", "+12345", "-12345", "123 456", "１２３４５６", "12345\u{0660}"] {
+        for text in ["", "12345", "1234567", "12345a", "+12345", "-12345", "123 456", "１２３４５６", "12345\u{0660}"]
+        {
             assert!(SixDigits::parse(text).is_none(), "{text:?}");
         }
         assert_eq!(format!("{:?}", SixDigits::parse("004711").unwrap()), "SixDigits([secret])");

@@ -124,11 +124,7 @@ impl Form for LinkForm {
     const NAME: &'static str = "PasswordlessEmail";
 
     fn read(fields: &mut Fields, _: &ProjectSettings) -> Result<Self, Refusal> {
-        Ok(Self {
-            email: fields.email("email")?,
-            wishes: fields.wishes()?,
-            code_challenge: fields.code_challenge()?,
-        })
+        Ok(Self { email: fields.email("email")?, wishes: fields.wishes()?, code_challenge: fields.code_challenge()? })
     }
 }
 

@@ -70,6 +70,7 @@ pub fn rules(settings: &ProjectSettings) -> Rules {
         first_is_admin: false,
         tells_missing_password: false,
         unproved_gets_another: false,
+        proves_by_ticket: true,
         same_password: true,
         requests: settings.nhost.limits.global,
         changes: None,

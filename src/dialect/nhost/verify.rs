@@ -167,7 +167,7 @@ async fn answer(mut ctx: Ctx, link: Link, status: StatusCode) -> Result<Response
 }
 
 /// Sends the browser on with what went wrong, said as elsewhere.
-fn refused(ctx: &Ctx, target: &Redirect, status: StatusCode, code: Code) -> Response {
+pub(super) fn refused(ctx: &Ctx, target: &Redirect, status: StatusCode, code: Code) -> Response {
     let code = code.concealed(ctx.settings.conceal);
     onward(&target.with_error(code.name(), code.message()), status)
 }
@@ -190,7 +190,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/verify", "verifyTicket", verify)
             .summary("Follow the link of a mail")
-            .description("The ticket is used up, whatever comes of it. HEAD, and a browser that fetches ahead, use nothing up.")
+            .description(
+                "The ticket is used up, whatever comes of it. HEAD, and a browser that fetches ahead, use nothing up.",
+            )
             .answer(Answer::page(200, "A page whose button follows the link, where the project wants one."))
             .answer(onward(302)),
         Endpoint::post("/verify", "pressVerify", press)

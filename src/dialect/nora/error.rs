@@ -137,7 +137,7 @@ fn over(standing: &Standing) -> &'static str {
     match standing.limiter {
         Limiter::Requests | Limiter::Resend => "Too many requests, please try again later.",
         Limiter::Changes => "Too many requests, please slow down",
-        Limiter::SignIn | Limiter::Codes => TOO_MANY_SIGN_INS,
+        Limiter::SignIn | Limiter::Codes | Limiter::Anonymous => TOO_MANY_SIGN_INS,
         Limiter::SignUpBurst | Limiter::SignUpDaily => "Too many signup attempts, please try again later",
     }
 }

@@ -1,5 +1,9 @@
 //! The Nhost dialect as its contract says it, one file a capability.
 
+mod anonymous;
+mod later;
+mod personal_tokens;
+mod service;
 mod sessions;
 mod sign_in;
 mod sign_up;
@@ -55,4 +59,11 @@ pub fn text<'a>(object: &'a Value, name: &str) -> &'a str {
 pub fn refused(reply: &Reply, status: u16) -> &str {
     assert_eq!(reply.status, status, "{}", reply.text);
     reply.text_at("error")
+}
+
+/// That the persona's session has ended.
+pub async fn is_out(user: &Persona) {
+    let reply = user.get("/user").await.expect(401);
+    let body = json!({ "error": "unauthorized", "reason": "invalid or expired token", "securityScheme": "BearerAuth" });
+    assert_eq!(reply.body, body);
 }

@@ -7,16 +7,8 @@ use keystead::auth::accounts;
 use keystead::testing::Server;
 use serde_json::{Value, json};
 
-use super::{ADA, PASSWORD, anon, newcomer, refresh, refused, sign_in, signed_in, text};
+use super::{ADA, PASSWORD, anon, is_out, newcomer, refresh, refused, sign_in, signed_in, text};
 use crate::persona::{Persona, account, all_at_once, operator, project, project_id};
-
-async fn is_out(user: &Persona) {
-    let reply = user.get("/user").await.expect(401);
-    assert_eq!(
-        reply.body,
-        json!({ "error": "unauthorized", "reason": "invalid or expired token", "securityScheme": "BearerAuth" })
-    );
-}
 
 #[tokio::test]
 async fn a_refresh_gives_the_session_itself_and_keeps_its_name() {

@@ -89,7 +89,9 @@ async fn five_guesses_an_hour_whatever_is_sent_meanwhile() {
     assert_eq!(refused(&typed(&nobody, ADA, &next).await), (400, "otp-too-many-attempts"));
     // An operator may forgive them, and time does.
     let default = project(&server, "default").await;
-    accounts::unlock(&default, operator(&server), keystead::auth::Email::parse(ADA).expect("an address")).await.expect("unlocked");
+    accounts::unlock(&default, operator(&server), keystead::auth::Email::parse(ADA).expect("an address"))
+        .await
+        .expect("unlocked");
     typed(&nobody, ADA, &next).await.expect(200);
     for _ in 0..5 {
         assert_eq!(refused(&typed(&nobody, ADA, "000000").await), (400, "invalid-otp"));

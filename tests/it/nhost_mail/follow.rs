@@ -130,7 +130,8 @@ async fn where_it_leads_is_held_against_the_list() {
     assert_ne!(query[1].1, "x");
     assert!(page.headers["location"].to_str().expect("text").ends_with("&z=1#f"));
     // An app's own scheme, and what is no ticket at all.
-    let bad = follow(&server, &format!("{}/v1/verify?ticket=otp:123456&redirectTo=myapp%3A%2F%2Fcb", server.url())).await;
+    let bad =
+        follow(&server, &format!("{}/v1/verify?ticket=otp:123456&redirectTo=myapp%3A%2F%2Fcb", server.url())).await;
     assert_eq!((bad.onward().0.as_str(), bad.error().as_str()), ("myapp://cb", "invalid-ticket"));
 }
 

@@ -135,7 +135,13 @@ impl Page {
 }
 
 /// Asks as a browser does that follows no redirect.
-pub async fn browse(server: &Server, method: Method, url: &str, headers: &[(&str, &str)], form: Option<String>) -> Page {
+pub async fn browse(
+    server: &Server,
+    method: Method,
+    url: &str,
+    headers: &[(&str, &str)],
+    form: Option<String>,
+) -> Page {
     let client = client(server).redirect(reqwest::redirect::Policy::none()).build().expect("a client");
     let mut request = client.request(method, url);
     for (name, value) in headers {

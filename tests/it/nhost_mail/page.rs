@@ -50,7 +50,8 @@ async fn looking_uses_nothing_up_and_the_button_does_it_once() {
     let link = verification(&server).await;
     let page = look(&server, &link, "en").await;
     let policy = page.headers["content-security-policy"].to_str().expect("text");
-    for part in ["default-src 'none'; style-src 'nonce-", "form-action 'self' https://app.example.com;", "base-uri 'none'"]
+    for part in
+        ["default-src 'none'; style-src 'nonce-", "form-action 'self' https://app.example.com;", "base-uri 'none'"]
     {
         assert!(policy.contains(part), "{policy}");
     }
@@ -79,7 +80,10 @@ async fn what_leads_nowhere_needs_no_button() {
         [("", 400), ("ticket=x", 400), ("ticket=a&ticket=b", 400), (&*"x".repeat(9000), 413), ("redirectTo=%zz", 400)]
     {
         let said = browse(&server, Method::POST, &url, &[], Some(body.to_owned())).await;
-        assert_eq!((said.status.as_u16(), &said.headers["content-type"]), (status, &"application/json".parse().expect("text")));
+        assert_eq!(
+            (said.status.as_u16(), &said.headers["content-type"]),
+            (status, &"application/json".parse().expect("text"))
+        );
     }
     // The link is as good as before.
     let (action, body) = form(&look(&server, &link, "en").await, &link);

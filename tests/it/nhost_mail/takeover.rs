@@ -3,9 +3,7 @@
 use keystead::testing::Server;
 use serde_json::json;
 
-use super::{
-    ADA, PASSWORD, anon, ask, follow, link, newcomer, refreshed, refused, server, sign_in, signed_in,
-};
+use super::{ADA, PASSWORD, anon, ask, follow, link, newcomer, refreshed, refused, server, sign_in, signed_in};
 use crate::persona::{account, operator, project};
 
 /// The owner's ways in, each to a session.
@@ -38,7 +36,8 @@ async fn what_was_there_before_the_first_proof_dies_with_it() {
         let server = server(&[]).await;
         let nobody = anon(&server);
         newcomer(&server, ADA).await;
-        let (intruder, elsewhere) = (signed_in(&nobody, ADA).await, nobody.speaking_noma().signed_in(ADA, PASSWORD).await.0);
+        let (intruder, elsewhere) =
+            (signed_in(&nobody, ADA).await, nobody.speaking_noma().signed_in(ADA, PASSWORD).await.0);
         ask(&intruder, "/user/email/change", &json!({ "newEmail": "eve@example.com" })).await;
         let theirs = link(&server, "eve@example.com", "email-confirm-change").await;
         let key = elsewhere.post("/api-keys", &json!({ "name": "x" })).await;
