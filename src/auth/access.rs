@@ -3,14 +3,14 @@
 //! There addresses are compared by case, so that `Ada@` passes where `ada@` is blocked, and both are one account. Here
 //! all spellings that lead to one account are one address, and a domain is the same in letters and as `xn--`.
 
-use super::{Ctx, Email, Error, ProjectSettings};
+use super::{Ctx, Email, Error, ProjectSettings, User};
 use crate::config::Access;
 
 /// Whether the project's lists admit an address: a blocked address is denied, an allowed one admitted; then a blocked
 /// domain is denied, an allowed one admitted; any other is admitted where nothing is listed as allowed.
 pub fn admits(settings: &ProjectSettings, email: &Email) -> bool {
     let Access { allowed_emails, blocked_emails, allowed_domains, blocked_domains } = &settings.access;
-    if [allowed_emails, blocked_emails, allowed_domains, blocked_domains].into_iter().all(Vec::is_empty) {
+    if names_nobody(&settings.access) {
         return true;
     }
     let (address, domain) = (email.canonical(), email.domain());
@@ -25,7 +25,18 @@ pub fn admits(settings: &ProjectSettings, email: &Email) -> bool {
     }
 }
 
-/// The same, for verbs that may say so.
+/// Whether they admit an account; one without an address is none of their concern.
+pub fn admits_account(settings: &ProjectSettings, user: &User) -> bool {
+    let text = user.email.as_deref().filter(|_| !names_nobody(&settings.access));
+    text.is_none_or(|text| Email::parse(text).is_ok_and(|email| admits(settings, &email)))
+}
+
+fn names_nobody(access: &Access) -> bool {
+    let Access { allowed_emails, blocked_emails, allowed_domains, blocked_domains } = access;
+    [allowed_emails, blocked_emails, allowed_domains, blocked_domains].into_iter().all(Vec::is_empty)
+}
+
+/// Whether they admit an address, for verbs that may say so.
 ///
 /// # Errors
 /// `AddressNotAllowed`.

@@ -72,8 +72,7 @@ pub async fn create(ctx: &Ctx, actor: Actor, new: NewPersonalToken) -> Result<(U
 /// Begins a session of the token's owner. The token goes on working.
 ///
 /// # Errors
-/// `InvalidPersonalToken`; `InvalidCredentials` when the owner's address is not admitted any more; `AccountDisabled`,
-/// `VerificationRequired`, `AnonymousForbidden`; `Busy`, and the store's.
+/// `InvalidPersonalToken`; as [`session::usable`] for its owner; `Busy`, and the store's.
 pub async fn sign_in(ctx: &Ctx, token: Uuid) -> Result<Issued, Error> {
     let result = begin(ctx, token).await;
     if matches!(result, Err(Error::InvalidPersonalToken)) {

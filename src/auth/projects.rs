@@ -67,6 +67,8 @@ struct Catalog {
     by_host: HashMap<String, Uuid>,
     /// Every origin that some project allows.
     origins: Vec<String>,
+    /// Whether one of them lists no origin.
+    lists_none: bool,
 }
 
 /// A project as it is to be made.
@@ -167,6 +169,11 @@ impl Projects {
     /// Every origin that some project allows scripts from.
     pub fn all_origins(&self) -> Vec<String> {
         self.catalog.load().origins.clone()
+    }
+
+    /// Whether some project lists no origin.
+    pub fn any_lists_no_origin(&self) -> bool {
+        self.catalog.load().lists_none
     }
 
     /// How many projects there are.
@@ -418,6 +425,7 @@ impl Projects {
                     )));
                 }
             }
+            catalog.lists_none |= settings.cors.origins.is_empty();
             catalog.origins.extend(settings.cors.origins);
         }
         catalog.by_id = entries;

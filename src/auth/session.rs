@@ -144,11 +144,10 @@ fn living(r: &dyn Read, session: Uuid, version: u64) -> Result<Option<Living>, E
 /// the project wants that, and it has a credential.
 ///
 /// # Errors
-/// `InvalidCredentials` for an address that is not admitted, as for an unknown one; `AccountDisabled`,
-/// `VerificationRequired`, `AnonymousForbidden`; in this order.
+/// `AddressNotAllowed`, `AccountDisabled`, `VerificationRequired`, `AnonymousForbidden`, in this order.
 pub fn usable(ctx: &Ctx, user: &User) -> Result<(), Error> {
-    if user.address()?.is_some_and(|email| !access::admits(&ctx.settings, &email)) {
-        return Err(Error::InvalidCredentials);
+    if !access::admits_account(&ctx.settings, user) {
+        return Err(Error::AddressNotAllowed);
     }
     if !user.is_enabled() {
         return Err(Error::AccountDisabled);

@@ -9,7 +9,7 @@ use super::events::{By, Event, EventKind};
 use super::limits::{self, Limit, Limiter};
 use super::mail::Mail;
 use super::tickets::{Admitted, TicketMail};
-use super::{Ctx, Email, Error, Unverified, notices};
+use super::{Ctx, Email, Error, ProjectSettings, Unverified, notices};
 use crate::config::{Delivery, VerificationMode};
 use crate::crypto::{Digest, Secret};
 use crate::data::one_time::{self, OneTime, Purpose};
@@ -35,6 +35,11 @@ pub enum Resent {
         /// When the next may be asked for.
         retry_after: Duration,
     },
+}
+
+/// Whether an account may do nothing before its address is proved.
+pub fn is_required(settings: &ProjectSettings) -> bool {
+    settings.verification.mode == VerificationMode::Strict
 }
 
 /// Issues another verification secret for `email`; earlier ones stop working. Unknown and verified addresses get the
@@ -130,7 +135,7 @@ enum Out {
 impl Candidate {
     /// One for who may not do anything with an unproved address, where trying to sends another secret.
     pub(crate) fn where_strict(ctx: &Ctx) -> Option<Self> {
-        let strict = ctx.settings.verification.mode == VerificationMode::Strict;
+        let strict = is_required(&ctx.settings);
         (strict && ctx.rules.unproved_gets_another).then(|| Self::new(ctx))
     }
 

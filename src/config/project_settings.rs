@@ -379,7 +379,8 @@ impl Default for Audit {
 /// `[project.SLUG.cors]`
 #[derive(Clone, Debug, Default, PartialEq, Eq, DocumentedFields)]
 pub struct Cors {
-    /// Origins whose pages may call, as a browser sends them ("https://app.example.com"), or "*" for any.
+    /// Origins whose pages may call, as a browser sends them ("https://app.example.com"), or "*" for any. Empty: no page may
+    /// call the other APIs, and any page the Nhost API, as its clients expect; it reads no cookies.
     pub origins: Vec<String>,
 }
 

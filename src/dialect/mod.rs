@@ -54,6 +54,18 @@ pub struct Cors {
     pub methods: &'static str,
     /// The request headers, comma-separated; `None`: whatever is asked for.
     pub headers: Option<&'static str>,
+    /// What it does beyond that.
+    pub manner: CorsManner,
+}
+
+/// How freely a dialect lets scripts of other pages in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CorsManner {
+    /// Pages of listed origins only, and without what the browser keeps for the server.
+    Listed,
+    /// Pages of any origin where none is listed, with credentials (which the dialect reads none of: no cookies); OPTIONS is
+    /// answered like a preflight also where it is none.
+    Open,
 }
 
 /// What is known of a request when its reply goes out.

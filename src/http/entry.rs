@@ -22,7 +22,7 @@ use super::scope::{self, NoteRoute};
 use super::{cors, pages, published};
 use crate::auth::projects::Selector;
 use crate::auth::{Client, Ctx, Error, Project, ProjectSettings, Projects, RequestId, limits};
-use crate::dialect::{Asked, Dialect, Trouble};
+use crate::dialect::{Asked, CorsManner, Dialect, Trouble};
 use crate::net::{ClientAddress, LiveLimits, Peer, is_secure};
 
 /// The one way in for requests from outside.
@@ -141,8 +141,9 @@ impl Entry {
         let headers = request.headers();
         let origin = headers.get(ORIGIN).cloned();
         let named = self.project_of(request.uri(), request.headers()).await;
-        if cors::is_preflight(request.method(), headers) {
-            return self.preflight(path, headers, named.ok().as_deref());
+        let here = named.as_ref().ok().map(|project| project.settings());
+        if let Some(reply) = self.preflight(&request, here.as_deref()) {
+            return reply;
         }
         let project = match named {
             Ok(project) => project,
@@ -153,6 +154,7 @@ impl Entry {
             // No script of another origin has any business with it.
             return self.page(request, id, project, &settings).await;
         }
+        let manner = mounted(&settings, path).map_or(CorsManner::Listed, |(dialect, _)| dialect.cors().manner);
         let mut reply = if published::is_document(path) {
             let document = self.0.documents.document(request.method(), path, &project);
             document.unwrap_or_else(|| unknown(&Trouble::NotFound))
@@ -163,7 +165,8 @@ impl Entry {
             }
         };
         // Also where no page asked: what a cache keeps of this must not be given to one that does.
-        cors::allow(&mut reply, cors::allowed(origin.as_ref(), settings.cors.origins.iter()));
+        let origins = &settings.cors.origins;
+        cors::allow(manner, &mut reply, cors::allowed(manner, origin.as_ref(), origins, origins.is_empty()));
         reply
     }
 
@@ -308,25 +311,24 @@ impl Entry {
         }
     }
 
-    fn preflight(&self, path: &str, headers: &HeaderMap, project: Option<&Project>) -> Response {
+    /// The answer to a preflight.
+    fn preflight(&self, request: &Request<Body>, here: Option<&ProjectSettings>) -> Option<Response> {
+        if *request.method() != Method::OPTIONS {
+            return None;
+        }
+        let path = request.uri().path();
+        let dialect_of =
+            |settings: &ProjectSettings| mounted(settings, path).map_or(Dialect::Noma, |(dialect, _)| dialect);
+        let cors = here.map_or_else(|| dialect_of(&ProjectSettings::named("")), dialect_of).cors();
+        let (headers, projects) = (request.headers(), &self.0.projects);
         let origin = headers.get(ORIGIN);
         // A preflight cannot carry `project-id`: where nothing else names the project, an origin that any project
         // allows may ask; the request itself is then judged by its own project's list.
-        let settings = project.map(Project::settings);
-        let allowed = match &settings {
-            Some(settings) => cors::allowed(origin, settings.cors.origins.iter()),
-            None => cors::allowed(origin, self.0.projects.all_origins().iter()),
+        let allowed = match here.map(|settings| &settings.cors.origins) {
+            Some(origins) => cors::allowed(cors.manner, origin, origins, origins.is_empty()),
+            None => cors::allowed(cors.manner, origin, &projects.all_origins(), projects.any_lists_no_origin()),
         };
-        let usual;
-        let settings = match &settings {
-            Some(settings) => settings,
-            None => {
-                usual = ProjectSettings::named("");
-                &usual
-            }
-        };
-        let dialect = mounted(settings, path).map_or(Dialect::Noma, |(dialect, _)| dialect);
-        cors::preflight(dialect.cors(), headers, allowed)
+        cors::is_preflight(cors.manner, request.method(), headers).then(|| cors::preflight(cors, headers, allowed))
     }
 
     fn router(&self, dialect: Dialect, mount: &str) -> Router {

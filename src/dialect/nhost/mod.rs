@@ -13,7 +13,8 @@
 //! | `wire` | bodies of answers |
 //! | `document` | the table of endpoints: routes, and what the OpenAPI document tells |
 //! | `error` | every error |
-//! | `layer` | what all requests pass: what may be said of accounts, what failed |
+//! | `limits` | which limits a request meets, by its path |
+//! | `layer` | what all requests pass: limits, what may be said of accounts, what failed |
 //!
 //! Chosen where the contract leaves it open, and where the house's rules go before it (design, section 6):
 //!
@@ -22,6 +23,7 @@
 //! - An access token ends with its session: sign-out, a new password, disabling and deletion hold from the next request on.
 //! - Each purpose has a ticket of its own: asking for one does not take another away.
 //! - `session.user` says the same everywhere, `isAnonymous` too.
+//! - The 204 to OPTIONS says no `Content-Length`, which it may not (RFC 9110, section 8.6).
 //! - Who is locked out gets 429 with `Retry-After` and no body, as who meets a limit.
 
 mod accounts;
@@ -32,6 +34,7 @@ mod error;
 mod fields;
 mod input;
 mod layer;
+mod limits;
 mod mails;
 mod service;
 mod sessions;
@@ -42,7 +45,7 @@ mod wire;
 use axum::Router;
 use axum::response::Response;
 
-use super::{Asked, Cors, Trouble};
+use super::{Asked, Cors, CorsManner, Trouble};
 use crate::auth::{Credential, ProjectSettings, Rules};
 use crate::http::openapi;
 pub use document::API;
@@ -52,7 +55,7 @@ pub use error::trouble;
 pub const BODY_LIMIT: usize = 1024 * 1024;
 
 /// What scripts of other pages may send (contract 0).
-pub const CORS: Cors = Cors { methods: "POST, GET", headers: None };
+pub const CORS: Cors = Cors { methods: "POST, GET", headers: None, manner: CorsManner::Open };
 
 /// The endpoints, mounted at `path`.
 pub fn routes(path: &str) -> Router {
@@ -63,7 +66,7 @@ pub fn routes(path: &str) -> Router {
 }
 
 /// What this dialect does its own way.
-pub fn rules(settings: &ProjectSettings) -> Rules {
+pub fn rules(_: &ProjectSettings) -> Rules {
     Rules {
         credential: Credential::Hasura,
         sign_up_signs_in: true,
@@ -72,7 +75,8 @@ pub fn rules(settings: &ProjectSettings) -> Rules {
         unproved_gets_another: false,
         proves_by_ticket: true,
         same_password: true,
-        requests: settings.nhost.limits.global,
+        // Counted by `limits`, over sliding windows.
+        requests: None,
         changes: None,
     }
 }

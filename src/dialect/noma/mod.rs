@@ -22,7 +22,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::{Asked, Cors, Trouble};
+use super::{Asked, Cors, CorsManner, Trouble};
 use crate::auth::attempts::retry_after_secs;
 use crate::auth::{Credential, ProjectSettings, Rules};
 use crate::http::openapi;
@@ -39,7 +39,11 @@ pub fn routes(path: &str) -> Router {
 }
 
 /// What scripts of other pages may send (contract 1).
-pub const CORS: Cors = Cors { methods: "GET, POST", headers: Some("authorization, content-type, accept, project-id") };
+pub const CORS: Cors = Cors {
+    methods: "GET, POST",
+    headers: Some("authorization, content-type, accept, project-id"),
+    manner: CorsManner::Listed,
+};
 
 /// What this dialect does its own way.
 pub fn rules(settings: &ProjectSettings) -> Rules {

@@ -41,7 +41,7 @@ mod wire;
 
 use axum::Router;
 
-use super::{Cors, Trouble};
+use super::{Cors, CorsManner, Trouble};
 use crate::auth::{Credential, ProjectSettings, Rules};
 use crate::http::openapi;
 pub use document::API;
@@ -52,7 +52,7 @@ pub use reply::finish;
 pub const BODY_LIMIT: usize = 1024 * 1024;
 
 /// What scripts of other pages may send (contract 1): without credentials, so not the cookie.
-pub const CORS: Cors = Cors { methods: "GET,HEAD,PUT,PATCH,POST,DELETE", headers: None };
+pub const CORS: Cors = Cors { methods: "GET,HEAD,PUT,PATCH,POST,DELETE", headers: None, manner: CorsManner::Listed };
 
 /// The endpoints, mounted at `path`.
 pub fn routes(path: &str) -> Router {

@@ -1,5 +1,8 @@
 //! The Nhost dialect as its contract says it, one file a capability.
 
+mod access;
+mod cors;
+mod limits;
 mod anonymous;
 mod later;
 mod personal_tokens;
