@@ -47,6 +47,8 @@ pub mod sweep;
 mod ticket_mail;
 #[cfg(test)]
 mod ticket_mail_tests;
+#[cfg(test)]
+mod ticket_tests;
 pub mod tickets;
 pub mod verify;
 pub mod webhooks;

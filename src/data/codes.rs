@@ -143,7 +143,8 @@ mod tests {
     #[tokio::test]
     async fn another_code_does_not_bring_guesses_back() {
         let [one, other] = two();
-        let done = Store::memory().write(move |w| {
+        let store = Store::memory();
+        let done = store.write(move |w| {
             issue(w, ID, one.clone(), ENDS, at(1000))?;
             for second in 0..5 {
                 assert_eq!(guess(w, ID, at(1000 + second))?, Guess::Counted(Some(one.clone())));
@@ -166,7 +167,8 @@ mod tests {
     #[tokio::test]
     async fn a_code_works_once_and_success_forgets() {
         let [one, other] = two();
-        let done = Store::memory().write(move |w| {
+        let store = Store::memory();
+        let done = store.write(move |w| {
             issue(w, ID, one.clone(), ENDS, at(1000))?;
             issue(w, ID, other.clone(), ENDS, at(1000))?;
             for _ in 0..5 {

@@ -36,7 +36,9 @@ async fn look(server: &Server, link: &str, language: &str) -> Page {
 fn form(page: &Page, at: &str) -> (String, String) {
     let texts = |from: &str| -> Vec<String> {
         let pieces = page.text.split(from).skip(1).map(|rest| rest.split('"').next().unwrap_or_default());
-        pieces.map(|text| text.replace("&#39;", "'").replace("&quot;", "\"").replace("&amp;", "&")).collect()
+        let meant = [("&#39;", "'"), ("&quot;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
+        let read = |text: &str| meant.iter().fold(text.to_owned(), |text, (html, c)| text.replace(html, c));
+        pieces.map(read).collect()
     };
     let url = reqwest::Url::parse(at).expect("a URL").join(&texts("action=\"")[0]).expect("a URL");
     let mut body = reqwest::Url::parse("x:y").expect("a URL");
@@ -95,13 +97,18 @@ async fn whatever_is_in_a_link_stays_text() {
     let server = server(&[CONFIRM, ("PROJECT__DEFAULT__NHOST__REDIRECT_URLS", "myapp://cb")]).await;
     let link = verification(&server).await;
     let hostile = link
-        .replace("https%3A%2F%2Fapp.example.com", "myapp%3A%2F%2Fcb%2F%3Fx%3D%22%3E%3Cscript%3E%26%27")
+        .replace("https%3A%2F%2Fapp.example.com", "myapp%3A%2F%2Fcb%2F%3Fx%3D%22%3E%3Cscript%3E%27")
         .replace("/v1/verify?", "/v1/verify?codeChallenge=%22%3E%3Cb%3E&");
     let page = look(&server, &hostile, "en").await;
     assert!(page.text.contains("value=\"&quot;&gt;&lt;b&gt;\""), "{}", page.text);
-    assert!(page.text.contains("x=&quot;&gt;&lt;script&gt;&amp;&#39;\""), "{}", page.text);
+    assert!(page.text.contains("value=\"myapp://cb/?x=&quot;&gt;&lt;script&gt;&#39;\""), "{}", page.text);
     assert!(page.headers["content-security-policy"].to_str().expect("text").contains("form-action 'self' myapp:;"));
     let (action, body) = form(&page, &hostile);
     let pressed = browse(&server, Method::POST, &action, &[], Some(body)).await;
-    assert_eq!(pressed.error(), "invalid-request", "no challenge at all");
+    // No challenge at all; what the target said itself stays.
+    let (place, query) = pressed.onward();
+    assert_eq!(
+        (place.as_str(), query[0].1.as_str(), query[2].1.as_str()),
+        ("myapp://cb/", "invalid-request", "\"><script>'")
+    );
 }
