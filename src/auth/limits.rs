@@ -62,9 +62,13 @@ enum Counting {
 impl Limiter {
     const fn counting(self) -> Counting {
         match self {
-            Self::Requests | Self::Changes | Self::SignIn | Self::SignUpBurst | Self::Resend | Self::Codes | Self::Anonymous => {
-                Counting::Fixed
-            }
+            Self::Requests
+            | Self::Changes
+            | Self::SignIn
+            | Self::SignUpBurst
+            | Self::Resend
+            | Self::Codes
+            | Self::Anonymous => Counting::Fixed,
             Self::SignUpDaily => Counting::Kept,
             Self::Overall | Self::Mails | Self::Secrets | Self::SignUps => Counting::Sliding,
         }

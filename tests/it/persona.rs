@@ -25,6 +25,8 @@ pub struct Persona {
     mount: String,
     speaks: Dialect,
     headers: Vec<(&'static str, String)>,
+    /// The refresh token of who has one.
+    refresh: Option<String>,
     /// As long as somebody of the test is there, nothing secret may be logged.
     _watch: Arc<Watch>,
 }
@@ -70,6 +72,7 @@ impl Persona {
             mount: "/api/auth".to_owned(),
             speaks: Dialect::Noma,
             headers: Vec::new(),
+            refresh: None,
             _watch: Watch::begin(),
         }
     }
@@ -192,7 +195,50 @@ impl Persona {
 
     /// Signs in with whatever comes of it.
     pub async fn sign_in(&self, email: &str, password: &str) -> Reply {
-        self.post("/login", &json!({ "email": email, "password": password })).await
+        self.post(self.sign_in_path(), &json!({ "email": email, "password": password })).await
+    }
+
+    /// Where one signs in.
+    pub fn sign_in_path(&self) -> &'static str {
+        match self.speaks {
+            Dialect::Noma | Dialect::Nora => "/login",
+            Dialect::Nhost => "/signin/email-password",
+        }
+    }
+
+    /// Where one signs up.
+    pub fn sign_up_path(&self) -> &'static str {
+        match self.speaks {
+            Dialect::Noma | Dialect::Nora => "/signup",
+            Dialect::Nhost => "/signup/email-password",
+        }
+    }
+
+    /// Signs up with whatever comes of it.
+    pub async fn try_sign_up(&self, email: &str, password: &str) -> Reply {
+        self.post(self.sign_up_path(), &json!({ "email": email, "password": password })).await
+    }
+
+    /// Asks who they are.
+    pub async fn who(&self) -> Reply {
+        let path = match self.speaks {
+            Dialect::Noma | Dialect::Nora => "/me",
+            Dialect::Nhost => "/user",
+        };
+        self.get(path).await
+    }
+
+    /// Ends the session.
+    pub async fn log_out(&self) -> Reply {
+        match self.speaks {
+            Dialect::Noma | Dialect::Nora => self.post_nothing("/logout").await,
+            Dialect::Nhost => self.post("/signout", &json!({ "refreshToken": self.refresh })).await,
+        }
+    }
+
+    /// The same, with a refresh token.
+    pub fn with_refresh_token(&self, token: &str) -> Self {
+        Self { refresh: Some(token.to_owned()), ..self.clone() }
     }
 }
 
@@ -201,7 +247,7 @@ impl Persona {
     pub fn at(client: reqwest::Client, url: &str, project: &str) -> Self {
         let (url, project) = (url.to_owned(), Some(project.to_owned()));
         let (mount, speaks) = ("/api/auth".to_owned(), Dialect::Noma);
-        Self { client, url, project, mount, speaks, headers: Vec::new(), _watch: Watch::begin() }
+        Self { client, url, project, mount, speaks, headers: Vec::new(), refresh: None, _watch: Watch::begin() }
     }
 }
 

@@ -250,14 +250,14 @@ fn spelling(error: &Error) -> Spelling {
         Error::ProjectDisabled => Spelling::Code(Code::DisabledEndpoint),
         // Too common or leaked is one thing here.
         Error::PasswordCommon | Error::PasswordLeaked => Spelling::Code(Code::PasswordInHibpDatabase),
-        Error::Store(_) | Error::Internal(_) => {
-            Spelling::Code(Code::InternalServerError)
-        }
+        Error::Store(_) | Error::Internal(_) => Spelling::Code(Code::InternalServerError),
         Error::BotCheckFailed(check) => Spelling::Bot(*check),
         Error::Locked { retry_after } => Spelling::Locked(*retry_after),
         Error::TooManyRequests(standing) => Spelling::Trouble(Trouble::TooManyRequests(*standing)),
         Error::UnknownProject => Spelling::Trouble(Trouble::UnknownProject),
-        Error::Busy { retry_after } | Error::PolicyUnavailable { retry_after } => Spelling::Trouble(Trouble::Unavailable { retry_after: *retry_after }),
+        Error::Busy { retry_after } | Error::PolicyUnavailable { retry_after } => {
+            Spelling::Trouble(Trouble::Unavailable { retry_after: *retry_after })
+        }
         Error::Unwritable(_) => Spelling::Trouble(Trouble::Unavailable { retry_after: UNWRITABLE_RETRY }),
     }
 }

@@ -52,7 +52,7 @@ async fn a_sign_in_by_a_provider_goes_back_to_where_it_came_from() {
     ])
     .await;
     for (flow, query, location) in [
-        ("signin", "", "https://app.example.com/?error=disabled-endpoint&errorDescription=This+endpoint+is+disabled"),
+        ("signin", "", "https://app.example.com?error=disabled-endpoint&errorDescription=This+endpoint+is+disabled"),
         (
             "signup",
             "?redirectTo=https%3A%2F%2Fother.example.com%2Fx%3Fb%3D1&locale=en&metadata=%7B%7D",

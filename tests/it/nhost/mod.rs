@@ -1,10 +1,10 @@
 //! The Nhost dialect as its contract says it, one file a capability.
 
 mod access;
-mod cors;
-mod limits;
 mod anonymous;
+mod cors;
 mod later;
+mod limits;
 mod personal_tokens;
 mod service;
 mod sessions;
