@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use keystead::crypto::Secret;
 use keystead::env::Timestamp;
-use keystead::token::{AccessClaims, KeyRecord, KeyRing, TokenFormat};
+use keystead::token::{AccessClaims, KeyMaterial, KeyRecord, KeyRing, TokenFormat};
 use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
 
@@ -16,7 +16,8 @@ const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 static RING: LazyLock<KeyRing> = LazyLock::new(|| {
     let (id, created_at) = (Uuid::from_u128(2), Timestamp::from_secs(1));
-    KeyRing::new(vec![KeyRecord { id, seed: Secret::new([7; 32]), created_at, retires_at: None }]).expect("a ring")
+    let material = KeyMaterial::Ed25519(Secret::new([7; 32]));
+    KeyRing::new(&[KeyRecord { id, material, created_at, retires_at: None }]).expect("a ring")
 });
 
 static GENUINE: LazyLock<[String; 2]> = LazyLock::new(|| {

@@ -26,9 +26,20 @@ pub(super) struct List {
 pub(super) struct View {
     id: Uuid,
     kid: String,
+    /// As JWTs spell it.
+    algorithm: &'static str,
     created_at: String,
-    /// From when on nothing it signed is accepted; null for the key that signs.
+    /// From when on nothing it signed is accepted; null for the keys that sign.
     retires_at: Option<String>,
+}
+
+/// The keys that sign now.
+#[derive(Serialize)]
+struct RotatedView {
+    #[serde(flatten)]
+    signing: View,
+    /// The one for JWTs that other services check; null where the project has none of its own.
+    jwt: Option<View>,
 }
 
 #[derive(Deserialize)]
@@ -60,13 +71,15 @@ pub(super) async fn rotate(
 ) -> Result<Response, Refusal> {
     let project = admin.project(&name).await?;
     let overlap = how.overlap.map_or_else(|| project.settings().tokens.key_overlap, |span| span.0);
-    Ok(created(view(&keys::rotate(&project, by, overlap).await?)))
+    let rotated = keys::rotate(&project, by, overlap).await?;
+    Ok(created(RotatedView { signing: view(&rotated.signing), jwt: rotated.jwt.as_ref().map(view) }))
 }
 
 fn view(key: &KeyView) -> View {
     View {
         id: key.id,
         kid: key.kid.clone(),
+        algorithm: key.algorithm,
         created_at: key.created_at.rfc3339(),
         retires_at: key.retires_at.map(|at| at.rfc3339()),
     }

@@ -281,11 +281,16 @@ async fn a_key_rotates_with_the_overlap_that_is_asked_for() {
     let token = sign_in(&house, "ada@example.com").await;
     let project = house.app.projects().find(Selector::Only).await.unwrap().unwrap();
     let (keys, rotate) = ("/v1/projects/default/keys", "/v1/projects/default/keys/rotate");
-    let (status, new) = house.ask(Method::POST, rotate, json!({"overlap": "1h"})).await;
+    let (status, mut new) = house.ask(Method::POST, rotate, json!({"overlap": "1h"})).await;
     assert_eq!((status, &new["retires_at"]), (StatusCode::CREATED, &Value::Null));
+    let jwt = new.as_object_mut().unwrap().remove("jwt").unwrap();
     let listed = house.get(keys).await;
-    assert_eq!(listed["keys"][0]["retires_at"], "2026-01-01T01:00:01Z");
-    assert_eq!(listed["keys"][1], new);
+    // Each kind oldest first.
+    let field = |field: &str| (0..4).map(|at| listed["keys"][at][field].clone()).collect::<Vec<_>>();
+    let retires = json!("2026-01-01T01:00:01Z");
+    assert_eq!(field("algorithm"), ["EdDSA", "EdDSA", "ES256", "ES256"]);
+    assert_eq!(field("retires_at"), [retires.clone(), Value::Null, retires, Value::Null]);
+    assert_eq!((&listed["keys"][1], &listed["keys"][3]), (&new, &jwt));
     assert!(session::authenticate(&ctx(&house, &project), &token).is_ok());
     house.ask(Method::POST, rotate, json!({"overlap": "0s"})).await;
     assert!(session::authenticate(&ctx(&house, &project), &token).is_err());

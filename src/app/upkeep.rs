@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::certificates::Certificates;
-use crate::auth::{Project, Projects, audit, sweep};
+use crate::auth::{Project, Projects, audit, keys, sweep};
 use crate::data::sweep::Cursor;
 use crate::env::Env;
 
@@ -83,6 +83,9 @@ async fn probe(projects: &Projects) {
         for project in projects.all_open() {
             if project.failing().is_some() && project.try_to_write().await.is_ok() {
                 tracing::info!(project = %project.record().slug, "the store takes changes again");
+                if let Err(error) = keys::provide(&project, project.env().now()).await {
+                    tracing::warn!(project = %project.record().slug, %error, "no key for JWTs could be made");
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use super::webhooks::{self, Teller};
 use super::{Ctx, Email, Operator, Project, notices};
 use crate::data::audit;
 pub use crate::data::events::{By, Event, EventKind, Outcome};
+use crate::env::Timestamp;
 use crate::store::{StoreError, Write};
 
 impl Teller {
@@ -58,6 +59,11 @@ impl Ctx {
         }
         webhooks::tell(w, project.id(), &self.settings, &project.shared().webhook_wakes, event)
     }
+}
+
+/// A fresh event that follows from the project's settings.
+pub(crate) fn by_server(project: &Project, now: Timestamp, kind: EventKind) -> Event {
+    Event { by: By::Server, ..by_operator(project, Operator { now, uid: None }, kind, None) }
 }
 
 /// A fresh event of the operator's doing.

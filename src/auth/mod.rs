@@ -21,7 +21,10 @@ mod error;
 pub mod events;
 pub mod follow;
 pub mod import;
+pub mod jwt;
 pub mod keys;
+#[cfg(test)]
+mod keys_tests;
 pub mod limits;
 mod mail;
 #[cfg(test)]

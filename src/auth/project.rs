@@ -11,18 +11,19 @@ use uuid::Uuid;
 
 use super::attempts::Attempts;
 use super::events::{By, Event, EventKind, Outcome};
+use super::jwt::AccessJwts;
 use super::limits::Windows;
 use super::outbox::Wakes;
 use super::session::{KnownToken, Living};
 use super::{Ctx, Email, Error, ProjectSettings};
 use crate::crypto::{DigestKey, HashPool, MasterKey, Secret};
 use crate::data::audit;
-use crate::data::project::{self as rows, ProjectRecord, SealedKey};
+use crate::data::project::{self as rows, ProjectRecord};
 use crate::env::{Env, Timestamp};
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::store::{Store, StoreError};
-use crate::token::{KeyRing, RefreshKey, RefreshUuidKey, SessionKey, VerifiedCache};
+use crate::token::{KeyRecord, KeyRing, RefreshKey, RefreshUuidKey, SessionKey, VerifiedCache};
 
 /// How many verified access tokens, and sessions, a project remembers. Both together are about 700 bytes.
 const VERIFIED_TOKENS: usize = 8192;
@@ -33,6 +34,7 @@ pub struct Project {
     settings: ArcSwap<ProjectSettings>,
     store: Store,
     keys: ArcSwap<KeyRing>,
+    jwts: ArcSwap<AccessJwts>,
     refresh_key: RefreshKey,
     refresh_uuid_key: RefreshUuidKey,
     addresses: DigestKey,
@@ -97,7 +99,7 @@ impl Project {
     pub async fn create(store: &Store, record: ProjectRecord, shared: &Shared, maker: Maker) -> Result<(), Error> {
         let refresh_seed: [u8; 32] = shared.env.random();
         let refresh_sealed = shared.master.seal(&shared.env, &refresh_context(record.id), &refresh_seed);
-        let key = super::keys::new_signing_key(shared, record.id, record.created_at);
+        let key = super::keys::new_signing_key(shared, record.id, record.created_at)?;
         let (by, uid) = match maker {
             Maker::Configuration => (By::Server, None),
             Maker::Operator(uid) => (By::Operator, uid),
@@ -144,7 +146,7 @@ impl Project {
         })?;
         let seed: [u8; 32] =
             seed.expose().as_slice().try_into().map_err(|_| corrupt("a refresh secret of the wrong length"))?;
-        let keys = open_ring(shared, record.id, &signing)?;
+        let records = super::keys::unseal(shared, record.id, &signing)?;
         let settings = settings(&record)?;
         let seed = Secret::new(seed);
         Ok(Some(Self {
@@ -153,9 +155,10 @@ impl Project {
             refresh_uuid_key: RefreshUuidKey::new(&seed, record.id),
             addresses: DigestKey::derive(&seed, "keystead/audit-address/1", record.id.as_bytes()),
             record,
+            jwts: ArcSwap::from_pointee(AccessJwts::new(&settings, &records)?),
             settings: ArcSwap::from_pointee(settings),
             store,
-            keys: ArcSwap::from_pointee(keys),
+            keys: ArcSwap::from_pointee(ring_of(&records)?),
             verified: VerifiedCache::new(VERIFIED_TOKENS),
             living: Cache::new(VERIFIED_TOKENS),
             attempts: Attempts::default(),
@@ -182,10 +185,14 @@ impl Project {
         self.settings.load_full()
     }
 
-    /// Puts other settings in force, from the next request on. What is remembered of tokens, sessions and attempts
-    /// stays: none of it depends on them.
-    pub(crate) fn adopt(&self, settings: ProjectSettings) {
+    /// Puts other settings in force, from the next request on. What is remembered of sessions, attempts and tokens that
+    /// this server checks stays: none of it depends on them.
+    ///
+    /// # Errors
+    /// The store's. JWTs are made and checked as before, then.
+    pub(crate) fn adopt(&self, settings: ProjectSettings) -> Result<(), Error> {
         self.settings.store(Arc::new(settings));
+        self.renew_jwts(&self.key_records()?)
     }
 
     /// Reads its store, to find out whether that can be done.
@@ -263,9 +270,14 @@ impl Project {
         self.keys.load_full()
     }
 
+    /// Its access tokens that other services check, too, as of now.
+    pub(crate) fn jwts(&self) -> Arc<AccessJwts> {
+        self.jwts.load_full()
+    }
+
     /// The JSON Web Key Set (RFC 7517) of the keys that other services check JWTs with.
     pub fn jwks(&self, ctx: &Ctx) -> serde_json::Value {
-        self.keys().jwks(ctx.now)
+        self.jwts().jwks(ctx.now)
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -325,11 +337,21 @@ impl Project {
 
     /// Takes over the signing keys the store holds now.
     pub(crate) fn reload_keys(&self) -> Result<(), Error> {
-        let signing = self.store.read(|r| Ok::<_, Error>(rows::signing_keys(r)?))?;
-        self.keys.store(Arc::new(open_ring(&self.shared, self.id(), &signing)?));
+        let records = self.key_records()?;
+        self.keys.store(Arc::new(ring_of(&records)?));
         // What the old ring verified is judged again.
         self.verified.clear();
+        self.renew_jwts(&records)
+    }
+
+    fn renew_jwts(&self, records: &[KeyRecord]) -> Result<(), Error> {
+        self.jwts.store(Arc::new(AccessJwts::new(&self.settings(), records)?));
         Ok(())
+    }
+
+    fn key_records(&self) -> Result<Vec<KeyRecord>, Error> {
+        let signing = self.store.read(|r| Ok::<_, Error>(rows::signing_keys(r)?))?;
+        super::keys::unseal(&self.shared, self.id(), &signing)
     }
 }
 
@@ -345,8 +367,7 @@ impl fmt::Debug for Shared {
     }
 }
 
-fn open_ring(shared: &Shared, project: Uuid, sealed: &[SealedKey]) -> Result<KeyRing, Error> {
-    let records = sealed.iter().map(|key| super::keys::unseal(shared, project, key)).collect::<Result<Vec<_>, _>>()?;
+fn ring_of(records: &[KeyRecord]) -> Result<KeyRing, Error> {
     KeyRing::new(records).map_err(|error| Error::Internal(format!("signing keys: {error}")))
 }
 

@@ -343,6 +343,10 @@ impl Projects {
         let settings = |record: &ProjectRecord| self.settings_of(&whole, &record.slug, record.settings.as_deref());
         let Some(project) = Project::open(store, &self.shared, settings)? else { return Ok(None) };
         let project = Arc::new(project);
+        // It serves without: only JWTs cannot be signed before there is a key.
+        if let Err(error) = super::keys::provide(&project, self.shared.env.now()).await {
+            tracing::warn!(project = %project.record().slug, %error, "no key for JWTs could be made; it will be tried again");
+        }
         let mut open = HashMap::clone(&self.open.load());
         open.insert(id, Arc::clone(&project));
         self.open.store(Arc::new(open));

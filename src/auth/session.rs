@@ -6,7 +6,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::events::{By, Event, EventKind};
-use super::{Actor, Credential, Ctx, Error, Project, TokenFormat, Unverified, access, notices};
+use super::{Actor, Credential, Ctx, Error, Project, Unverified, access, notices};
 use crate::config::VerificationMode;
 use crate::crypto::{Digest, Secret};
 use crate::data::devices;
@@ -58,14 +58,15 @@ pub fn authenticate(ctx: &Ctx, token: &str) -> Result<Actor, Error> {
 
 /// The session and the account that a signed access token names.
 fn by_signature(ctx: &Ctx, token: &str) -> Result<Actor, Error> {
-    let project = &ctx.project;
-    let claims =
-        project.verified().verify(&project.keys(), token, project.id(), ctx.now).map_err(|_| Error::Unauthenticated)?;
-    let living = alive(ctx, claims.session)?;
-    if living.user.id != claims.user {
-        return Err(Error::Unauthenticated);
-    }
-    Ok(Actor { user: Arc::clone(&living.user), session: claims.session })
+    let (project, now) = (&ctx.project, ctx.now);
+    let named = match ctx.rules.credential {
+        Credential::Hasura => project.jwts().prove(token, now).map(|proof| (proof.user, proof.session)),
+        _ => project.verified().verify(&project.keys(), token, project.id(), now).map(|c| (c.user, c.session)),
+    };
+    let (user, session) = named.map_err(|_| Error::Unauthenticated)?;
+    let living = alive(ctx, session)?;
+    let actor = Actor { user: Arc::clone(&living.user), session };
+    if living.user.id == user { Ok(actor) } else { Err(Error::Unauthenticated) }
 }
 
 /// The session whose one token this is.
@@ -442,23 +443,23 @@ fn issue(ctx: &Ctx, session: &Session, user: User, refresh: Secret<String>) -> R
     let project: &Arc<Project> = &ctx.project;
     // Never longer than the session itself.
     let expires_at = ctx.now.plus(ctx.settings.tokens.access_ttl).min(session.expires_at);
-    let claims = AccessClaims {
-        user: user.id,
-        project: project.id(),
-        session: session.id,
-        token_id: project.env().new_id(ctx.now),
-        issued_at: ctx.now,
-        expires_at,
-    };
-    let issuer = ctx.settings.public_url.as_deref().unwrap_or_default();
-    let format = match ctx.rules.credential {
-        Credential::Pair(format) => format,
-        Credential::Hasura => TokenFormat::Jwt,
-        // Such sessions have no refresh token, so none of theirs comes here.
-        Credential::Token { .. } => TokenFormat::default(),
+    let access_token = match ctx.rules.credential {
+        Credential::Hasura => project.jwts().issue(ctx, &user, session.id, expires_at)?,
+        Credential::Pair(format) => {
+            let claims = AccessClaims {
+                user: user.id,
+                project: project.id(),
+                session: session.id,
+                token_id: project.env().new_id(ctx.now),
+                issued_at: ctx.now,
+                expires_at,
+            };
+            Secret::new(project.keys().mint(format, ctx.settings.public_url.as_deref().unwrap_or_default(), &claims))
+        }
+        Credential::Token { .. } => return Err(Error::Internal("a session of one token has no other".into())),
     };
     Ok(Issued {
-        access_token: Secret::new(project.keys().mint(format, issuer, &claims)),
+        access_token,
         access_expires_at: expires_at,
         refresh: Some(IssuedRefresh { token: refresh, expires_at: session.expires_at }),
         session: session.id,

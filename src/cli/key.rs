@@ -19,9 +19,9 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// List the signing keys, oldest first
+    /// List the signing keys, each kind oldest first
     List,
-    /// Sign with a new key from now on
+    /// Sign with new keys from now on
     Rotate(Overlap),
 }
 
@@ -31,7 +31,7 @@ struct Overlap {
     /// How long tokens of the keys there are stay good, such as 24h [else the project's tokens.key_overlap]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     overlap: Option<String>,
-    /// Refuse everything signed so far, at once: the key is known to others
+    /// Refuse everything signed so far, at once: the keys are known to others
     #[arg(long)]
     now: bool,
 }
@@ -50,10 +50,10 @@ impl Args {
                     let row = |key: &Value| {
                         let retires = &key["retires_at"];
                         let retires = retires.as_str().map_or("signs now".into(), str::to_owned);
-                        vec![cell(key, "kid"), cell(key, "created_at"), retires]
+                        vec![cell(key, "kid"), cell(key, "algorithm"), cell(key, "created_at"), retires]
                     };
                     let rows: Vec<_> = entries(&answer, "keys").iter().map(row).collect();
-                    Ok(around.console.say(&table(&["KEY", "CREATED", "RETIRES"], &rows))?)
+                    Ok(around.console.say(&table(&["KEY", "ALGORITHM", "CREATED", "RETIRES"], &rows))?)
                 }
                 What::Rotate(how) => {
                     let overlap = if how.now { Some("0s".to_owned()) } else { how.overlap };
@@ -61,7 +61,10 @@ impl Args {
                     if within.place.json {
                         return Ok(around.console.json(&key)?);
                     }
-                    Ok(around.console.say(&format!("{} signs from now on", cell(&key, "kid")))?)
+                    let said =
+                        |key: &Value| format!("{} ({}) signs from now on", cell(key, "kid"), cell(key, "algorithm"));
+                    let more = Some(&key["jwt"]).filter(|key| !key.is_null()).map(|key| format!("\n{}", said(key)));
+                    Ok(around.console.say(&format!("{}{}", said(&key), more.unwrap_or_default()))?)
                 }
             }
         })

@@ -244,9 +244,12 @@ fn keys_rotate() {
     let desk = Desk::new();
     let first = desk.script("key list --json", "").json();
     let second = desk.script("key rotate --overlap 2h --json", "").json();
-    assert_eq!(desk.script("key list --json", "").json()["keys"].as_array().unwrap().len(), 2);
+    assert_eq!(desk.script("key list --json", "").json()["keys"].as_array().unwrap().len(), 4);
     assert_ne!(first["keys"][0]["kid"], second["kid"]);
-    assert!(desk.script("key rotate --now", "").ok().contains("signs from now on"));
+    assert_ne!(first["keys"][1]["kid"], second["jwt"]["kid"]);
+    let said = desk.script("key rotate --now", "").ok();
+    assert!(said.contains(" (EdDSA) signs from now on") && said.contains(" (ES256) signs from now on"), "{said}");
+    assert!(desk.script("key list", "").ok().contains("ALGORITHM"));
     desk.script("key rotate --now --overlap 2h", "").fails(2, "cannot be used with");
     desk.script("key rotate --overlap soon", "").fails(2, "not a duration");
 }

@@ -10,6 +10,8 @@ use super::keys::{Keys, Section};
 use super::nhost_forms as checks;
 use super::redirects::{ClientUrl, RedirectPattern};
 use crate::crypto::Secret;
+pub use crate::token::JwtAlgorithm;
+use crate::token::{BadClaim, HasuraClaims};
 
 /// `[project.SLUG.nhost]`: the Nhost dialect.
 #[derive(Clone, Debug, DocumentedFields)]
@@ -80,6 +82,12 @@ impl Section for Nhost {
             checks::claim_default,
             ("plan", "free"),
         );
+        // Each for itself is well by now, unless it was refused.
+        let claims = HasuraClaims::new("", &self.custom_claims, &self.custom_claims_defaults);
+        if let Err(BadClaim { name, reason, of_default }) = claims {
+            let section = if of_default { "custom_claims_defaults" } else { "custom_claims" };
+            keys.refuse(&format!("{section}.{name}"), reason);
+        }
         keys.section("verify", &mut self.verify);
         keys.section("limits", &mut self.limits);
     }
@@ -173,7 +181,7 @@ impl Section for NhostJwt {
             return;
         }
         match &self.key {
-            None if !self.algorithm.has_own_keys() => {
+            None if self.algorithm.own_keys().is_none() => {
                 keys.refuse("algorithm", format!("\"{}\" needs `nhost.jwt.key`", self.algorithm.name()));
             }
             Some(key) => {
@@ -195,55 +203,6 @@ impl Default for NhostJwt {
             issuer: None,
             claims_namespace: "https://hasura.io/jwt/claims".into(),
         }
-    }
-}
-
-/// How a JWT is signed (RFC 7518, section 3.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum JwtAlgorithm {
-    /// ECDSA over P-256 with SHA-256.
-    #[default]
-    Es256,
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    Rs256,
-    /// The same with SHA-384.
-    Rs384,
-    /// The same with SHA-512.
-    Rs512,
-    /// HMAC with SHA-256.
-    Hs256,
-    /// HMAC with SHA-384.
-    Hs384,
-    /// HMAC with SHA-512.
-    Hs512,
-}
-
-impl JwtAlgorithm {
-    /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Es256, Self::Rs256, Self::Rs384, Self::Rs512, Self::Hs256, Self::Hs384, Self::Hs512];
-
-    /// Its name in `alg`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Es256 => "ES256",
-            Self::Rs256 => "RS256",
-            Self::Rs384 => "RS384",
-            Self::Rs512 => "RS512",
-            Self::Hs256 => "HS256",
-            Self::Hs384 => "HS384",
-            Self::Hs512 => "HS512",
-        }
-    }
-
-    /// Whether a project can make keys for it.
-    pub const fn has_own_keys(self) -> bool {
-        matches!(self, Self::Es256 | Self::Rs256)
-    }
-
-    /// Whether who checks a token has the secret that signs it.
-    pub const fn is_symmetric(self) -> bool {
-        matches!(self, Self::Hs256 | Self::Hs384 | Self::Hs512)
     }
 }
 

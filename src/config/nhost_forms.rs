@@ -1,8 +1,9 @@
 //! The forms of values that only the Nhost dialect has.
 
 use super::forms::Parsed;
-use super::nhost::JwtAlgorithm;
+use super::project;
 use crate::crypto::Secret;
+use crate::token::{ClaimPath, JwtAlgorithm, JwtRing};
 
 /// Bytes of a text that stands in tokens, at most.
 const MAX: usize = 255;
@@ -37,10 +38,7 @@ pub(super) fn gravatar_rating(text: &str) -> Parsed<String> {
 /// A claim: its name, and where its value is.
 pub(super) fn claim(name: &str, path: &str) -> Parsed<()> {
     claim_name(name)?;
-    match (1..=MAX).contains(&path.len()) {
-        true => Ok(()),
-        false => Err(format!("is no JSONPath of 1 to {MAX} bytes")),
-    }
+    ClaimPath::parse(path).map(drop)
 }
 
 /// A claim: its name, and what it is without a value.
@@ -66,10 +64,10 @@ pub(super) fn signing_key(text: &str) -> Parsed<()> {
 
 /// Whether the key is one for the algorithm.
 pub(super) fn key_of(algorithm: JwtAlgorithm, key: &Secret<String>) -> Parsed<()> {
-    match (algorithm.is_symmetric(), key.expose().contains("-----BEGIN ")) {
-        (true, true) => Err(format!("\"{}\" wants a secret, not a key in PEM", algorithm.name())),
-        (false, false) => Err(format!("\"{}\" wants a private key in PEM (PKCS #8)", algorithm.name())),
-        (true, false) | (false, true) => Ok(()),
+    JwtRing::given(algorithm, key.expose(), None, "").map_err(|error| error.to_string())?;
+    match algorithm.shortest_secret() {
+        Some(_) => project::no_placeholder(key.expose()),
+        None => Ok(()),
     }
 }
 

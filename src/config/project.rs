@@ -64,6 +64,11 @@ pub(super) fn jwt_secret(text: &str) -> Result<(), String> {
     if !(MIN_SECRET..=MAX_SECRET).contains(&chars) {
         return Err(format!("has {chars} characters; a JWT secret has {MIN_SECRET} to {MAX_SECRET}"));
     }
+    no_placeholder(text)
+}
+
+/// A secret that is not what an example says.
+pub(super) fn no_placeholder(text: &str) -> Result<(), String> {
     let lower = text.to_ascii_lowercase();
     let examples = ["changeme", "change-me", "change_me", "placeholder", "your-secret", "your_secret", "jwt-secret"];
     let different = text.chars().collect::<BTreeSet<_>>().len();

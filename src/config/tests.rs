@@ -2,6 +2,7 @@
 
 mod calls;
 mod mail;
+mod nhost;
 mod show;
 mod tls;
 

@@ -7,29 +7,22 @@ use uuid::Uuid;
 use super::{AccessClaims, KeyRing, Rejected};
 use crate::env::Timestamp;
 
-/// A bounded cache from the SHA-256 of a token to its claims: the token itself is not kept, and nothing about its
+/// A bounded cache from the SHA-256 of a token to what it proves: the token itself is not kept, and nothing about its
 /// session is, so that revocation takes effect at once. One per server, or per project: an entry answers only for the
 /// project its token names.
 ///
 /// Call [`VerifiedCache::clear`] when a key's end is changed; that a key retires when planned is remembered.
-pub struct VerifiedCache(Cache<[u8; 32], Verified>);
+pub struct VerifiedCache<T = AccessClaims>(Cache<[u8; 32], Proved<T>>);
 
-/// What is known of a token, and when the key that signed it retires.
+/// What a token proves whose signature was found good, until when, and when the key that signed it retires.
 #[derive(Clone, Copy)]
-struct Verified {
-    claims: AccessClaims,
-    key_retires_at: Option<Timestamp>,
+pub(super) struct Proved<T> {
+    pub(super) claims: T,
+    pub(super) expires_at: Timestamp,
+    pub(super) key_retires_at: Option<Timestamp>,
 }
 
 impl VerifiedCache {
-    /// How many tokens the default cache holds, about 1.5 MiB when full.
-    pub const DEFAULT_ENTRIES: usize = 8192;
-
-    /// A cache for about `entries` tokens.
-    pub fn new(entries: usize) -> Self {
-        Self(Cache::new(entries))
-    }
-
     /// [`KeyRing::verify`], with the signature checked once per token. Project, expiry and the key's retirement are
     /// checked each time.
     ///
@@ -40,16 +33,37 @@ impl VerifiedCache {
         if token.len() > KeyRing::MAX_TOKEN {
             return Err(Rejected::Malformed);
         }
+        let claims = self.prove(token, now, || ring.check(token, project, now))?;
+        if claims.project == project { Ok(claims) } else { Err(Rejected::WrongProject) }
+    }
+}
+
+impl<T: Copy> VerifiedCache<T> {
+    /// How many tokens the default cache holds, about 1.5 MiB when full.
+    pub const DEFAULT_ENTRIES: usize = 8192;
+
+    /// A cache for about `entries` tokens.
+    pub fn new(entries: usize) -> Self {
+        Self(Cache::new(entries))
+    }
+
+    /// What `token`, of bounded length, proves at `now`: what is remembered of it, else what `check` says. Refusals are
+    /// not remembered.
+    pub(super) fn prove(
+        &self,
+        token: &str,
+        now: Timestamp,
+        check: impl FnOnce() -> Result<Proved<T>, Rejected>,
+    ) -> Result<T, Rejected> {
         let key = digest(&SHA256, token.as_bytes()).as_ref().try_into().expect("SHA-256 yields 32 bytes");
         match self.0.get(&key) {
             Some(found) if found.key_retires_at.is_some_and(|at| now >= at) => Err(Rejected::UnknownKey),
-            Some(found) if found.claims.project != project => Err(Rejected::WrongProject),
-            Some(found) if found.claims.expired(now) => Err(Rejected::Expired),
+            Some(found) if now >= found.expires_at => Err(Rejected::Expired),
             Some(found) => Ok(found.claims),
             None => {
-                let (claims, key_retires_at) = ring.verify_for(token, project, now)?;
-                self.0.insert(key, Verified { claims, key_retires_at });
-                Ok(claims)
+                let proved = check()?;
+                self.0.insert(key, proved);
+                Ok(proved.claims)
             }
         }
     }
@@ -70,13 +84,13 @@ impl VerifiedCache {
     }
 }
 
-impl Default for VerifiedCache {
+impl<T: Copy> Default for VerifiedCache<T> {
     fn default() -> Self {
         Self::new(Self::DEFAULT_ENTRIES)
     }
 }
 
-impl std::fmt::Debug for VerifiedCache {
+impl<T: Copy> std::fmt::Debug for VerifiedCache<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("VerifiedCache").field("entries", &self.len()).finish()
     }
@@ -86,13 +100,17 @@ impl std::fmt::Debug for VerifiedCache {
 mod tests {
     use super::*;
     use crate::env::Env;
-    use crate::token::{KeyRecord, TokenFormat};
+    use crate::token::{KeyKind, KeyRecord, TokenFormat};
 
     const NOW: Timestamp = Timestamp::from_secs(1_000_000);
     const PROJECT: Uuid = Uuid::from_u128(1);
 
+    fn key() -> KeyRecord {
+        KeyRecord::generate(KeyKind::Ed25519, &Env::system(), NOW).unwrap()
+    }
+
     fn ring() -> KeyRing {
-        KeyRing::new(vec![KeyRecord::generate(&Env::system(), NOW)]).unwrap()
+        KeyRing::new(&[key()]).unwrap()
     }
 
     fn mint(ring: &KeyRing, id: u128) -> String {
@@ -125,10 +143,10 @@ mod tests {
 
     #[test]
     fn a_remembered_token_ends_with_its_key() {
-        let old = KeyRecord::generate(&Env::system(), NOW);
-        let token = mint(&KeyRing::new(vec![old.clone()]).unwrap(), 1);
+        let old = key();
+        let token = mint(&KeyRing::new(std::slice::from_ref(&old)).unwrap(), 1);
         let retiring = KeyRecord { retires_at: Some(Timestamp::from_secs(1_000_100)), ..old };
-        let ring = KeyRing::new(vec![retiring, KeyRecord::generate(&Env::system(), NOW)]).unwrap();
+        let ring = KeyRing::new(&[retiring, key()]).unwrap();
         let cache = VerifiedCache::default();
         let at = |second| cache.verify(&ring, &token, PROJECT, Timestamp::from_secs(second));
         assert!(at(1_000_000).is_ok() && at(1_000_099).is_ok());

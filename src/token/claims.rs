@@ -54,6 +54,9 @@ pub enum Rejected {
     /// Minted for another project.
     #[error("for another project")]
     WrongProject,
+    /// Signed by our key in another's name.
+    #[error("from another issuer")]
+    WrongIssuer,
     /// Past its expiry.
     #[error("expired")]
     Expired,

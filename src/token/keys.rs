@@ -6,7 +6,7 @@ use blake2::digest::consts::U33;
 use blake2::{Blake2b, Digest};
 use serde_json::{Value, json};
 
-use super::{BASE64URL, KeyRecord, jwt, paseto};
+use super::{BASE64URL, KeyMaterial, KeyRecord, jwt, paseto};
 use crate::env::Timestamp;
 
 /// A key ready for use, with everything that depends on it alone computed once.
@@ -24,14 +24,15 @@ pub(super) struct SigningKey {
 }
 
 impl SigningKey {
-    /// `None` when the library refuses the seed.
+    /// `None` when it is a key of another kind, or the library refuses the seed.
     pub(super) fn new(record: &KeyRecord) -> Option<Self> {
-        let pair = Ed25519KeyPair::from_seed_unchecked(record.seed.expose()).ok()?;
+        let KeyMaterial::Ed25519(seed) = &record.material else { return None };
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed.expose()).ok()?;
         let public = ParsedPublicKey::new(&ED25519, pair.public_key().as_ref()).ok()?;
         let id = paserk_id(pair.public_key().as_ref());
         Some(Self {
             paseto_footer: paseto::footer(&id),
-            jwt_header: jwt::header(&id),
+            jwt_header: jwt::header("EdDSA", Some(&id)),
             pair,
             public,
             created_at: record.created_at,

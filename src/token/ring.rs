@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 use thiserror::Error;
 use uuid::Uuid;
 
+use super::cache::Proved;
 use super::keys::SigningKey;
-use super::{AccessClaims, KeyRecord, Rejected, TokenFormat, claims, jwt, paseto};
+use super::{AccessClaims, KeyKind, KeyRecord, Rejected, TokenFormat, claims, jwt, paseto};
 use crate::env::Timestamp;
 
-/// The keys of one project. The newest that has no end signs; every one verifies until it retires.
+/// The Ed25519 keys of one project. The newest that has no end signs; every one verifies until it retires.
 ///
 /// A token is matched to its key by comparing its whole header or footer with the few that our keys write. So nothing
 /// of an unproven token is parsed but base64; `alg` in a token can choose nothing, and `jku`, `x5u`, `jwk` or a second
@@ -24,7 +25,7 @@ pub enum RingError {
     /// Every key has an end, or there is none.
     #[error("the project has no key to sign with")]
     NoSigningKey,
-    /// A key is not an Ed25519 key.
+    /// A key is not one of its kind.
     #[error("a signing key is damaged")]
     BadKey,
 }
@@ -33,12 +34,13 @@ impl KeyRing {
     /// The longest text that is looked at, in bytes; ours have about 600, plus the issuer's URL.
     pub const MAX_TOKEN: usize = 4096;
 
-    /// A ring of the project's keys, in any order.
+    /// A ring of the Ed25519 keys among a project's keys, in any order.
     ///
     /// # Errors
     /// [`RingError`].
-    pub fn new(records: Vec<KeyRecord>) -> Result<Self, RingError> {
-        let keys: Option<Vec<_>> = records.into_iter().map(|record| SigningKey::new(&record)).collect();
+    pub fn new(records: &[KeyRecord]) -> Result<Self, RingError> {
+        let ours = records.iter().filter(|record| record.kind() == KeyKind::Ed25519);
+        let keys: Option<Vec<_>> = ours.map(SigningKey::new).collect();
         let mut keys = keys.ok_or(RingError::BadKey)?;
         // Newest first, those without an end before all others; the id decides between equals, everywhere alike.
         keys.sort_by(|a, b| {
@@ -74,16 +76,11 @@ impl KeyRing {
     /// # Errors
     /// [`Rejected`], for the log.
     pub fn verify(&self, token: &str, project: Uuid, now: Timestamp) -> Result<AccessClaims, Rejected> {
-        self.verify_for(token, project, now).map(|(claims, _)| claims)
+        self.check(token, project, now).map(|proved| proved.claims)
     }
 
     /// The same, and when the key that signed it retires.
-    pub(super) fn verify_for(
-        &self,
-        token: &str,
-        project: Uuid,
-        now: Timestamp,
-    ) -> Result<(AccessClaims, Option<Timestamp>), Rejected> {
+    pub(super) fn check(&self, token: &str, project: Uuid, now: Timestamp) -> Result<Proved<AccessClaims>, Rejected> {
         if token.len() > Self::MAX_TOKEN {
             return Err(Rejected::Malformed);
         }
@@ -96,13 +93,15 @@ impl KeyRing {
         } else {
             let parts = jwt::split(token).ok_or(Rejected::Malformed)?;
             let key = self.living(now, |key| key.jwt_header == parts.header)?;
-            check(key, parts.signed.as_bytes(), &parts.signature)?;
+            let signature = parts.signature.as_slice().try_into().map_err(|_| Rejected::Malformed)?;
+            check(key, parts.signed.as_bytes(), signature)?;
             (claims::decode(TokenFormat::Jwt, &parts.payload)?, key)
         };
         if claims.project != project {
             return Err(Rejected::WrongProject);
         }
-        if claims.expired(now) { Err(Rejected::Expired) } else { Ok((claims, key.retires_at)) }
+        let proved = Proved { claims, expires_at: claims.expires_at, key_retires_at: key.retires_at };
+        if claims.expired(now) { Err(Rejected::Expired) } else { Ok(proved) }
     }
 
     /// The JSON Web Key Set (RFC 7517) of the keys that verify at `now`, the signing key first.

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::crypto::Secret;
+use crate::token::KeyMaterial;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const PROJECT: Uuid = Uuid::from_u128(0xA);
@@ -22,14 +23,14 @@ const FORMATS: [TokenFormat; 2] = [TokenFormat::Paseto, TokenFormat::Jwt];
 fn record(seed: u8, created: u64, retires_at: Option<u64>) -> KeyRecord {
     KeyRecord {
         id: Uuid::from_u128(u128::from(seed)),
-        seed: Secret::new([seed; 32]),
+        material: KeyMaterial::Ed25519(Secret::new([seed; 32])),
         created_at: Timestamp::from_secs(created),
         retires_at: retires_at.map(Timestamp::from_secs),
     }
 }
 
 fn ring(seed: u8) -> KeyRing {
-    KeyRing::new(vec![record(seed, 1, None)]).unwrap()
+    KeyRing::new(&[record(seed, 1, None)]).unwrap()
 }
 
 fn claims() -> AccessClaims {
@@ -262,7 +263,7 @@ fn every_bit_of_message_and_signature_counts() {
 fn keys_rotate_with_overlap() {
     let end = NOW.secs() + 100;
     let old = ring(1);
-    let both = KeyRing::new(vec![record(1, 1, Some(end)), record(2, 2, None)]).unwrap();
+    let both = KeyRing::new(&[record(1, 1, Some(end)), record(2, 2, None)]).unwrap();
     assert_eq!(both.signing_key_id(), ring(2).signing_key_id());
     let after = Timestamp::from_secs(end);
     for format in FORMATS {
@@ -285,10 +286,10 @@ fn the_newest_key_without_an_end_signs() {
         let records = order.map(|seed| record(seed, u64::from(seed), None));
         let mut records = records.to_vec();
         records.push(record(4, 9, Some(u64::MAX / 1000)));
-        assert_eq!(KeyRing::new(records).unwrap().signing_key_id(), newest);
+        assert_eq!(KeyRing::new(&records).unwrap().signing_key_id(), newest);
     }
-    assert_eq!(KeyRing::new(Vec::new()).unwrap_err(), RingError::NoSigningKey);
-    assert_eq!(KeyRing::new(vec![record(1, 1, Some(2))]).unwrap_err(), RingError::NoSigningKey);
+    assert_eq!(KeyRing::new(&[]).unwrap_err(), RingError::NoSigningKey);
+    assert_eq!(KeyRing::new(&[record(1, 1, Some(2))]).unwrap_err(), RingError::NoSigningKey);
 }
 
 #[test]

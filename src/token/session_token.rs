@@ -10,7 +10,7 @@ use base64::Engine;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::BASE64URL;
+use super::{BASE64URL, white_space};
 use crate::crypto::{Digest, Secret};
 use crate::env::{Env, Timestamp};
 
@@ -41,15 +41,13 @@ pub struct SessionClaims<'a> {
 /// What tells two tokens apart whose claims are equal: 64 random bits.
 ///
 /// Two sign-ins of one account in one second have the same five claims, and there is no sixth to tell them apart. They
-/// must be two tokens all the same: else one logout would end both sessions. White space after the JSON text means
-/// nothing (RFC 8259, section 2) and is signed with it (RFC 7515 signs octets): each of its 32 characters is one of
-/// four, two bits.
+/// must be two tokens all the same: else one logout would end both sessions. So they travel as 32 characters of white
+/// space after the JSON text.
 #[derive(Clone, Copy)]
 pub struct Blank(u64);
 
 /// `{"alg":"HS256","typ":"JWT"}`
 const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
-const WHITE: [u8; 4] = *b" \t\n\r";
 const PURPOSE: &str = "keystead/session-token";
 
 impl SessionKey {
@@ -119,7 +117,7 @@ impl Blank {
     }
 
     fn white_space(self) -> impl Iterator<Item = u8> {
-        (0..32).map(move |place| WHITE[(self.0 >> (2 * place)) as usize & 3])
+        white_space::write(u128::from(self.0), 32)
     }
 }
 

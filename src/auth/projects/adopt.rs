@@ -75,7 +75,15 @@ impl Projects {
         self.default_url.store(Arc::new(default_url.to_owned()));
         for (id, settings) in resolved {
             if let Some(project) = self.opened(id) {
-                project.adopt(self.completed(settings, &server));
+                let adopted = project.adopt(self.completed(settings, &server));
+                let provided = match adopted {
+                    Ok(()) => crate::auth::keys::provide(&project, now).await,
+                    refused => refused,
+                };
+                if let Err(error) = provided {
+                    tracing::warn!(project = %project.record().slug, %error,
+                        "the keys for JWTs are not as the new settings want them; it will be tried again");
+                }
             }
         }
         Ok(adopted)

@@ -91,10 +91,13 @@ async fn transcript(live: bool, json: bool) -> Vec<Ended> {
 
 /// Ids, moments and key names replaced by what they are, and columns by two blanks.
 fn without_particulars(text: &str) -> String {
+    // Of a key, RFC 7638: 32 bytes in base64url.
+    let is_thumbprint =
+        |word: &str| word.len() == 43 && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     let part = |word: &str| {
         if Uuid::try_parse(word).is_ok() {
             "ID".to_owned()
-        } else if word.starts_with("k4.pid.") {
+        } else if word.starts_with("k4.pid.") || is_thumbprint(word) {
             "KID".to_owned()
         } else if word.starts_with("20") && word.contains('T') && word.ends_with('Z') {
             "MOMENT".to_owned()
@@ -135,7 +138,7 @@ async fn json_has_the_documented_fields() {
     let sessions = ask("session list");
     assert_eq!(keys(&sessions["sessions"][0]).join(" "), "id user created_at refreshed_at expires_at ip agent");
     assert_eq!((&sessions["sessions"][0]["user"], &sessions["sessions"][0]["ip"]), (&user["id"], &json!("127.0.0.1")));
-    assert_eq!(keys(&ask("key list")["keys"][0]).join(" "), "id kid created_at retires_at");
+    assert_eq!(keys(&ask("key list")["keys"][0]).join(" "), "id kid algorithm created_at retires_at");
 }
 
 /// The answer of a command that succeeds.
