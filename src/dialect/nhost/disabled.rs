@@ -122,7 +122,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     let later = |endpoint: Endpoint| endpoint.summary("Not in this version");
     let mut all: Vec<Endpoint> =
         POSTS.iter().map(|(path, id)| later(Endpoint::post(path, id, disabled)).answer(off())).collect();
-    all.push(later(Endpoint::get("/mfa/totp/generate", "generateTotpSecret", disabled)).answer(off()));
+    all.push(later(Endpoint::get("/mfa/totp/generate", "changeUserMfa", disabled)).answer(off()));
     let onward = || Answer::empty(302, "To `redirectTo`, with the same error.").with_header("location", "Where to.");
     let wrong = || Answer::of::<Refused>(400, "Nobody is sent on to `redirectTo`.");
     let begin = |path, id| later(Endpoint::get(path, id, start)).answer(onward()).answer(wrong()).answer(off());
@@ -159,7 +159,7 @@ const POSTS: [(&str, &str); 16] = [
     ("/signin/webauthn", "signInWebauthn"),
     ("/signin/webauthn/verify", "verifySignInWebauthn"),
     ("/signin/idtoken", "signInIdToken"),
-    ("/user/mfa", "changeUserMfa"),
+    ("/user/mfa", "verifyChangeUserMfa"),
     ("/user/webauthn/add", "addSecurityKey"),
     ("/user/webauthn/verify", "verifyAddSecurityKey"),
     ("/link/idtoken", "linkIdToken"),
