@@ -3,7 +3,7 @@
 use super::events::{By, Event, EventKind};
 use super::limits::{self, Limiter};
 use super::tickets::{self, Onward, TicketMail};
-use super::{Actor, Ctx, Email, Error, session, verify};
+use super::{Actor, Ctx, Email, Error, access, session, verify};
 use crate::data::users::{self, ProofKind, User};
 use crate::token::TicketKind;
 
@@ -51,13 +51,12 @@ fn waits_for_proof(ctx: &Ctx, user: &User) -> Result<(), Error> {
 /// Sends a ticket to `email` that gives the actor's account that address. Until it comes back nothing changes.
 ///
 /// # Errors
-/// `RedirectNotAllowed`, `TooManyRequests`; as [`tickets::check`] for the account; `InvalidCredentials` for an address
-/// that is not admitted; `EmailTaken` (where `conceal` is on the answer is that of a free one, after the same writes);
+/// `RedirectNotAllowed`, `TooManyRequests`; as [`tickets::check`] for the account; `AddressNotAllowed`; `EmailTaken` (where `conceal` is on the answer is that of a free one, after the same writes);
 /// `Unauthenticated` when the session has ended meanwhile; and the store's.
 pub async fn change(ctx: &Ctx, actor: Actor, email: Email, onward: Onward) -> Result<(), Error> {
     let next = onward.admit(ctx)?;
     tickets::check(ctx, &actor.user, false)?;
-    tickets::admitted(ctx, &email)?;
+    access::check(ctx, &email)?;
     limits::count(ctx, Limiter::Resend, Some(verify::RESENDS)).await?;
     let ticket = TicketMail::change_email(ctx, &next, actor.user.typed_email(), &email);
     let requested = ctx.event_on(EventKind::MailRequested, By::User, Some(actor.user.id), &email);

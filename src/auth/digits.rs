@@ -24,7 +24,7 @@ use crate::token::SixDigits;
 ///
 /// # Errors
 /// `FeatureOff`; `InvalidCode`; `TooManyCodes` when the account's guesses are used up; `Locked`; with the right digits
-/// `InvalidCredentials`, `AccountDisabled`, `AnonymousForbidden` for an account that may not; `Busy`, and the store's.
+/// `AddressNotAllowed`, `AccountDisabled`, `AnonymousForbidden` for an account that may not; `Busy`, and the store's.
 pub async fn sign_in(ctx: &Ctx, email: Email, typed: &Secret<String>) -> Result<Issued, Error> {
     if !ctx.settings.nhost.otp_email {
         return Err(Error::FeatureOff);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::events::{By, Event, EventKind};
 use super::proof::{self, Owner};
 use super::session::{Draft, Issued};
-use super::{Ctx, Email, Error, tickets};
+use super::{Ctx, Email, Error, access, tickets};
 use crate::crypto::{Digest, Secret};
 use crate::data::one_time::{self, OneTime, Purpose};
 use crate::data::users::{self, User};
@@ -30,7 +30,7 @@ pub enum Followed {
 /// session, bound to it.
 ///
 /// # Errors
-/// `InvalidTicket` for every cause on the ticket's side; `InvalidCredentials`, `AccountDisabled`, `VerificationRequired`,
+/// `InvalidTicket` for every cause on the ticket's side; `AddressNotAllowed`, `AccountDisabled`, `VerificationRequired`,
 /// `AnonymousForbidden` for an account that may not; `EmailTaken` when the new address has an account meanwhile;
 /// `InvalidExchange` for a challenge that is none.
 pub async fn follow(ctx: &Ctx, ticket: &str, code_challenge: Option<&str>) -> Result<Followed, Error> {
@@ -138,7 +138,7 @@ impl Following {
         let ctx = &self.ctx;
         let email = found.about.as_deref().and_then(|text| Email::parse(text).ok());
         let Some(email) = email else { return Ok(Err(Error::InvalidTicket)) };
-        if let Err(refused) = tickets::admitted(ctx, &email) {
+        if let Err(refused) = access::check(ctx, &email) {
             return Ok(Err(refused));
         }
         if users::id_by_email(w, &email)?.is_some() {

@@ -6,7 +6,7 @@ use super::mail::Mail;
 use super::ticket_mail::TicketLetter;
 use super::tickets::{self, Admitted, Onward, TicketMail};
 use super::wishes::{self, Granted, Wishes};
-use super::{Ctx, Email, Error, bot, sign_up, verify};
+use super::{Ctx, Email, Error, access, bot, sign_up, verify};
 use crate::crypto::StoredHash;
 use crate::data::project::{self, Sequence};
 use crate::data::users::{self, User};
@@ -44,7 +44,7 @@ pub struct Asked {
 /// is sent, with the same answer after the same work and writes.
 ///
 /// # Errors
-/// `FeatureOff`, `BotCheckFailed`, `InvalidCredentials` for an address that is not admitted, `RedirectNotAllowed`,
+/// `FeatureOff`, `BotCheckFailed`, `AddressNotAllowed`, `RedirectNotAllowed`,
 /// `RoleNotAllowed`, `DefaultRoleNotAllowed`, `TooManyRequests`; unless `conceal` is on also `AccountDisabled` (also when
 /// the account was made and waits for an operator), `AnonymousForbidden`, `SignupDisabled`; `Busy`, and the store's.
 pub async fn sign_in(ctx: &Ctx, asked: Asked) -> Result<(), Error> {
@@ -66,7 +66,7 @@ async fn send(ctx: &Ctx, asked: Asked, signs_up: bool) -> Result<(), Error> {
     let Asked { brings, email, wishes, code_challenge, bot_token } = asked;
     feature(ctx, brings)?;
     bot::check(ctx, bot_token.as_deref()).await?;
-    tickets::admitted(ctx, &email)?;
+    access::check(ctx, &email)?;
     let onward = Onward { redirect_to: wishes.redirect_to.clone(), code_challenge };
     let next = onward.admit(ctx)?;
     let granted = wishes::grant(ctx, wishes)?;

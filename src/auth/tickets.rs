@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::mail::Mail;
 use super::redirect::{Redirect, Targets};
 use super::ticket_mail::TicketLetter;
-use super::{Ctx, Email, Error, access, session};
+use super::{Ctx, Email, Error, session};
 use crate::crypto::Digest;
 use crate::data::one_time::{self, OneTime, Purpose};
 use crate::data::users::User;
@@ -147,15 +147,12 @@ const fn template_of(kind: TicketKind) -> Template {
     }
 }
 
-/// Whether an account may do things: its address is admitted, and it is [`session::usable`]. Who is about to prove the
-/// address need not have proved it (`unproved`).
+/// Whether an account may do things ([`session::usable`]). Who is about to prove the address need not have proved it
+/// (`unproved`).
 ///
 /// # Errors
-/// `InvalidCredentials` for an address that is not admitted, then as [`session::usable`].
+/// As [`session::usable`].
 pub(crate) fn check(ctx: &Ctx, user: &User, unproved: bool) -> Result<(), Error> {
-    if let Some(email) = user.address()? {
-        admitted(ctx, &email)?;
-    }
     match session::usable(ctx, user) {
         Err(Error::VerificationRequired(_)) if unproved => match user.is_anonymous {
             true => Err(Error::AnonymousForbidden),
@@ -163,12 +160,4 @@ pub(crate) fn check(ctx: &Ctx, user: &User, unproved: bool) -> Result<(), Error>
         },
         checked => checked,
     }
-}
-
-/// Whether the project admits an address.
-///
-/// # Errors
-/// `InvalidCredentials`, as for an address that is unknown (contract 3.3).
-pub(crate) fn admitted(ctx: &Ctx, email: &Email) -> Result<(), Error> {
-    if access::admits(&ctx.settings, email) { Ok(()) } else { Err(Error::InvalidCredentials) }
 }
