@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keystead::data::lockouts::{LockoutPolicy, Subject, standing};
 use keystead::data::outbox::Lane;
-use keystead::data::{Email, api_keys, audit, avatars, outbox, project, rates, sessions, users};
+use keystead::data::{Email, api_keys, audit, avatars, identities, outbox, project, rates, sessions, users};
 use keystead::env::Timestamp;
 use keystead::store::{Read, StoreError, Visit};
 use uuid::Uuid;
@@ -50,6 +50,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let _ = (users::by_email(&file, &email), users::list(&file, None, 3));
     let _ = (sessions::of_user(&file, id), sessions::list(&file, Some(id), 3));
     let _ = (api_keys::of_user(&file, id), api_keys::by_prefix(&file, "uak_000000000000"));
+    let _ = identities::Name::new("github", "7").map(|name| identities::get(&file, &name));
     let _ = (project::get(&file), project::refresh_key(&file), project::signing_keys(&file));
     if let Ok(rows) = audit::after(&file, 0, 3) {
         let _ = rows.iter().map(|row| (row.entry().is_ok(), row.hash())).count();

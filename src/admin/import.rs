@@ -1,18 +1,22 @@
 //! `/v1/projects/P/users/import`: accounts from elsewhere, a batch at a time. One wrong account refuses its whole batch,
 //! unless it is to be left out.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::{FromRequest, Request, State};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::Admin;
 use super::error::Refusal;
 use super::input::{Acting, At, ProjectName};
-use crate::auth::import::{self, Brought, Done, MAX_BATCH};
-use crate::auth::{Email, Role};
-use crate::crypto::StoredHash;
+use crate::auth::import::{self, Brought, BroughtSession, Done, MAX_BATCH};
+use crate::auth::{Email, ProjectSettings, Role};
+use crate::crypto::{Digest, StoredHash};
+use crate::data::identities::Name;
+use crate::data::users::{Phone, Roles};
 use crate::http::{body, moment};
 
 /// The largest batch, bytes: it may hold pictures.
@@ -21,6 +25,14 @@ const BODY_LIMIT: usize = 16 * 1024 * 1024;
 const MAX_NAME: usize = 255;
 const MAX_AVATAR: usize = 500_000;
 const MAX_LOCALE: usize = 35;
+/// Most bytes of metadata, as JSON.
+const MAX_METADATA: usize = 64 * 1024;
+/// Most roles of an account, and most bytes of one's name.
+const MAX_ROLES: usize = 64;
+const MAX_ROLE: usize = 255;
+/// Most sessions of an account, and most identities.
+const MAX_SESSIONS: usize = 100;
+const MAX_IDENTITIES: usize = 64;
 
 /// A batch.
 #[derive(Deserialize)]
@@ -49,6 +61,41 @@ struct Account {
     avatar: Option<String>,
     locale: Option<String>,
     created_at: Option<String>,
+    /// Whether its address counts as proved, also where not all of the batch do.
+    #[serde(default)]
+    verified: bool,
+    #[serde(default)]
+    disabled: bool,
+    metadata: Option<Value>,
+    #[serde(default)]
+    is_anonymous: bool,
+    default_role: Option<String>,
+    roles: Option<Vec<String>>,
+    phone: Option<String>,
+    #[serde(default)]
+    phone_verified: bool,
+    #[serde(default)]
+    sessions: Vec<AccountSession>,
+    #[serde(default)]
+    identities: Vec<AccountIdentity>,
+}
+
+/// A session whose client holds a refresh token that is a UUID.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountSession {
+    /// SHA-256 of the token's text, as 64 hexadecimal digits.
+    digest: String,
+    created_at: Option<String>,
+    expires_at: String,
+}
+
+/// Who it is at a provider.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountIdentity {
+    provider: String,
+    id: String,
 }
 
 /// What became of a batch.
@@ -57,6 +104,9 @@ pub(super) struct Outcome {
     made: usize,
     /// Their id or address was there already.
     present: usize,
+    /// Sessions of those that were made, and their identities at providers.
+    sessions: usize,
+    identities: usize,
     /// Wrong accounts; where they are not to be left out, nothing was made.
     refused: Vec<Refused>,
 }
@@ -88,10 +138,11 @@ pub(super) async fn import(
     batch: Batch,
 ) -> Result<Json<Outcome>, Refusal> {
     let project = admin.project(&name).await?;
+    let settings = project.settings();
     let (mut good, mut refused) = (Vec::with_capacity(batch.accounts.len()), Vec::new());
     for account in batch.accounts {
         let line = account.line;
-        match account.read(batch.verified) {
+        match account.read(batch.verified, &settings) {
             Ok(brought) => good.push(brought),
             Err(reason) => refused.push(Refused { line, reason }),
         }
@@ -100,11 +151,21 @@ pub(super) async fn import(
         true => import::import(&project, by, good).await?,
         false => Done::default(),
     };
-    Ok(Json(Outcome { made: done.made, present: done.present, refused }))
+    let Done { made, present, sessions, identities } = done;
+    Ok(Json(Outcome { made, present, sessions, identities, refused }))
+}
+
+/// Whether `account`, a JSON object as the route takes it, could be made in a project with these settings.
+///
+/// # Errors
+/// Why not; no secret is repeated.
+pub fn check(account: Value, settings: &ProjectSettings) -> Result<(), String> {
+    let account: Account = serde_json::from_value(account).map_err(|error| error.to_string())?;
+    account.read(false, settings).map(drop)
 }
 
 impl Account {
-    fn read(self, verified: bool) -> Result<Brought, String> {
+    fn read(self, verified: bool, settings: &ProjectSettings) -> Result<Brought, String> {
         let id = match self.id {
             Some(text) => {
                 // The nil UUID stands for no account at all.
@@ -113,8 +174,12 @@ impl Account {
             }
             None => None,
         };
-        let email = self.email.ok_or("there is no address")?;
-        let email = Email::parse(&email).map_err(|_| "the address is not a valid one")?;
+        let email = match &self.email {
+            Some(text) => Some(Email::parse(text).map_err(|_| "the address is not a valid one")?),
+            // Whoever has neither address nor id would be made anew with each import.
+            None if id.is_none() => return Err("there is no address".into()),
+            None => None,
+        };
         let password = match self.password_hash {
             Some(text) => Some(StoredHash::parse_import(&text).map_err(|error| format!("the password: {error}"))?),
             None => None,
@@ -128,10 +193,11 @@ impl Account {
             return Err(format!("the name has more than {MAX_NAME} characters"));
         }
         let is_picture = |text: &String| {
-            ["data:image/", "https://"].iter().any(|lead| text.starts_with(lead)) && text.chars().count() <= MAX_AVATAR
+            ["data:image/", "https://", "http://"].iter().any(|lead| text.starts_with(lead))
+                && text.chars().count() <= MAX_AVATAR
         };
         if !self.avatar.as_ref().is_none_or(is_picture) {
-            return Err(format!("the picture is no data URL of an image, or has more than {MAX_AVATAR} characters"));
+            return Err(format!("the picture is no URL of an image, or has more than {MAX_AVATAR} characters"));
         }
         let is_language =
             |text: &String| text.len() <= MAX_LOCALE && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -142,7 +208,111 @@ impl Account {
             Some(text) => Some(moment(&text).ok_or("the time it was made is none")?),
             None => None,
         };
-        let (avatar, locale) = (self.avatar, self.locale);
-        Ok(Brought { id, email, password, display_name, role, avatar, locale, verified, created_at })
+        let sessions = at_most(self.sessions, MAX_SESSIONS, "sessions")?;
+        let identities = at_most(self.identities, MAX_IDENTITIES, "identities")?;
+        Ok(Brought {
+            id,
+            email,
+            password,
+            display_name,
+            role,
+            avatar: self.avatar,
+            locale: self.locale,
+            verified: verified || self.verified,
+            created_at,
+            disabled: self.disabled,
+            metadata: metadata(self.metadata)?,
+            is_anonymous: self.is_anonymous,
+            roles: if self.is_anonymous { None } else { roles(self.default_role, self.roles, settings)? },
+            phone: phone(self.phone, self.phone_verified)?,
+            sessions: sessions.iter().map(AccountSession::read).collect::<Result<_, _>>()?,
+            identities: identities.iter().map(AccountIdentity::read).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl AccountSession {
+    fn read(&self) -> Result<BroughtSession, String> {
+        let created_at = match &self.created_at {
+            Some(text) => Some(moment(text).ok_or("the time a session began is none")?),
+            None => None,
+        };
+        Ok(BroughtSession {
+            refresh: digest(&self.digest).ok_or("a refresh token's digest is not 64 hexadecimal digits")?,
+            created_at,
+            expires_at: moment(&self.expires_at).ok_or("the time a session ends is none")?,
+        })
+    }
+}
+
+impl AccountIdentity {
+    fn read(&self) -> Result<Name, String> {
+        Name::new(&self.provider, &self.id).ok_or_else(|| "an identity is none of a provider".into())
+    }
+}
+
+fn at_most<T>(list: Vec<T>, most: usize, what: &str) -> Result<Vec<T>, String> {
+    if list.len() <= most { Ok(list) } else { Err(format!("it has more than {most} {what}")) }
+}
+
+fn digest(text: &str) -> Option<Digest> {
+    let mut bytes = [0; 32];
+    let pairs = text.as_bytes().as_chunks::<2>().0;
+    if text.len() != 64 {
+        return None;
+    }
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        let value = |digit: &u8| char::from(*digit).to_digit(16);
+        *byte = u8::try_from(value(high)? * 16 + value(low)?).ok()?;
+    }
+    Some(Digest::from_bytes(bytes))
+}
+
+fn metadata(value: Option<Value>) -> Result<Option<String>, String> {
+    let object: Map<String, Value> = match value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Object(object)) if object.is_empty() => return Ok(None),
+        Some(Value::Object(object)) => object,
+        Some(_) => return Err("the metadata is no JSON object".into()),
+    };
+    let text = Value::Object(object).to_string();
+    if text.len() <= MAX_METADATA {
+        Ok(Some(text))
+    } else {
+        Err(format!("the metadata has more than {MAX_METADATA} bytes"))
+    }
+}
+
+/// The roles of an account; `None` where they are those that every account has.
+fn roles(
+    default: Option<String>,
+    allowed: Option<Vec<String>>,
+    settings: &ProjectSettings,
+) -> Result<Option<Roles>, String> {
+    if default.is_none() && allowed.is_none() {
+        return Ok(None);
+    }
+    let default = default.unwrap_or_else(|| settings.nhost.default_role.clone());
+    let mut allowed = at_most(allowed.unwrap_or_default(), MAX_ROLES, "roles")?;
+    if !allowed.contains(&default) {
+        allowed.push(default.clone());
+    }
+    let is_name = |role: &String| (1..=MAX_ROLE).contains(&role.len()) && !role.chars().any(char::is_control);
+    if !allowed.iter().all(is_name) {
+        return Err(format!("the name of a role is empty, or has more than {MAX_ROLE} bytes"));
+    }
+    let own: BTreeSet<&str> = allowed.iter().map(String::as_str).collect();
+    let is_usual = default == settings.nhost.default_role && own == settings.nhost.roles().collect();
+    Ok((!is_usual).then_some(Roles { default, allowed }))
+}
+
+fn phone(number: Option<String>, verified: bool) -> Result<Option<Phone>, String> {
+    let Some(number) = number.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let digits = number.strip_prefix('+').unwrap_or(&number);
+    match (3..=20).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) {
+        true => Ok(Some(Phone { number, verified })),
+        false => Err("the telephone number is none like +15550100".into()),
     }
 }

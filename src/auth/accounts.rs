@@ -8,7 +8,7 @@ use crate::crypto::{ClientGroup, Secret, StoredHash};
 use crate::data::project::{self, Sequence};
 use crate::data::sessions::Session;
 use crate::data::users::{EmailProof, ProofKind, Role, User};
-use crate::data::{api_keys, avatars, devices, lockouts, one_time, sessions, users};
+use crate::data::{api_keys, avatars, devices, identities, lockouts, one_time, sessions, users};
 use crate::store::Write;
 
 /// How an operator names an account.
@@ -152,6 +152,7 @@ pub async fn delete(project: &Project, by: Operator, who: UserRef) -> Result<Use
         one_time::withdraw_all(w, user.id)?;
         api_keys::remove_all(w, user.id)?;
         devices::remove_all(w, user.id)?;
+        identities::remove_all(w, user.id)?;
         avatars::remove(w, user.id)?;
         Ok(users::remove(w, user)?)
     })

@@ -202,6 +202,11 @@ async fn rotate(ctx: &Ctx, token: &str) -> Result<Issued, Error> {
     turn(ctx, rotation, || Secret::new(successor.text())).await
 }
 
+/// What is known of a refresh token that is a UUID to who has not the token: for who brings one from elsewhere.
+pub fn refresh_digest(token: Uuid) -> Digest {
+    refresh_uuid_digest(token)
+}
+
 /// [`refresh`] for refresh tokens that are UUIDs, ours or brought from elsewhere.
 ///
 /// # Errors

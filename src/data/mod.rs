@@ -9,6 +9,7 @@ pub mod avatars;
 pub mod devices;
 pub mod email;
 pub mod events;
+pub mod identities;
 pub mod lockouts;
 pub mod one_time;
 pub mod outbox;
@@ -37,6 +38,8 @@ pub(crate) enum Table {
     UserByEmail = 0x11,
     Avatar = 0x12,
     UserGone = 0x13,
+    Identity = 0x14,
+    IdentityByUser = 0x15,
     Session = 0x20,
     SessionByUser = 0x21,
     SessionRefreshed = 0x22,

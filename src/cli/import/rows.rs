@@ -1,7 +1,6 @@
 //! Rows of a table of users, out of CSV or JSON lines, one at a time. Columns are known by their usual names; others are
 //! passed over.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 
 use anyhow::{Result, bail};
@@ -32,22 +31,44 @@ pub(super) struct Row {
 
 /// A row that cannot be read.
 pub(super) struct WrongRow {
+    /// The file it is in, where there are several.
+    pub(super) file: Option<&'static str>,
     pub(super) line: u64,
     pub(super) reason: String,
     /// The disk failed: nothing that follows can be read either.
     pub(super) is_last: bool,
 }
 
-/// The rows of a file.
-pub(super) enum Rows {
-    Csv { reader: csv::Reader<File>, columns: Vec<Option<&'static str>> },
-    Jsonl { reader: BufReader<File>, line: u64 },
+impl WrongRow {
+    /// One that says nothing one could bring.
+    pub(super) fn new(file: &'static str, line: u64, reason: &str) -> Self {
+        Self { file: Some(file), line, reason: reason.to_owned(), is_last: false }
+    }
+
+    /// One that is not even a row.
+    pub(super) fn of_csv(file: impl Into<Option<&'static str>>, error: &csv::Error, before: u64) -> Self {
+        let line = error.position().map_or(before, csv::Position::line);
+        let reason = match error.kind() {
+            csv::ErrorKind::UnequalLengths { len, expected_len, .. } => {
+                format!("it has {len} fields, the header {expected_len}")
+            }
+            csv::ErrorKind::Utf8 { .. } => "it is not UTF-8".to_owned(),
+            _ => "it cannot be read".to_owned(),
+        };
+        Self { file: file.into(), line, reason, is_last: error.is_io_error() }
+    }
 }
 
-impl Rows {
+/// The rows of a file.
+pub(super) enum Rows<R> {
+    Csv { reader: csv::Reader<R>, columns: Vec<Option<&'static str>> },
+    Jsonl { reader: BufReader<R>, line: u64 },
+}
+
+impl<R: Read> Rows<R> {
     /// # Errors
     /// When there is no header, or no column of addresses.
-    pub(super) fn open(file: File, format: Format) -> Result<Self> {
+    pub(super) fn open(file: R, format: Format) -> Result<Self> {
         match format {
             Format::Jsonl => Ok(Self::Jsonl { reader: BufReader::new(file), line: 0 }),
             Format::Csv => {
@@ -77,7 +98,7 @@ impl Rows {
     }
 }
 
-fn next_csv(reader: &mut csv::Reader<File>, columns: &[Option<&'static str>]) -> Option<Result<Row, WrongRow>> {
+fn next_csv<R: Read>(reader: &mut csv::Reader<R>, columns: &[Option<&'static str>]) -> Option<Result<Row, WrongRow>> {
     let mut record = csv::StringRecord::new();
     let before = reader.position().line();
     match reader.read_record(&mut record) {
@@ -89,27 +110,17 @@ fn next_csv(reader: &mut csv::Reader<File>, columns: &[Option<&'static str>]) ->
             let fields = named.filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name.to_owned(), text.into()));
             Some(Ok(Row { line, fields: fields.collect() }))
         }
-        Err(error) => {
-            let line = error.position().map_or(before, csv::Position::line);
-            let reason = match error.kind() {
-                csv::ErrorKind::UnequalLengths { len, expected_len, .. } => {
-                    format!("it has {len} fields, the header {expected_len}")
-                }
-                csv::ErrorKind::Utf8 { .. } => "it is not UTF-8".to_owned(),
-                _ => "it cannot be read".to_owned(),
-            };
-            Some(Err(WrongRow { line, reason, is_last: error.is_io_error() }))
-        }
+        Err(error) => Some(Err(WrongRow::of_csv(None, &error, before))),
     }
 }
 
-fn next_json(reader: &mut BufReader<File>, line: u64) -> Option<Result<Option<Row>, WrongRow>> {
-    let wrong = |reason: &str| Some(Err(WrongRow { line, reason: reason.to_owned(), is_last: false }));
+fn next_json<R: Read>(reader: &mut BufReader<R>, line: u64) -> Option<Result<Option<Row>, WrongRow>> {
+    let wrong = |reason: &str| Some(Err(WrongRow { file: None, line, reason: reason.to_owned(), is_last: false }));
     let mut bytes = Vec::new();
     match reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut bytes) {
         Ok(0) => return None,
         Ok(_) => {}
-        Err(error) => return Some(Err(WrongRow { line, reason: error.to_string(), is_last: true })),
+        Err(error) => return Some(Err(WrongRow { file: None, line, reason: error.to_string(), is_last: true })),
     }
     if bytes.len() as u64 == MAX_LINE && bytes.last() != Some(&b'\n') {
         // The rest of the line is passed over, a piece at a time.

@@ -13,6 +13,7 @@ mod from_nhost;
 mod full_disk;
 mod hostile_clients;
 mod import;
+mod import_nhost;
 mod ledger;
 mod lifecycle;
 mod listeners;
