@@ -32,11 +32,7 @@ fn every(operation: &mut Operation, scope: &Scope<'_>) {
 /// The endpoints of the contract, sections 1.1 to 1.5.
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let mut all = here();
-    all.extend(LATER.into_iter().map(|(path, id)| {
-        Endpoint::post(path, id, disabled::disabled)
-            .summary("Not in this version")
-            .answer(Answer::of::<Refused>(409, "It is switched off (`disabled-endpoint`)."))
-    }));
+    all.extend(disabled::endpoints());
     all
 }
 
@@ -91,10 +87,3 @@ fn here() -> Vec<Endpoint> {
             .answer(Answer::of::<User>(200, "The account as stored now.")),
     ]
 }
-
-/// What waits for a later version: second factors, passkeys, messages to telephones, providers.
-const LATER: [(&str, &str); 3] = [
-    ("/signup/webauthn", "signUpWebauthn"),
-    ("/signin/mfa/totp", "verifySignInMfaTotp"),
-    ("/signin/passwordless/sms", "signInPasswordlessSms"),
-];
