@@ -10,6 +10,7 @@ mod service;
 mod sessions;
 mod sign_in;
 mod sign_up;
+mod tokens;
 
 use keystead::testing::Server;
 use serde_json::{Value, json};
