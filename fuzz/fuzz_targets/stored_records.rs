@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use keystead::data::lockouts::{LockoutPolicy, Subject, standing};
 use keystead::data::outbox::Lane;
-use keystead::data::{Email, api_keys, audit, avatars, identities, outbox, project, rates, sessions, users};
+use keystead::crypto::Digest;
+use keystead::data::one_time::{self, Purpose};
+use keystead::data::{Email, api_keys, audit, avatars, codes, identities, outbox, project, rates, sessions, users};
 use keystead::env::Timestamp;
 use keystead::store::{Read, StoreError, Visit};
 use uuid::Uuid;
@@ -58,6 +60,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let _ = (audit::bounds(&file), audit::before(&file, 9, 3), avatars::get(&file, id));
     let _ =
         (outbox::get(&file, id), outbox::dead(&file, id), outbox::due(&file, &Lane::Mail, 3), outbox::counts(&file));
+    let _ = codes::may_guess(&file, id, Timestamp::from_secs(9));
+    let _ = one_time::find(&file, Purpose::SignIn, &Digest::of("fuzz", b""));
     let _ = (outbox::waiting(&file, None, 3), outbox::dead_letters(&file, None, 3));
     let _ = (
         rates::get(&file, 5, Duration::from_secs(60), 1),

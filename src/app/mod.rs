@@ -102,6 +102,7 @@ impl App {
             master: Arc::new(master),
             wakes: Arc::default(),
             webhook_wakes: Arc::default(),
+            several: Arc::default(),
             outbound: Outbound::new(&env, &settings.outbound.policy())?,
             env: env.clone(),
         };

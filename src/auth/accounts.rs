@@ -8,7 +8,7 @@ use crate::crypto::{ClientGroup, Secret, StoredHash};
 use crate::data::project::{self, Sequence};
 use crate::data::sessions::Session;
 use crate::data::users::{EmailProof, ProofKind, Role, User};
-use crate::data::{api_keys, avatars, devices, identities, lockouts, one_time, sessions, users};
+use crate::data::{api_keys, avatars, codes, devices, identities, lockouts, one_time, sessions, users};
 use crate::store::Write;
 
 /// How an operator names an account.
@@ -201,7 +201,8 @@ pub async fn unlock(project: &Project, by: Operator, email: Email) -> Result<usi
         .store()
         .write(move |w| {
             event.user = users::id_by_email(w, &email)?;
-            let counters = lockouts::unlock(w, &email)?;
+            let code_of = event.user.unwrap_or_else(|| one_time::phantom(&email));
+            let counters = lockouts::unlock(w, &email)? + usize::from(codes::unlock(w, code_of)?);
             if counters > 0 {
                 teller.record(w, &event)?;
             }

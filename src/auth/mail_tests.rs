@@ -20,16 +20,16 @@ use crate::env::{Clock, Env};
 use crate::testing::TestClock;
 
 /// A server's engine that delivers nothing.
-struct Engine {
-    app: App,
-    project: Arc<Project>,
-    clock: Arc<TestClock>,
+pub(super) struct Engine {
+    pub(super) app: App,
+    pub(super) project: Arc<Project>,
+    pub(super) clock: Arc<TestClock>,
 }
 
 const STRICT_BY_MAIL: &[(&str, &str)] = &[("VERIFICATION__MODE", "strict"), ("VERIFICATION__DELIVERY", "mail")];
 
 impl Engine {
-    async fn start(dir: Option<&Path>, settings: &[(&str, &str)]) -> Self {
+    pub(super) async fn start(dir: Option<&Path>, settings: &[(&str, &str)]) -> Self {
         let mut environment: BTreeMap<String, String> =
             [("KEYSTEAD_HASHING__MEMORY_KIB", "8"), ("KEYSTEAD_HASHING__ITERATIONS", "1")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -49,7 +49,7 @@ impl Engine {
         self.speaking(Dialect::Noma)
     }
 
-    fn speaking(&self, dialect: Dialect) -> Ctx {
+    pub(super) fn speaking(&self, dialect: Dialect) -> Ctx {
         let settings = self.project.settings();
         let client = Client { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), group: 1, agent: Some("test".into()), secure: true };
         Ctx {
@@ -66,7 +66,7 @@ impl Engine {
         Operator { now: self.clock.now(), uid: None }
     }
 
-    async fn sign_up(&self, address: &str) {
+    pub(super) async fn sign_up(&self, address: &str) {
         self.sign_up_by(Dialect::Noma, address).await;
     }
 
@@ -76,7 +76,7 @@ impl Engine {
     }
 
     /// Every row there is.
-    fn rows(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    pub(super) fn rows(&self) -> BTreeMap<Vec<u8>, Vec<u8>> {
         let mut rows = BTreeMap::new();
         let mut keep = |key: &[u8], value: &[u8]| {
             rows.insert(key.to_vec(), value.to_vec());
@@ -87,7 +87,7 @@ impl Engine {
     }
 
     /// How many rows of each table are new or changed, how many gone, since `before`.
-    fn written(&self, before: &BTreeMap<Vec<u8>, Vec<u8>>) -> BTreeMap<u8, (usize, usize)> {
+    pub(super) fn written(&self, before: &BTreeMap<Vec<u8>, Vec<u8>>) -> BTreeMap<u8, (usize, usize)> {
         let after = self.rows();
         let mut written: BTreeMap<u8, (usize, usize)> = BTreeMap::new();
         for (key, value) in &after {
@@ -102,7 +102,7 @@ impl Engine {
     }
 
     /// What a process that has just started would begin.
-    async fn claim(&self) -> Vec<Item> {
+    pub(super) async fn claim(&self) -> Vec<Item> {
         let terms = Terms {
             now: self.clock.now(),
             retry_for: Duration::from_secs(48 * 3600),

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod address;
 pub mod api_keys;
 pub mod attempts;
 pub mod audit;
@@ -14,8 +15,10 @@ mod audit_tests;
 pub mod bot;
 pub mod catalog;
 mod counting;
+pub mod digits;
 mod error;
 pub mod events;
+pub mod follow;
 pub mod import;
 pub mod jwt;
 pub mod keys;
@@ -25,6 +28,7 @@ pub mod limits;
 mod mail;
 #[cfg(test)]
 mod mail_tests;
+pub mod mailed;
 mod notices;
 pub mod outbox;
 pub mod password;
@@ -33,15 +37,19 @@ pub mod person;
 pub mod profile;
 pub mod project;
 pub mod projects;
+mod proof;
 pub mod redirect;
+pub mod reset;
 pub mod session;
 pub mod sign_in;
 pub mod sign_up;
 pub mod sweep;
-#[cfg_attr(not(test), expect(dead_code, reason = "the verbs that send such mails come next"))]
 mod ticket_mail;
 #[cfg(test)]
 mod ticket_mail_tests;
+#[cfg(test)]
+mod ticket_tests;
+pub mod tickets;
 pub mod verify;
 pub mod webhooks;
 pub mod wishes;

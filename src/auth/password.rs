@@ -1,10 +1,12 @@
 //! Changing a password from within a session.
 
+use uuid::Uuid;
+
 use super::events::{By, Event, EventKind};
 use super::{Actor, Ctx, Email, Error, attempts, events, notices, password_policy, session};
 use crate::crypto::{Secret, StoredHash};
 use crate::data::users::User;
-use crate::data::{lockouts, sessions, users};
+use crate::data::{lockouts, one_time, sessions, users};
 use crate::store::Write;
 
 /// Replaces the actor's password and ends all sessions but the actor's own. A wrong current password counts like a
@@ -58,9 +60,12 @@ pub async fn change(ctx: &Ctx, actor: Actor, current: Secret<String>, new: Secre
     }
 }
 
-/// Puts a password in place whatever it was before, as part of a job.
-pub(crate) fn replace(w: &mut dyn Write, mut user: User, hash: StoredHash) -> Result<(), Error> {
+/// Puts a password in place whatever it was before, as part of a job. All sessions of the account end but `spare`, and
+/// whatever waits in mails works no more.
+pub(crate) fn replace(w: &mut dyn Write, mut user: User, hash: StoredHash, spare: Option<Uuid>) -> Result<(), Error> {
     user.password = Some(hash);
+    sessions::remove_all(w, user.id, spare)?;
+    one_time::withdraw_all(w, user.id)?;
     Ok(users::put(w, &user)?)
 }
 
@@ -102,9 +107,7 @@ impl Change {
         }
         lockouts::succeed(w, &subject)?;
         let Some(hash) = &self.hash else { return Ok(Outcome::Same) };
-        let id = user.id;
-        replace(w, user, hash.clone())?;
-        sessions::remove_all(w, id, Some(self.actor.session))?;
+        replace(w, user, hash.clone(), Some(self.actor.session))?;
         ctx.record(w, &self.changed)?;
         Ok(Outcome::Changed)
     }

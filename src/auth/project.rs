@@ -1,7 +1,7 @@
 //! One open project: its store, its keys, and what it keeps in memory about them.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -79,6 +79,8 @@ pub struct Shared {
     pub wakes: Arc<Wakes>,
     /// The same, of those who are to be told by a webhook.
     pub webhook_wakes: Arc<Wakes>,
+    /// Whether there are several projects: then links say which is meant.
+    pub several: Arc<AtomicBool>,
 }
 
 impl Shared {

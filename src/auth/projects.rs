@@ -442,6 +442,8 @@ impl Projects {
             catalog::save(file, &catalog.by_id)
                 .map_err(|error| Error::Internal(format!("{}: {error}", file.display())))?;
         }
+        // Relaxed: a link that is made at this moment may be of before or after.
+        self.shared.several.store(catalog.by_id.len() > 1, Ordering::Relaxed);
         self.catalog.store(Arc::new(catalog));
         Ok(())
     }

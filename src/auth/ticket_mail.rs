@@ -1,9 +1,12 @@
 //! Mails that bring a ticket or a code of the Nhost API: what they say, and where their link leads (contract,
 //! section 1.8).
 
+use std::sync::atomic::Ordering;
+
 use super::mail::Mail;
 use super::redirect::Redirect;
 use super::{Ctx, ProjectSettings, notices};
+use crate::config::forms::host_of;
 use crate::crypto::Secret;
 use crate::env::Timestamp;
 use crate::mail::{Letter, Template, percent_encoded};
@@ -53,11 +56,11 @@ impl<'a> TicketLetter<'a> {
         }
     }
 
-    fn letter(&self, settings: &ProjectSettings) -> Letter {
+    fn letter(&self, settings: &ProjectSettings, project: Option<&str>) -> Letter {
         let (base, redirect_to) = (server_url(settings), self.redirect_to.map(Redirect::url));
         let link = |link_type| {
             let redirect_to = redirect_to.as_deref().unwrap_or_default();
-            verify_link(&base, link_type, self.ticket, redirect_to, self.code_challenge)
+            verify_link(&base, project, link_type, self.ticket, redirect_to, self.code_challenge)
         };
         let link = self.template.link_type().map(link);
         let mut values = vec![("expires_at", notices::spoken(self.expires_at))];
@@ -81,8 +84,16 @@ impl<'a> TicketLetter<'a> {
 impl Mail {
     /// A mail that brings a ticket, sealed.
     pub(crate) fn ticket(ctx: &Ctx, about: &TicketLetter<'_>) -> Self {
-        Self::sealed(&ctx.project, ctx.now, &about.letter(&ctx.settings), about.expires_at)
+        let project = must_be_named(ctx).then(|| ctx.project.id().to_string());
+        Self::sealed(&ctx.project, ctx.now, &about.letter(&ctx.settings, project.as_deref()), about.expires_at)
     }
+}
+
+/// Whether a link must say which project is meant: there are several, and the host of the link is not this one's own.
+fn must_be_named(ctx: &Ctx) -> bool {
+    let host = host_of(ctx.settings.public_url.as_deref().unwrap_or_default());
+    // Relaxed: see where it is set.
+    ctx.project.shared().several.load(Ordering::Relaxed) && !ctx.settings.hosts.iter().any(|own| own == host)
 }
 
 /// Where the Nhost API of a project is, as the world sees it.
@@ -94,6 +105,7 @@ pub(crate) fn server_url(settings: &ProjectSettings) -> String {
 /// values; the names are in alphabetical order.
 pub(crate) fn verify_link(
     server_url: &str,
+    project: Option<&str>,
     link_type: &str,
     ticket: &Secret<String>,
     redirect_to: &str,
@@ -103,6 +115,7 @@ pub(crate) fn verify_link(
     let redirect_to = percent_encoded(redirect_to);
     let pairs = [
         ("codeChallenge", code_challenge),
+        ("project", project),
         ("redirectTo", Some(&*redirect_to)),
         ("ticket", Some(ticket.expose())),
         ("type", Some(link_type)),
@@ -133,7 +146,7 @@ mod tests {
         settings.nhost.path = "/v1".into();
         assert_eq!(server_url(&settings), "https://auth.example.com:8443/base/v1");
         let ticket = Secret::new("verifyEmail:7d4f0e52-9c1b-4b8e-a3f6-2d5c8e1f9a07".to_owned());
-        let link = |to, challenge| verify_link(&server_url(&settings), "emailVerify", &ticket, to, challenge);
+        let link = |to, challenge| verify_link(&server_url(&settings), None, "emailVerify", &ticket, to, challenge);
         assert_eq!(
             link("https://app.example.com", None).expose(),
             "https://auth.example.com:8443/base/v1/verify?redirectTo=https%3A%2F%2Fapp.example.com\
@@ -165,7 +178,7 @@ mod tests {
                 new_email: (template == Template::EmailConfirmChange).then_some("new@example.com"),
                 ..TicketLetter::new(template, &ticket, None, ends)
             };
-            let letter = about.letter(&settings);
+            let letter = about.letter(&settings, None);
             let secret = |secret: &Option<Secret<String>>| secret.as_ref().map(|secret| secret.expose().clone());
             assert_eq!(secret(&letter.ticket).as_deref(), Some("042719"));
             let is_code = template == Template::SigninOtp;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::events::{By, Event, EventKind};
 use super::limits::{self, Limit, Limiter};
 use super::mail::Mail;
+use super::tickets::{Admitted, TicketMail};
 use super::{Ctx, Email, Error, ProjectSettings, Unverified, notices};
 use crate::config::{Delivery, VerificationMode};
 use crate::crypto::{Digest, Secret};
@@ -16,11 +17,11 @@ use crate::data::users::{self, EmailProof, ProofKind, User};
 use crate::env::Timestamp;
 use crate::mail::{Letter, Template};
 use crate::store::{StoreError, Write};
-use crate::token::{OneTimeSecret, TypeableCode};
+use crate::token::{OneTimeSecret, TicketKind, TypeableCode};
 
 /// Secrets that one client may ask for, known addresses or not: each is written down for its whole life, and nothing else
 /// about asking costs anything. The client may well be an app's own server that asks for all of its users.
-const RESENDS: Limit = Limit::new(600, 600);
+pub(super) const RESENDS: Limit = Limit::new(600, 600);
 
 /// The answer to a request for another verification secret.
 #[derive(Debug)]
@@ -153,18 +154,21 @@ impl Candidate {
             values: [("expires_at".to_owned(), notices::spoken(expires_at))].into(),
             ..Letter::of(Template::VerifyEmail)
         };
-        let exists = Letter {
-            values: [("at".to_owned(), notices::spoken(ctx.now))].into(),
-            ..Letter::of(Template::AccountExists)
-        };
         Self {
             digests: vec![digest, code.digest(Purpose::VerifyEmail.code_name())],
             expires_at,
             out: Out::Mail {
                 mail: Box::new(Mail::sealed(&ctx.project, ctx.now, &letter, expires_at)),
-                exists: Box::new(Mail::sealed(&ctx.project, ctx.now, &exists, expires_at)),
+                exists: Box::new(exists(ctx, expires_at)),
             },
         }
+    }
+
+    /// One that is a ticket, and goes out by mail whatever the project's settings say of other secrets.
+    pub(crate) fn ticket(ctx: &Ctx, next: &Admitted) -> Self {
+        let TicketMail { digest, expires_at, mail, .. } = TicketMail::new(ctx, TicketKind::VerifyEmail, next);
+        let exists = Box::new(exists(ctx, expires_at));
+        Self { digests: vec![digest], expires_at, out: Out::Mail { mail: Box::new(mail), exists } }
     }
 
     /// What goes into the answer, where it is the app that delivers.
@@ -223,6 +227,13 @@ impl Candidate {
         }
         Ok(self.token())
     }
+}
+
+/// What goes to who has an account already.
+fn exists(ctx: &Ctx, expires_at: Timestamp) -> Mail {
+    let letter =
+        Letter { values: [("at".to_owned(), notices::spoken(ctx.now))].into(), ..Letter::of(Template::AccountExists) };
+    Mail::sealed(&ctx.project, ctx.now, &letter, expires_at)
 }
 
 /// The answer to right credentials of an account that must prove its address first: a fresh secret goes out, unless one

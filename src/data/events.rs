@@ -117,6 +117,10 @@ pub enum EventKind {
     OutboxResent,
     /// An operator removed something from the outbox, unsent.
     OutboxDropped,
+    /// Somebody asked for a mail that proves an address, signs in or lets a password be set.
+    MailRequested,
+    /// The account has another address, which its owner proved.
+    EmailChanged,
 }
 
 impl EventKind {
@@ -155,6 +159,8 @@ impl EventKind {
             Self::SignUpConcealed => "sign_up_concealed",
             Self::OutboxResent => "outbox_resent",
             Self::OutboxDropped => "outbox_dropped",
+            Self::MailRequested => "mail_requested",
+            Self::EmailChanged => "email_changed",
         }
     }
 }

@@ -6,6 +6,7 @@
 pub mod api_keys;
 pub mod audit;
 pub mod avatars;
+pub mod codes;
 pub mod devices;
 pub mod email;
 pub mod events;
@@ -47,6 +48,7 @@ pub(crate) enum Table {
     Device = 0x24,
     OneTime = 0x30,
     OneTimeSlot = 0x31,
+    Code = 0x32,
     ApiKey = 0x40,
     ApiKeyByPublic = 0x41,
     LockoutByClient = 0x50,

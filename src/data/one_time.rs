@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Email, Record, Table, end_of, fetch, key, keys, store};
+use super::{Email, Record, Table, codes, end_of, fetch, key, keys, store};
 use crate::crypto::Digest;
 use crate::env::Timestamp;
 use crate::store::{Read, StoreError, Write};
@@ -95,6 +95,11 @@ pub fn issue(
     all.into_iter().try_for_each(|digest| store(w, &row(purpose, digest), secret))
 }
 
+/// What a secret leads to, without using it up; `None` when it is unknown or used. It may have expired.
+pub fn find(r: &(impl Read + ?Sized), purpose: Purpose, digest: &Digest) -> Result<Option<OneTime>, StoreError> {
+    fetch(r, &row(purpose, digest.as_bytes()))
+}
+
 /// Takes a secret out, so that it works at most once; `None` when it is unknown, used or expired.
 pub fn consume(
     w: &mut (impl Write + ?Sized),
@@ -120,8 +125,9 @@ pub fn withdraw(w: &mut (impl Write + ?Sized), purpose: Purpose, user: Uuid) -> 
     Ok(())
 }
 
-/// Makes all live secrets of an account stop working.
+/// Makes all live secrets of an account stop working, its code among them.
 pub fn withdraw_all(w: &mut (impl Write + ?Sized), user: Uuid) -> Result<(), StoreError> {
+    codes::withdraw(w, user)?;
     let from = key(Table::OneTimeSlot, &[user.as_bytes()]);
     for slot in keys(w, &from, &end_of(&from), usize::MAX)? {
         if let (Some(digests), Some(&purpose)) = (w.get(&slot)?, slot.last()) {

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{Record, Table, decode, decode_row, end_of, key, lockouts, one_time, outbox, rates, sessions};
+use super::{Record, Table, codes, decode, decode_row, end_of, key, lockouts, one_time, outbox, rates, sessions};
 use crate::data::events::Unchained;
 use crate::data::one_time::OneTime;
 use crate::env::Timestamp;
@@ -30,11 +30,12 @@ pub struct Step {
     pub round_done: bool,
 }
 
-const TABLES: [Table; 9] = [
+const TABLES: [Table; 10] = [
     // Before the sessions in their places: what is put back there is no longer hidden by a newer row.
     Table::SessionRefreshed,
     Table::Session,
     Table::OneTime,
+    Table::Code,
     Table::LockoutByClient,
     Table::LockoutByAccount,
     Table::Cooldown,
@@ -116,6 +117,7 @@ fn is_expired(table: Table, value: &[u8], now: Timestamp) -> Result<bool, StoreE
         Table::SessionRefreshed => sessions::is_settled(&row(value)?, now),
         Table::Session => row::<sessions::Session>(value)?.expires_at <= now,
         Table::OneTime => row::<OneTime>(value)?.expires_at <= now,
+        Table::Code => row::<codes::Code>(value)?.keep_until <= now,
         Table::LockoutByClient => row::<lockouts::ByClient>(value)?.keep_until <= now,
         Table::LockoutByAccount => row::<lockouts::ByAccount>(value)?.keep_until <= now,
         Table::Cooldown => row::<one_time::Cooldown>(value)?.until <= now,

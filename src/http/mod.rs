@@ -9,6 +9,7 @@ mod pages;
 mod panics;
 mod published;
 pub mod scope;
+pub mod sheet;
 mod watch;
 
 use std::time::Duration;

@@ -5,27 +5,19 @@
 
 use axum::body::Body;
 use axum::extract::Query;
-use axum::http::header::{
-    ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-    RETRY_AFTER,
-};
+use axum::http::header::{ALLOW, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http_body_util::{BodyExt, Limited};
+use axum::response::Response;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::BODY_TIMEOUT;
+use super::sheet::{self, Sheet, escaped};
 use crate::auth::attempts::retry_after_secs;
 use crate::auth::{Ctx, Error, verify};
 
 /// Where the page is.
 pub(super) const VERIFY_EMAIL: &str = "/verify-email";
 
-/// The largest form, bytes: a token, percent-encoded, fits many times.
-const FORM_LIMIT: usize = 8 * 1024;
 /// The longest secret that is passed on, characters.
 const MAX_SECRET: usize = 256;
 
@@ -35,7 +27,8 @@ pub(super) fn project_in(uri: &Uri) -> Option<Uuid> {
     struct Named {
         project: Option<Uuid>,
     }
-    if uri.path() != VERIFY_EMAIL {
+    // Ours, and those of the API that has links in its mails.
+    if uri.path() != VERIFY_EMAIL && !uri.path().ends_with("/verify") {
         return None;
     }
     Query::<Named>::try_from_uri(uri).ok()?.0.project
@@ -56,7 +49,7 @@ pub(super) async fn verify_email(ctx: &Ctx, default_locale: &str, request: Reque
             let form = Query::<Form>::try_from_uri(request.uri()).map(|query| query.0).unwrap_or_default();
             page.ask(&form.token)
         }
-        Method::POST => match form_of(request).await {
+        Method::POST => match sheet::form::<Form>(request).await {
             Ok(form) => page.redeem(&form.token).await,
             Err(status) => page.say(status, page.words.failed),
         },
@@ -66,19 +59,6 @@ pub(super) async fn verify_email(ctx: &Ctx, default_locale: &str, request: Reque
             reply
         }
     }
-}
-
-/// The form in a request's body.
-async fn form_of(request: Request<Body>) -> Result<Form, StatusCode> {
-    let body = tokio::time::timeout(BODY_TIMEOUT, Limited::new(request.into_body(), FORM_LIMIT).collect());
-    let bytes = match body.await {
-        Err(_) => return Err(StatusCode::REQUEST_TIMEOUT),
-        Ok(Err(_)) => return Err(StatusCode::PAYLOAD_TOO_LARGE),
-        Ok(Ok(collected)) => collected.to_bytes(),
-    };
-    let query = std::str::from_utf8(&bytes).ok().and_then(|text| format!("/?{text}").parse::<Uri>().ok());
-    let form = query.and_then(|uri| Query::<Form>::try_from_uri(&uri).ok());
-    form.map(|form| form.0).ok_or(StatusCode::BAD_REQUEST)
 }
 
 struct Page<'a> {
@@ -136,52 +116,15 @@ impl Page<'_> {
     }
 
     fn page(&self, status: StatusCode, inner: &str) -> Response {
-        let words = self.words;
-        let nonce = URL_SAFE_NO_PAD.encode(self.ctx.project.env().random::<16>());
-        let (title, app) = (escaped(words.title), escaped(self.ctx.settings.app_name()));
-        let html = format!(
-            "<!doctype html>\n<html lang=\"{}\">\n<head><meta charset=\"utf-8\">\
-             <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"robots\" content=\"noindex\">\
-             <title>{title} - {app}</title><style nonce=\"{nonce}\">{STYLE}</style></head>\n\
-             <body><main><h1>{app}</h1>{inner}</main></body>\n</html>\n",
-            words.locale
-        );
-        // `'self'` besides the nonce would allow the project's own host to style this page: it has no business here.
-        let policy = format!(
-            "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-        );
-        let mut reply = (status, html).into_response();
-        let headers = reply.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(words.locale));
-        if let Ok(policy) = HeaderValue::from_str(&policy) {
-            headers.insert(CONTENT_SECURITY_POLICY, policy);
-        }
-        reply
+        let Words { locale, title, .. } = self.words;
+        Sheet { ctx: self.ctx, locale, title, sends_to: None }.reply(status, inner)
     }
 }
 
-const STYLE: &str = "body{margin:0;font:16px/1.5 system-ui,sans-serif;color:#1a1a1a;background:#f6f6f6}\
-main{max-width:26em;margin:12vh auto;padding:24px;background:#fff;border-radius:8px}h1{font-size:20px;margin:0}\
-input{display:block;width:100%;box-sizing:border-box;margin:8px 0 16px;padding:8px;font:18px ui-monospace,monospace}\
-button{padding:10px 18px;border:0;border-radius:6px;font:inherit;color:#fff;background:#1a1a1a;cursor:pointer}";
-
-/// Text as HTML says it, also within quotes.
-fn escaped(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            c => html.push(c),
-        }
-    }
-    html
+/// The words in the language of the request.
+fn words(then: &[&str], headers: &HeaderMap) -> &'static Words {
+    sheet::preferred(headers, then, |tag| WORDS.iter().find(|words| words.locale.eq_ignore_ascii_case(tag)))
+        .unwrap_or(&WORDS[0])
 }
 
 /// What the page says in one language.
@@ -195,28 +138,6 @@ struct Words {
     expired: &'static str,
     later: &'static str,
     failed: &'static str,
-}
-
-/// The language the browser prefers (RFC 9110, 12.5.4), else the project's, else English.
-fn words(then: &[&str], headers: &HeaderMap) -> &'static Words {
-    let accepted = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut wanted: Vec<(u16, &str)> = Vec::new();
-    for range in accepted.split(',').take(20) {
-        let (tag, quality) = range.split_once(';').unwrap_or((range, "q=1"));
-        let quality: f32 = quality.trim().strip_prefix("q=").and_then(|q| q.parse().ok()).unwrap_or(1.0);
-        // Thousandths: what the specification allows.
-        let thousandths = (quality.clamp(0.0, 1.0) * 1000.0) as u16;
-        if thousandths > 0 {
-            wanted.push((thousandths, tag.trim()));
-        }
-    }
-    wanted.sort_by_key(|(quality, _)| std::cmp::Reverse(*quality));
-    let tags = wanted.into_iter().map(|(_, tag)| tag).chain(then.iter().copied());
-    let known = |tag: &str| {
-        let language = tag.split(['-', '_']).next().unwrap_or_default();
-        WORDS.iter().find(|words| words.locale.eq_ignore_ascii_case(language))
-    };
-    tags.filter_map(known).next().unwrap_or(&WORDS[0])
 }
 
 static WORDS: [Words; 6] = [
@@ -294,30 +215,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_browsers_language_goes_first() {
-        let locale = |accepted: &str, then: &[&str]| {
-            let mut headers = HeaderMap::new();
-            headers.insert(ACCEPT_LANGUAGE, HeaderValue::from_str(accepted).expect("a header value"));
-            words(then, &headers).locale
-        };
-        assert_eq!(locale("fr-CH, en;q=0.9, de;q=0.7", &["bg"]), "fr");
-        assert_eq!(locale("xx, de;q=0.3, cs;q=0.8", &[]), "cs");
-        assert_eq!(locale("en;q=0, *", &["de-AT"]), "de");
-        assert_eq!(locale("", &["xx"]), "en");
-        assert_eq!(locale("fr;q=NaN, es;q=x", &[]), "es");
-    }
-
-    #[test]
-    fn text_stays_text() {
-        assert_eq!(escaped("<a href=\"x\">'&'</a>"), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;&lt;/a&gt;");
-    }
-
-    #[test]
     fn a_link_of_ours_says_its_project_and_no_other_path_does() {
         let id = Uuid::from_u128(7);
         let at = |text: String| project_in(&text.parse().expect("a URI"));
         assert_eq!(at(format!("/verify-email?token=x&project={id}")), Some(id));
         assert_eq!(at(format!("/api/auth/me?project={id}")), None);
         assert_eq!(at("/verify-email?project=x".into()), None);
+        assert_eq!(at(format!("/v1/verify?ticket=x&project={id}")), Some(id));
     }
 }

@@ -7,6 +7,7 @@
 mod bare;
 mod limits;
 mod load;
+mod nhost;
 mod noma;
 mod nora;
 mod process;
@@ -75,6 +76,8 @@ enum Group {
     Tokens,
     /// Nora's `me`, with and without a picture.
     Nora,
+    /// Nhost's `user` and `token`.
+    Nhost,
     /// Sign-in and sign-up.
     Passwords,
     /// `me` and a sign-in while others storm; memory in the storm.
@@ -114,7 +117,8 @@ fn run(arguments: &Arguments) -> Outcome<Report> {
     let folder = tempfile::Builder::new().prefix("figures-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let pace = if arguments.quick { Pace::quick() } else { Pace::full() };
     let mut bench = Bench::new(folder.path().to_owned(), pace)?;
-    let all = [Group::Limits, Group::Footprint, Group::Tokens, Group::Nora, Group::Passwords, Group::Storm];
+    let all =
+        [Group::Limits, Group::Footprint, Group::Tokens, Group::Nora, Group::Nhost, Group::Passwords, Group::Storm];
     let groups = if arguments.only.is_empty() { &all[..] } else { &arguments.only[..] };
     let users = arguments.users.unwrap_or(if arguments.quick { 20_000 } else { 1_000_000 });
     if groups.iter().any(|group| !matches!(group, Group::Limits)) {
@@ -128,6 +132,7 @@ fn run(arguments: &Arguments) -> Outcome<Report> {
             Group::Footprint => ("footprint", scenarios::footprint::run(&mut bench, &mut report)),
             Group::Tokens => ("tokens", scenarios::tokens::run(&mut bench, &mut report)),
             Group::Nora => ("nora", scenarios::nora::run(&mut bench, &mut report)),
+            Group::Nhost => ("nhost", scenarios::nhost::run(&mut bench, &mut report)),
             Group::Passwords => ("passwords", scenarios::passwords::run(&mut bench, &mut report)),
             Group::Storm => ("storm", scenarios::storm::run(&mut bench, &mut report)),
         };

@@ -8,6 +8,7 @@ mod leaks;
 mod mail;
 mod mail_server;
 mod nhost;
+mod nhost_mail;
 mod noma;
 mod nora;
 mod openapi;

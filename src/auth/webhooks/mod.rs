@@ -161,7 +161,9 @@ fn of(event: &Event) -> Option<WebhookEvent> {
         // Told to nobody: see `tell`.
         | EventKind::SignUpConcealed
         | EventKind::OutboxResent
-        | EventKind::OutboxDropped => None,
+        | EventKind::OutboxDropped
+        | EventKind::MailRequested
+        | EventKind::EmailChanged => None,
     }
 }
 

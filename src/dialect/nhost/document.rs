@@ -3,7 +3,7 @@
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 
 use super::wire::{Done, KeySet, Refused, Session, SessionPayload, User, Version};
-use super::{accounts, disabled, service, sessions, user};
+use super::{accounts, disabled, mails, service, sessions, user, verify};
 use crate::http::openapi::{Answer, Api, Endpoint, Operation, Scope};
 
 /// This dialect's document.
@@ -32,6 +32,8 @@ fn every(operation: &mut Operation, scope: &Scope<'_>) {
 /// The endpoints of the contract, sections 1.1 to 1.5.
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let mut all = here();
+    all.extend(mails::endpoints());
+    all.extend(verify::endpoints());
     all.extend(disabled::endpoints());
     all
 }

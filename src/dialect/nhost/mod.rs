@@ -5,6 +5,8 @@
 //! | `accounts` | sign-up and sign-in with a password, anonymous accounts and what becomes of them |
 //! | `sessions` | token, token/verify, signout, personal access tokens |
 //! | `user` | the signed-in account |
+//! | `mails` | what sends mails; six digits; passwords forgotten and set |
+//! | `verify`, `confirm` | following the link of a mail; the page that may stand before it |
 //! | `service` | healthz, version, the key set |
 //! | `disabled` | what waits for a later version |
 //! | `input`, `fields` | the bearer; bodies, and the rules of their fields |
@@ -19,12 +21,21 @@
 //! - A password is checked before the account's state is told: a wrong one says nothing of a disabled or unproved account.
 //! - A refresh token presented again within the grace gives the same successor; later its session ends.
 //! - An access token ends with its session: sign-out, a new password, disabling and deletion hold from the next request on.
-//! - Each purpose has a ticket of its own: asking for one does not take another away.
+//! - Each purpose has a ticket of its own: asking for one does not take another away. A ticket that proves an address
+//!   works for 30 days whatever `verification.ttl` says of other secrets, the others and six digits for an hour.
+//! - Who comes by a mail to an account whose address nobody has proved yet, other than by the link that asks for just that,
+//!   takes it over: its password, sessions and keys of before die. A reset proves the address, too.
+//! - Wrong digits are `invalid-otp`; after five an hour `otp-too-many-attempts`, whatever is sent meanwhile; they count in
+//!   the lockout that all ways to sign in share.
+//! - Where accounts are hidden (`conceal`), what sends mails answers `"OK"` for every address, after the same work.
+//! - Following a link is for GET by a reader, or the button of our page: HEAD and what a browser fetches ahead use nothing up.
+//! - Without a client URL, who asked for no page is sent on to this server.
 //! - `session.user` says the same everywhere, `isAnonymous` too.
 //! - The 204 to OPTIONS says no `Content-Length`, which it may not (RFC 9110, section 8.6).
 //! - Who is locked out gets 429 with `Retry-After` and no body, as who meets a limit.
 
 mod accounts;
+mod confirm;
 mod disabled;
 mod document;
 mod error;
@@ -32,9 +43,11 @@ mod fields;
 mod input;
 mod layer;
 mod limits;
+mod mails;
 mod service;
 mod sessions;
 mod user;
+mod verify;
 mod wire;
 
 use axum::Router;

@@ -18,6 +18,7 @@ use super::operation::Operation;
 use super::{Answer, Api, Endpoint, Scope};
 
 const JSON: &str = "application/json";
+const HTML: &str = "text/html";
 const REQUEST_ID: &str = "x-request-id";
 
 /// The document of `api`, as it is in `scope`.
@@ -123,6 +124,10 @@ fn response(answers: &[Answer], parts: &mut Components) -> Response {
         }
     }
     parts.schemas.extend(schemas);
+    if answers.iter().any(|answer| answer.is_page) {
+        let content = ContentBuilder::new().schema(Some(string())).build();
+        response = response.content(HTML, content);
+    }
     if bodies.is_empty() {
         return response.description(descriptions.join(" ")).build();
     }

@@ -51,6 +51,12 @@ impl Operation {
         self.parameter(name, description, schema, ParameterIn::Header, Required::False);
     }
 
+    /// The query may have the parameter `name`.
+    pub fn query_parameter(&mut self, name: &str, description: &str, schema: Object, required: bool) {
+        let required = if required { Required::True } else { Required::False };
+        self.parameter(name, description, schema, ParameterIn::Query, required);
+    }
+
     fn parameter(&mut self, name: &str, description: &str, schema: Object, place: ParameterIn, required: Required) {
         let parameter = ParameterBuilder::new().name(name).parameter_in(place).required(required);
         self.parameters.push(parameter.description(Some(description)).schema(Some(Schema::from(schema))).build());
@@ -69,17 +75,23 @@ pub struct Answer {
     pub(super) description: &'static str,
     pub(super) body: Option<fn(&mut Named) -> Ref>,
     pub(super) headers: Vec<(&'static str, &'static str)>,
+    pub(super) is_page: bool,
 }
 
 impl Answer {
     /// An answer with a `B`. Several with one status are told as one.
     pub fn of<B: ToSchema>(status: u16, description: &'static str) -> Self {
-        Self { status, description, body: Some(reference::<B>), headers: Vec::new() }
+        Self { status, description, body: Some(reference::<B>), headers: Vec::new(), is_page: false }
     }
 
     /// An answer without a body.
     pub fn empty(status: u16, description: &'static str) -> Self {
-        Self { status, description, body: None, headers: Vec::new() }
+        Self { status, description, body: None, headers: Vec::new(), is_page: false }
+    }
+
+    /// An answer with a page for people, as HTML.
+    pub fn page(status: u16, description: &'static str) -> Self {
+        Self { is_page: true, ..Self::empty(status, description) }
     }
 
     /// The same, with a header more: its name, and what it says.

@@ -2,6 +2,7 @@
 
 pub(crate) mod bounds;
 pub(crate) mod footprint;
+pub(crate) mod nhost;
 pub(crate) mod nora;
 pub(crate) mod passwords;
 pub(crate) mod storm;

@@ -24,7 +24,7 @@ const WARM_UP: f64 = 0.25;
 pub(super) struct Series {
     rates: Vec<f64>,
     p50: Vec<f64>,
-    p99: Vec<f64>,
+    pub(super) p99: Vec<f64>,
     processor_micros: Vec<f64>,
 }
 

@@ -1,0 +1,67 @@
+//! Nhost's `user` and `token` on 64 keep-alive connections with a million users, beside the bare HTTPS server.
+
+use super::tokens::{Series, connect, round};
+use super::{Bench, CONNECTIONS, group};
+use crate::Outcome;
+use crate::bare::Template;
+use crate::load::Window;
+use crate::nhost::{Api, Refresh, UNLIMITED, User};
+use crate::process::Launch;
+use crate::report::{Report, median};
+use crate::wire::{Connection, client};
+
+/// The share of a round before its window opens.
+const WARM_UP: f64 = 0.25;
+/// Sessions each connection goes through.
+const SESSIONS_EACH: usize = 3;
+
+/// Adds the rows.
+pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
+    let window = Window::secs(WARM_UP * bench.pace.window, bench.pace.window);
+    let (rounds, folder) = (bench.pace.rounds, bench.folder.clone());
+    let [_, site] = bench.sites()?;
+    let users = site.users;
+    let accounts = site.take(SESSIONS_EACH * CONNECTIONS)?;
+    let server = Launch::keystead(&site.data).with(&UNLIMITED).start()?;
+    let (runtime, api) = (&bench.runtime, Api::of(&server));
+    let mut connection = runtime.block_on(Connection::open(server.target(), client(group::TOKENS, 0)))?;
+    let tokens = runtime.block_on(api.tokens(&mut connection, &accounts))?;
+
+    let template = folder.join("nhost-user.json");
+    runtime.block_on(async { Template::of(&connection.call(&api.user(&tokens[0].access)).await?) })?.save(&template)?;
+    let bare = Launch::bare(&template)?.start()?;
+    let callers = || tokens.chunks(SESSIONS_EACH).map(|few| User::new(&api, few)).collect();
+    let mut bare_user = runtime.block_on(connect(&bare, callers()))?;
+    let mut ours_user = runtime.block_on(connect(&server, callers()))?;
+    let [mut limit, mut ours] = [Series::default(), Series::default()];
+    for _ in 0..rounds {
+        round(runtime, &bare, &mut bare_user, window, &mut limit)?;
+        round(runtime, &server, &mut ours_user, window, &mut ours)?;
+    }
+    report.shown("bare HTTPS, the bytes of Nhost user", limit.rate(), "/s", None, &limit.note_text());
+    let scenario = format!("Nhost user, {users} users / bare HTTPS");
+    report.ratio(&scenario, ours.rate(), ours.over(&limit), "/s", 0.6);
+    report.shown(&format!("Nhost user, {users} users"), ours.rate(), "/s", Some(limit.rate()), &ours.note_text());
+
+    let callers = tokens.chunks(SESSIONS_EACH).map(|few| Refresh::new(&api, few)).collect();
+    let mut refresh = runtime.block_on(connect(&server, callers))?;
+    let [mut limit, mut ours] = [Series::default(), Series::default()];
+    for _ in 0..rounds {
+        round(runtime, &bare, &mut bare_user, window, &mut limit)?;
+        round(runtime, &server, &mut refresh, window, &mut ours)?;
+    }
+    let scenario = format!("Nhost token, {users} users / bare HTTPS");
+    report.ratio(&scenario, ours.rate(), ours.over(&limit), "/s", 0.25);
+    report.below(&format!("Nhost token, {users} users, p99"), median(ours.p99.clone()), "ms", 10.0);
+    report.shown(&format!("Nhost token, {users} users"), ours.rate(), "/s", Some(limit.rate()), &ours.note_text());
+
+    let status = |connection: &mut Connection, request: Vec<u8>| {
+        runtime.block_on(async { connection.call(&request).await.map(|reply| reply.status) })
+    };
+    let access = &tokens[0].access;
+    let before = status(&mut connection, api.user(access))?;
+    let left = status(&mut connection, api.sign_out(access))?;
+    let after = status(&mut connection, api.user(access))?;
+    report.holds("Nhost user is refused at once after signout", (before, left, after) == (200, 200, 401));
+    server.stop()
+}
