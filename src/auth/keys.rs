@@ -103,7 +103,7 @@ pub(crate) async fn provide(project: &Project, now: Timestamp) -> Result<(), Err
         let new = make(kind, &project.shared().env, now).await?;
         change.put(project, &new);
         let (kid, algorithm) = (new.kid(), kind.algorithm());
-        tracing::info!(project = %project.record().slug, kid, algorithm, "a key for JWTs was made");
+        tracing::debug!(project = %project.record().slug, kid, algorithm, "a key for JWTs was made");
     }
     change.make(project, event).await
 }

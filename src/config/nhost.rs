@@ -48,7 +48,9 @@ pub struct Nhost {
     /// How its access tokens are signed. Lifetimes are those of the section "tokens".
     pub jwt: NhostJwt,
     /// What access tokens say besides: the name of a claim, and the JSONPath (RFC 9535) of its value in the user, such as
-    /// "metadata.plan". In the token the name is in lower case and begins with "x-hasura-".
+    /// "metadata.plan" or "metadata.teams[].id". In the token the name is in lower case and begins with "x-hasura-", unless
+    /// it does so here; the value is text, a list as PostgreSQL writes it: "{1,2}". All claims together have 4 KiB; in the
+    /// order of their names, what does not fit is left out.
     pub custom_claims: BTreeMap<String, String>,
     /// What such a claim is where the user has no value for it.
     pub custom_claims_defaults: BTreeMap<String, String>,

@@ -6,6 +6,7 @@ mod limits;
 mod sessions;
 mod sign_in;
 mod sign_up;
+mod tokens;
 
 use keystead::testing::Server;
 use serde_json::{Value, json};
