@@ -71,6 +71,15 @@ pub struct Deanonymize {
     pub code_challenge: Option<String>,
 }
 
+/// Whether the actor's account still is without any credential: for a dialect that says so before it looks for what is
+/// missing.
+///
+/// # Errors
+/// `NotAnonymous`.
+pub fn lacks_credential(actor: &Actor) -> Result<(), Error> {
+    if actor.user.is_anonymous { Ok(()) } else { Err(Error::NotAnonymous) }
+}
+
 /// Gives the actor's account an address and a way to sign in. Where the address must be proved first, or a link is what
 /// signs in, that link goes out and all sessions end; else they go on.
 ///
@@ -79,9 +88,7 @@ pub struct Deanonymize {
 /// `DefaultRoleNotAllowed`, `AddressNotAllowed`, `TooManyRequests`, `EmailTaken`; `Unauthenticated` when the session has
 /// ended meanwhile, `Busy`, and the store's.
 pub async fn deanonymize(ctx: &Ctx, actor: Actor, new: Deanonymize) -> Result<(), Error> {
-    if !actor.user.is_anonymous {
-        return Err(Error::NotAnonymous);
-    }
+    lacks_credential(&actor)?;
     let Deanonymize { email, password, wishes, code_challenge } = new;
     if let Some(password) = &password {
         password_policy::check(ctx, password).await?;

@@ -45,7 +45,7 @@ impl<'a> Person<'a> {
         user.display_name.as_deref().or(user.email.as_deref()).or_else(number).unwrap_or_default()
     }
 
-    /// Its language where it is one of the project's, else the project's default.
+    /// Its own language, else the project's default.
     pub fn locale(&self) -> &str {
         let nhost = &self.settings.nhost;
         self.user.locale.as_deref().unwrap_or(&nhost.locale)

@@ -16,6 +16,8 @@ pub struct Targets<'a> {
     pub client: Option<&'a ClientUrl>,
     /// The list.
     pub listed: &'a [RedirectPattern],
+    /// This server's URL: where people end who asked for nothing, where there is no client URL. Then it is allowed.
+    pub own: Option<&'a str>,
 }
 
 /// Why nobody is sent there.
@@ -35,7 +37,8 @@ impl<'a> Targets<'a> {
     /// What these settings allow.
     pub fn of(settings: &'a ProjectSettings) -> Self {
         let nhost = &settings.nhost;
-        Self { client: nhost.client_url.as_ref(), listed: &nhost.redirect_urls }
+        let own = settings.public_url.as_deref();
+        Self { client: nhost.client_url.as_ref(), listed: &nhost.redirect_urls, own }
     }
 
     /// The target that was asked for, or the client URL; `None` where nothing was asked for and there is no client URL.
@@ -65,10 +68,16 @@ impl<'a> Targets<'a> {
         })?;
         let open = self.client.is_none() && self.listed.is_empty();
         let listed = || self.listed.iter().any(|pattern| pattern.allows(&url));
-        match open || self.client.is_some_and(|client| client.allows(&url)) || listed() {
+        match open || self.client.is_some_and(|client| client.allows(&url)) || listed() || self.is_own(&url) {
             true => Ok(Redirect(url)),
             false => Err(Refused::NotAllowed),
         }
+    }
+
+    /// Whether it is where people end who asked for nothing: that page itself, nothing below.
+    fn is_own(&self, url: &RedirectUrl) -> bool {
+        let own = self.own.filter(|_| self.client.is_none());
+        own.is_some_and(|own| RedirectUrl::parse(own).is_ok_and(|own| own == *url))
     }
 }
 
@@ -115,7 +124,7 @@ mod tests {
     #[track_caller]
     fn check(entries: &[&str], allowed: &[&str], refused: &[&str]) {
         let listed = list(entries);
-        let targets = Targets { client: None, listed: &listed };
+        let targets = Targets { client: None, listed: &listed, own: None };
         for target in allowed {
             assert!(targets.admit(target).is_ok(), "{entries:?} allows {target:?}");
         }
@@ -339,7 +348,7 @@ mod tests {
                 "https://acme.com\\x",
             ],
         );
-        let open = Targets { client: None, listed: &[] };
+        let open = Targets { client: None, listed: &[], own: None };
         assert_eq!(open.choose(None), Ok(None));
         let long = |length: usize| format!("https://acme.com/{}", "a".repeat(length - 17));
         assert!(open.admit(&long(2048)).is_ok());
@@ -353,21 +362,21 @@ mod tests {
     #[test]
     fn the_client_url_is_where_people_go_and_allows_what_lies_below() {
         let client = ClientUrl::parse("https://app.acme.com/de?x=1").expect("a URL");
-        let targets = Targets { client: Some(&client), listed: &[] };
+        let targets = Targets { client: Some(&client), listed: &[], own: None };
         let chosen = |asked| targets.choose(asked).map(|target| target.map(|target| target.url()));
         assert_eq!(chosen(None), Ok(Some("https://app.acme.com/de?x=1".into())));
         assert_eq!(chosen(Some("https://app.acme.com/de/a")), Ok(Some("https://app.acme.com/de/a".into())));
         assert_eq!(chosen(Some("https://app.acme.com/en")), Err(Refused::NotAllowed));
         assert_eq!(chosen(Some("")), Err(Refused::NotAllowed));
         let listed = list(&["myapp://cb"]);
-        let both = Targets { client: Some(&client), listed: &listed };
+        let both = Targets { client: Some(&client), listed: &listed, own: None };
         assert!(both.admit("myapp://cb").is_ok() && both.admit("https://app.acme.com/de").is_ok());
         assert!(both.admit("https://other.example").is_err());
     }
 
     #[test]
     fn what_is_added_joins_what_is_there() {
-        let open = Targets { client: None, listed: &[] };
+        let open = Targets { client: None, listed: &[], own: None };
         let target = |text: &str| open.admit(text).expect("an allowed target");
         for (text, written) in [
             ("https://acme.com", "https://acme.com?refreshToken=r&type=verifyEmail"),
@@ -394,6 +403,21 @@ mod tests {
         );
     }
 
+    /// A list alone allows what it names, and this server, where who asked for nothing ends.
+    #[test]
+    fn without_a_client_url_this_server_is_allowed() {
+        let (listed, own) = (list(&["https://acme.com"]), "https://auth.acme.io");
+        let targets = Targets { client: None, listed: &listed, own: Some(own) };
+        assert_eq!(targets.admit(own).map(|target| target.url()), Ok(own.to_owned()));
+        for refused in
+            ["https://auth.acme.io/x", "https://auth.acme.io?a=b", "https://auth.acme.io:8443", "https://b.io"]
+        {
+            assert!(targets.admit(refused).is_err(), "{refused}");
+        }
+        let client = ClientUrl::parse("https://app.acme.io").expect("a client URL");
+        assert!(Targets { client: Some(&client), ..targets }.admit(own).is_err());
+    }
+
     proptest::proptest! {
         #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2048))]
 
@@ -405,7 +429,7 @@ mod tests {
             value in "\\PC{0,16}",
         ) {
             let listed = list(&["https://acme.com/path"]);
-            let targets = Targets { client: None, listed: &listed };
+            let targets = Targets { client: None, listed: &listed, own: None };
             if let Ok(target) = targets.admit(&text) {
                 for written in [target.url(), target.with_parameters([(name.as_str(), value.as_str())])] {
                     proptest::prop_assert!(written.bytes().all(|byte| byte.is_ascii_graphic()), "{}", written);

@@ -118,6 +118,7 @@ pub(super) async fn deanonymize(
     if !by_password {
         new.password = None;
     } else if new.password.is_none() {
+        anonymous::lacks_credential(&actor)?;
         return Err(Code::InvalidRequest.into());
     }
     anonymous::deanonymize(&ctx, actor, new).await?;

@@ -130,18 +130,7 @@ impl Fields {
     pub(super) fn uuid(&mut self, name: &str) -> Result<Uuid, Refusal> {
         self.note(|asked| asked.required(name, uuid_schema()));
         let text = self.required(name, NO_UUID)?;
-        self.as_uuid(name, &text)
-    }
-
-    /// An optional UUID.
-    pub(super) fn optional_uuid(&mut self, name: &str) -> Result<Option<Uuid>, Refusal> {
-        self.note(|asked| asked.optional(name, uuid_schema()));
-        let text = self.string(name)?;
-        text.map(|text| self.as_uuid(name, &text)).transpose()
-    }
-
-    fn as_uuid(&self, name: &str, text: &str) -> Result<Uuid, Refusal> {
-        let parsed = Some(text).filter(|text| text.len() == 36).and_then(|text| Uuid::try_parse(text).ok());
+        let parsed = Some(&text).filter(|text| text.len() == 36).and_then(|text| Uuid::try_parse(text).ok());
         parsed.ok_or_else(|| self.wrong(name, "is not a UUID"))
     }
 

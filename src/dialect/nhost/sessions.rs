@@ -70,7 +70,7 @@ pub(super) async fn verify(
 
 /// The body of `signout`.
 pub(super) struct SignOutForm {
-    refresh_token: Option<Uuid>,
+    refresh_token: Option<Secret<String>>,
     all: bool,
 }
 
@@ -78,7 +78,8 @@ impl Form for SignOutForm {
     const NAME: &'static str = "SignOut";
 
     fn read(fields: &mut Fields, _: &ProjectSettings) -> Result<Self, Refusal> {
-        let form = Self { refresh_token: fields.optional_uuid("refreshToken")?, all: fields.flag("all")? };
+        let refresh_token = fields.optional_text("refreshToken")?.map(Secret::new);
+        let form = Self { refresh_token, all: fields.flag("all")? };
         // The one schema of bodies that is open (contract 0).
         fields.ignore_others();
         Ok(form)
@@ -93,7 +94,12 @@ pub(super) async fn sign_out(
 ) -> Result<Response, Refusal> {
     match (form.all, bearer, form.refresh_token) {
         (true, Some(actor), _) => end::everywhere(&ctx, actor).await?,
-        (false, _, Some(token)) => end::by_token(&ctx, token).await?,
+        (false, _, Some(token)) => {
+            // Any text is taken, and what is no token at all is one of a session that has ended, as an unknown one is.
+            if let Ok(token) = Uuid::try_parse(token.expose()) {
+                end::by_token(&ctx, token).await?;
+            }
+        }
         (true, None, _) | (false, _, None) => return Err(Code::InvalidRequest.into()),
     }
     Ok(Json(Done::OK).into_response())

@@ -121,7 +121,10 @@ async fn what_is_refused_changes_nothing() {
     ])
     .await;
     let (ada, _) = newcomer(&anon(&server), ADA).await;
-    assert_eq!(refused(&ada.post("/user/deanonymize", &by_password(ADA)).await, 400), "user-not-anonymous");
+    let lacking = json!({ "signInMethod": "email-password", "email": ADA });
+    for body in [by_password(ADA), lacking] {
+        assert_eq!(refused(&ada.post("/user/deanonymize", &body).await, 400), "user-not-anonymous");
+    }
     let (guest, session) = nobody(&server, &json!({})).await;
     let bob = "bob@example.com";
     let with = |options: Value| {
