@@ -26,6 +26,15 @@ async fn the_answer_is_a_session() {
 }
 
 #[tokio::test]
+async fn a_list_of_pages_without_a_client_url_stops_nobody_who_names_none() {
+    let server = Server::with(&[("PROJECT__DEFAULT__NHOST__REDIRECT_URLS", "https://app.example.com")]).await;
+    let (ada, _) = newcomer(&anon(&server), ADA).await;
+    ada.post("/user/password/reset", &json!({ "email": ADA })).await.expect(200);
+    let elsewhere = json!({ "email": ADA, "options": { "redirectTo": "https://evil.example" } });
+    assert_eq!(refused(&ada.post("/user/password/reset", &elsewhere).await, 400), "redirectTo-not-allowed");
+}
+
+#[tokio::test]
 async fn wishes_are_granted_within_what_the_project_allows() {
     let server = Server::with(&[
         ("PROJECT__DEFAULT__NHOST__ALLOWED_ROLES", "me,editor"),
