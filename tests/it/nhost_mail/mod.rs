@@ -3,6 +3,7 @@
 mod address;
 mod digits;
 mod exchange;
+mod floods;
 mod follow;
 mod links;
 mod page;
