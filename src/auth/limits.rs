@@ -45,6 +45,8 @@ pub enum Limiter {
     Secrets = 10,
     /// Every way to sign up, together.
     SignUps = 11,
+    /// Accounts made without any credential.
+    Anonymous = 12,
     /// Mails that one client has sent to one address: see [`mail`].
     MailsByClient = 13,
     /// Mails that all clients together have sent to one address.
@@ -65,9 +67,13 @@ enum Counting {
 impl Limiter {
     const fn counting(self) -> Counting {
         match self {
-            Self::Requests | Self::Changes | Self::SignIn | Self::SignUpBurst | Self::Resend | Self::Codes => {
-                Counting::Fixed
-            }
+            Self::Requests
+            | Self::Changes
+            | Self::SignIn
+            | Self::SignUpBurst
+            | Self::Resend
+            | Self::Codes
+            | Self::Anonymous => Counting::Fixed,
             Self::SignUpDaily => Counting::Kept,
             Self::Overall | Self::Mails | Self::Secrets | Self::SignUps | Self::MailsByClient | Self::MailsTo => {
                 Counting::Sliding

@@ -196,17 +196,6 @@ fn unreadable(error: BodyError) -> Refusal {
     Refusal::Request(reason.into())
 }
 
-/// A form without fields, for endpoints that take none or read none.
-pub(super) struct NoFields;
-
-impl Form for NoFields {
-    const NAME: &'static str = "Nothing";
-
-    fn read(_: &mut Fields, _: &ProjectSettings) -> Result<Self, Refusal> {
-        Ok(Self)
-    }
-}
-
 /// A body of an endpoint that is switched off: read so that its connection lives on, and not looked at.
 pub(super) struct Unread;
 

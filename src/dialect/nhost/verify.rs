@@ -167,7 +167,7 @@ async fn answer(mut ctx: Ctx, link: Link, status: StatusCode) -> Result<Response
 }
 
 /// Sends the browser on with what went wrong, said as elsewhere.
-fn refused(ctx: &Ctx, target: &Redirect, status: StatusCode, code: Code) -> Response {
+pub(super) fn refused(ctx: &Ctx, target: &Redirect, status: StatusCode, code: Code) -> Response {
     let code = code.concealed(ctx.settings.conceal);
     onward(&target.with_error(code.name(), code.message()), status)
 }

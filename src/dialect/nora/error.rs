@@ -142,7 +142,7 @@ fn over(standing: &Standing) -> &'static str {
         | Limiter::MailsByClient
         | Limiter::MailsTo => "Too many requests, please try again later.",
         Limiter::Changes => "Too many requests, please slow down",
-        Limiter::SignIn | Limiter::Codes | Limiter::Secrets => TOO_MANY_SIGN_INS,
+        Limiter::SignIn | Limiter::Codes | Limiter::Secrets | Limiter::Anonymous => TOO_MANY_SIGN_INS,
         Limiter::SignUpBurst | Limiter::SignUpDaily | Limiter::SignUps => {
             "Too many signup attempts, please try again later"
         }
