@@ -74,8 +74,7 @@ pub async fn with_ticket(ctx: &Ctx, ticket: &str, new: Secret<String>) -> Result
     let hash = ctx.project.pool().hash(ctx.hash_group(), new).await?;
     let changed = ctx.event(EventKind::PasswordChanged, By::User, None);
     let (proved, job_ctx) = (proof::event(ctx), ctx.clone());
-    let done = ctx
-        .project
+    ctx.project
         .store()
         .write(move |w| {
             let ctx = &job_ctx;
@@ -94,6 +93,5 @@ pub async fn with_ticket(ctx: &Ctx, ticket: &str, new: Secret<String>) -> Result
             ctx.record(w, &Event { user: Some(id), ..changed.clone() })?;
             Ok::<_, Error>(Ok(()))
         })
-        .await?;
-    done
+        .await?
 }

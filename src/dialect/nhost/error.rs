@@ -255,9 +255,8 @@ fn spelling(error: &Error) -> Spelling {
         Error::Locked { retry_after } => Spelling::Locked(*retry_after),
         Error::TooManyRequests(standing) => Spelling::Trouble(Trouble::TooManyRequests(*standing)),
         Error::UnknownProject => Spelling::Trouble(Trouble::UnknownProject),
-        Error::Busy { retry_after } | Error::PolicyUnavailable { retry_after } => {
-            Spelling::Trouble(Trouble::Unavailable { retry_after: *retry_after })
-        }
+        Error::Busy { retry_after } => Spelling::Trouble(Trouble::Unavailable { retry_after: *retry_after }),
+        Error::PolicyUnavailable { .. } => Spelling::Code(Code::InternalServerError),
         Error::Unwritable(_) => Spelling::Trouble(Trouble::Unavailable { retry_after: UNWRITABLE_RETRY }),
     }
 }
@@ -327,12 +326,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_password_has_one_code_and_an_unanswered_check_may_be_tried_again() {
+    fn a_refused_password_has_one_code_and_an_unanswered_check_fails_as_the_contract_says() {
         for error in [Error::PasswordCommon, Error::PasswordLeaked] {
             assert_eq!(code_of(&error), Some(Code::PasswordInHibpDatabase), "{error}");
         }
-        let reply = spell(&Error::PolicyUnavailable { retry_after: Duration::from_secs(5) });
-        assert_eq!((reply.status().as_u16(), &reply.headers()[RETRY_AFTER]), (503, &5.into()));
+        let unanswered = Error::PolicyUnavailable { retry_after: Duration::from_secs(5) };
+        assert_eq!(code_of(&unanswered), Some(Code::InternalServerError));
     }
 
     /// Contract 4: the codes that become `invalid-request` where accounts are hidden, and no others.

@@ -38,7 +38,6 @@
 //! - Who is locked out gets 429 with `Retry-After` and no body, as who meets a limit.
 //! - What a body says is looked at before anything else, how long its password is with it: that is told before sign-up
 //!   being off.
-//! - A leak check that has no answer is a 503 with `Retry-After`, not a 500: the same request may succeed a little later.
 //! - Where `verification.mode` is `lenient` and its secrets go by mail, a sign-up sends one and begins a session.
 //! - `/signout` with an older refresh token of a session ends it; with a personal access token it revokes that.
 //! - Personal access tokens end with whatever ends all sessions of their owner; one account has a hundred at most.

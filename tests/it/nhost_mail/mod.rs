@@ -1,6 +1,7 @@
 //! What mails bring in the Nhost dialect (contract 1.2 to 1.6, 1.8), one file a capability.
 
 mod address;
+mod bot;
 mod digits;
 mod exchange;
 mod floods;
