@@ -100,12 +100,6 @@ impl Redirect {
         self.0.with_query(Some(query.as_str()).filter(|query| !query.is_empty()))
     }
 
-    /// What a content security policy calls the place: its origin, or the scheme of an app's own.
-    pub fn source(&self) -> String {
-        let origin = self.0.url.origin();
-        if origin.is_tuple() { origin.ascii_serialization() } else { format!("{}:", self.0.url.scheme()) }
-    }
-
     /// The URL that tells what went wrong: `error` and `errorDescription` (contract 1.6).
     pub fn with_error(&self, code: &str, description: &str) -> String {
         self.with_parameters([("error", code), ("errorDescription", description)])

@@ -98,7 +98,7 @@ async fn disabled_provider(_: Provider, _: Unread) -> Response {
 /// `GET signin/provider/{provider}`: a page that is allowed is told (contract 5.1); without one, who asked.
 async fn start(_: Provider, Started(start): Started, Here(ctx): Here) -> Result<Response, Refusal> {
     match Targets::of(&ctx.settings).choose(start.redirect_to.as_deref()) {
-        Ok(Some(target)) => Ok(refused(&ctx, &target, StatusCode::FOUND, Code::DisabledEndpoint)),
+        Ok(Some(target)) => Ok(refused(&ctx, &target, Code::DisabledEndpoint)),
         Ok(None) => Err(Code::DisabledEndpoint.into()),
         Err(_) => Err(Code::RedirectToNotAllowed.into()),
     }

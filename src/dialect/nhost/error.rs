@@ -144,7 +144,12 @@ pub(super) enum Refusal {
     /// A parameter cannot be read: 400.
     Parameter(String),
     /// No bearer, or a bad one: 401, with which.
-    Unauthorized(&'static str),
+    Unauthorized {
+        /// What the endpoint asks for.
+        scheme: &'static str,
+        /// What is wrong.
+        reason: &'static str,
+    },
     /// What every dialect can run into.
     Trouble(Trouble),
 }
@@ -179,8 +184,8 @@ impl IntoResponse for Refusal {
                 bad(json!({ "errors": "bad-request", "message": "email: failed to pass regex validation" }))
             }
             Self::Parameter(msg) => bad(json!({ "msg": msg })),
-            Self::Unauthorized(reason) => {
-                let body = json!({ "error": "unauthorized", "reason": reason, "securityScheme": "BearerAuth" });
+            Self::Unauthorized { scheme, reason } => {
+                let body = json!({ "error": "unauthorized", "reason": reason, "securityScheme": scheme });
                 (StatusCode::UNAUTHORIZED, Json(body)).into_response()
             }
             Self::Trouble(what) => trouble(&what),

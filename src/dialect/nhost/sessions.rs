@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::error::{Code, Refusal};
 use super::fields::Fields;
-use super::input::{Body, Form, Here, Perhaps, SignedIn};
+use super::input::{Body, Elevated, Form, Here, Perhaps};
 use super::wire::{Done, PersonalToken, Session, SessionPayload};
 use crate::auth::person::Person;
 use crate::auth::personal_tokens::{self, NewPersonalToken};
@@ -113,7 +113,7 @@ impl Form for PersonalTokenForm {
 
 /// `POST pat`: 200 with the token, this once.
 pub(super) async fn make_personal(
-    SignedIn(actor): SignedIn,
+    Elevated(actor): Elevated,
     Here(ctx): Here,
     Body(PersonalTokenForm(new)): Body<PersonalTokenForm>,
 ) -> Result<Response, Refusal> {
