@@ -8,7 +8,7 @@ use keystead::data::lockouts::{LockoutPolicy, Subject, standing};
 use keystead::data::outbox::Lane;
 use keystead::crypto::Digest;
 use keystead::data::one_time::{self, Purpose};
-use keystead::data::{Email, api_keys, audit, avatars, codes, identities, outbox, project, rates, sessions, users};
+use keystead::data::{Email, api_keys, audit, avatars, codes, identities, outbox, personal_tokens, project, rates, sessions, users};
 use keystead::env::Timestamp;
 use keystead::store::{Read, StoreError, Visit};
 use uuid::Uuid;
@@ -62,6 +62,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         (outbox::get(&file, id), outbox::dead(&file, id), outbox::due(&file, &Lane::Mail, 3), outbox::counts(&file));
     let _ = codes::may_guess(&file, id, Timestamp::from_secs(9));
     let _ = one_time::find(&file, Purpose::SignIn, &Digest::of("fuzz", b""));
+    let _ = (personal_tokens::find(&file, &Digest::of("fuzz", b"")), personal_tokens::of_user(&file, id));
     let _ = (outbox::waiting(&file, None, 3), outbox::dead_letters(&file, None, 3));
     let _ = (
         rates::get(&file, 5, Duration::from_secs(60), 1),

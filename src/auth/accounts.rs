@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::events::{self, Event, EventKind};
-use super::{Email, Error, Operator, Project, password_policy};
+use super::{Email, Error, Operator, Project, password_policy, sign_out};
 use crate::crypto::{ClientGroup, Secret, StoredHash};
 use crate::data::project::{self, Sequence};
 use crate::data::sessions::Session;
@@ -123,7 +123,7 @@ pub fn list(project: &Project, after: Option<Uuid>, limit: usize) -> Result<Vec<
 pub async fn disable(project: &Project, by: Operator, who: UserRef) -> Result<User, Error> {
     change(project, by, who, EventKind::Disabled, move |w, user| {
         user.disabled_at.get_or_insert(by.now);
-        sessions::remove_all(w, user.id, None)?;
+        sign_out::all(w, user.id, None)?;
         one_time::withdraw_all(w, user.id)?;
         Ok(users::put(w, user)?)
     })
@@ -148,7 +148,7 @@ pub async fn enable(project: &Project, by: Operator, who: UserRef) -> Result<Use
 /// `UnknownUser`, and the store's.
 pub async fn delete(project: &Project, by: Operator, who: UserRef) -> Result<User, Error> {
     change(project, by, who, EventKind::Deleted, |w, user| {
-        sessions::remove_all(w, user.id, None)?;
+        sign_out::all(w, user.id, None)?;
         one_time::withdraw_all(w, user.id)?;
         api_keys::remove_all(w, user.id)?;
         devices::remove_all(w, user.id)?;
@@ -167,7 +167,7 @@ pub async fn set_password(project: &Project, by: Operator, who: UserRef, passwor
     let hash = hash(project, password).await?;
     change(project, by, who, EventKind::PasswordSet, move |w, user| {
         user.password = Some(hash.clone());
-        sessions::remove_all(w, user.id, None)?;
+        sign_out::all(w, user.id, None)?;
         one_time::withdraw_all(w, user.id)?;
         Ok(users::put(w, user)?)
     })
@@ -271,7 +271,7 @@ pub async fn revoke_sessions(project: &Project, by: Operator, who: UserRef) -> R
     project
         .store()
         .write(move |w| {
-            let ended = sessions::remove_all(w, user.id, None)?;
+            let ended = sign_out::all(w, user.id, None)?;
             teller.record(w, &event)?;
             Ok(ended)
         })

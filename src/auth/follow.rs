@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::events::{By, Event, EventKind};
 use super::proof::{self, Owner};
 use super::session::{Draft, Issued};
-use super::{Ctx, Email, Error, access, tickets};
+use super::{Ctx, Email, Error, access, notices, tickets};
 use crate::crypto::{Digest, Secret};
 use crate::data::one_time::{self, OneTime, Purpose};
 use crate::data::users::{self, User};
@@ -146,9 +146,11 @@ impl Following {
         }
         // What went to the former address works no more.
         one_time::withdraw_all(w, user.id)?;
+        let former = user.clone();
         user.email_proof = None;
         users::move_to(w, user, &email)?;
         ctx.record(w, &self.changed)?;
+        notices::email_changed(w, ctx, &former, &self.changed)?;
         proof::by_mail(w, ctx, user, Owner::Same, &self.proved)?;
         Ok(Ok(()))
     }

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod accounts;
 pub mod address;
+pub mod anonymous;
 pub mod api_keys;
 pub mod attempts;
 pub mod audit;
@@ -34,6 +35,7 @@ pub mod outbox;
 pub mod password;
 pub mod password_policy;
 pub mod person;
+pub mod personal_tokens;
 pub mod profile;
 pub mod project;
 pub mod projects;
@@ -42,6 +44,7 @@ pub mod redirect;
 pub mod reset;
 pub mod session;
 pub mod sign_in;
+pub mod sign_out;
 pub mod sign_up;
 pub mod sweep;
 mod ticket_mail;
@@ -146,6 +149,9 @@ pub struct Rules {
     pub tells_missing_password: bool,
     /// Whether a right password of an account that must prove its address first sends out another secret to prove it with.
     pub unproved_gets_another: bool,
+    /// Whether what proves an address goes out as a ticket, by mail in any case, and leads on to a page that the request
+    /// may name.
+    pub proves_by_ticket: bool,
     /// Whether a new password may be the current one.
     pub same_password: bool,
     /// Requests of one client.

@@ -56,6 +56,18 @@ pub(crate) fn locked_out(
     }
 }
 
+/// Tells who reads the mail of the address that `former` had until now that the account has another.
+pub(crate) fn email_changed(w: &mut dyn Write, ctx: &Ctx, former: &User, event: &Event) -> Result<(), StoreError> {
+    let Some(email) = former.address()? else { return Ok(()) };
+    if !ctx.settings.notify.email_change
+        || !(is_proved(former) || one_time::may_notice(w, Notice::EmailChanged, &email, ctx.now, PAUSE)?)
+    {
+        return Ok(());
+    }
+    let letter = letter_in(former.locale.as_deref(), event, Template::EmailChanged, &[("ip", &address(event))]);
+    letter.enqueue(w, &ctx.project, email.typed())
+}
+
 /// Remembers the device that a session of `user` begins from, and tells the owner when it is a new one.
 pub(crate) fn signed_in(
     w: &mut dyn Write,
@@ -91,9 +103,15 @@ pub(crate) fn spoken(at: Timestamp) -> String {
 }
 
 fn letter(event: &Event, template: Template, values: &[(&str, &str)]) -> Mail {
+    letter_in(None, event, template, values)
+}
+
+/// The same in a language, for who is not found by the address that it goes to.
+fn letter_in(locale: Option<&str>, event: &Event, template: Template, values: &[(&str, &str)]) -> Mail {
     let mut all = vec![("at".to_owned(), spoken(event.at))];
     all.extend(values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    let letter = Letter { values: all.into_iter().collect(), ..Letter::of(template) };
+    let locale = locale.map(str::to_owned);
+    let letter = Letter { locale, values: all.into_iter().collect(), ..Letter::of(template) };
     Mail::plain(event.id, event.at, &letter, event.at.plus(WORTH))
 }
 

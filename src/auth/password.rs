@@ -3,10 +3,10 @@
 use uuid::Uuid;
 
 use super::events::{By, Event, EventKind};
-use super::{Actor, Ctx, Email, Error, attempts, events, notices, password_policy, session};
+use super::{Actor, Ctx, Email, Error, attempts, events, notices, password_policy, session, sign_out};
 use crate::crypto::{Secret, StoredHash};
 use crate::data::users::User;
-use crate::data::{lockouts, one_time, sessions, users};
+use crate::data::{lockouts, one_time, users};
 use crate::store::Write;
 
 /// Replaces the actor's password and ends all sessions but the actor's own. A wrong current password counts like a
@@ -64,7 +64,7 @@ pub async fn change(ctx: &Ctx, actor: Actor, current: Secret<String>, new: Secre
 /// whatever waits in mails works no more.
 pub(crate) fn replace(w: &mut dyn Write, mut user: User, hash: StoredHash, spare: Option<Uuid>) -> Result<(), Error> {
     user.password = Some(hash);
-    sessions::remove_all(w, user.id, spare)?;
+    sign_out::all(w, user.id, spare)?;
     one_time::withdraw_all(w, user.id)?;
     Ok(users::put(w, &user)?)
 }

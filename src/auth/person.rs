@@ -35,9 +35,12 @@ impl<'a> Person<'a> {
         Self { user, settings, picture: None }
     }
 
-    /// The name it goes by: its own, else its address, else its number.
+    /// The name it goes by: its own, else its address, else its number; one for all who have no credential.
     pub fn display_name(&self) -> &str {
         let user = self.user;
+        if user.is_anonymous {
+            return user.display_name.as_deref().unwrap_or(ANONYMOUS_NAME);
+        }
         let number = || user.phone.as_ref().map(|phone| phone.number.as_str());
         user.display_name.as_deref().or(user.email.as_deref()).or_else(number).unwrap_or_default()
     }

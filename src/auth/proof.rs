@@ -1,9 +1,9 @@
 //! What becomes of an account when somebody comes who can read the mail of its address.
 
 use super::events::{By, Event, EventKind};
-use super::{Ctx, Error};
+use super::{Ctx, Error, sign_out};
 use crate::data::users::{self, EmailProof, ProofKind, User};
-use crate::data::{api_keys, one_time, sessions};
+use crate::data::{api_keys, one_time};
 use crate::store::Write;
 
 /// What a proof says of who made the account.
@@ -30,7 +30,7 @@ pub(crate) fn by_mail(
     }
     if owner == Owner::Unknown {
         user.password = None;
-        sessions::remove_all(w, user.id, None)?;
+        sign_out::all(w, user.id, None)?;
         one_time::withdraw_all(w, user.id)?;
         api_keys::remove_all(w, user.id)?;
     }

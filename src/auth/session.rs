@@ -320,66 +320,6 @@ impl Rotation {
     }
 }
 
-/// Ends the actor's session.
-///
-/// # Errors
-/// `Unauthenticated` when it has ended meanwhile.
-pub async fn sign_out(ctx: &Ctx, actor: Actor) -> Result<(), Error> {
-    let event = ctx.event(EventKind::SignedOut, By::User, Some(actor.user.id));
-    let job_ctx = ctx.clone();
-    ctx.project
-        .store()
-        .write(move |w| {
-            recheck(w, &actor, job_ctx.now)?;
-            sessions::remove(w, actor.user.id, actor.session)?;
-            Ok(job_ctx.record(w, &event)?)
-        })
-        .await
-}
-
-/// Ends the session whose refresh token this is, or was; an unknown one is of a session that has ended already.
-///
-/// # Errors
-/// Only the store's.
-pub async fn sign_out_by_uuid(ctx: &Ctx, token: Uuid) -> Result<(), Error> {
-    let (project, digest) = (&ctx.project, refresh_uuid_digest(token));
-    // One that is ours says itself which session, and that whoever has it was given it: there is nothing to compare.
-    let session = match project.refresh_uuid_key().parse(token) {
-        Some(ours) => Some(ours.session()),
-        None => project.store().read(|r| sessions::id_by_token(r, &digest))?,
-    };
-    let Some(session) = session else { return Ok(()) };
-    let event = ctx.event(EventKind::SignedOut, By::User, None);
-    let job_ctx = ctx.clone();
-    project
-        .store()
-        .write(move |w| {
-            let Some(session) = sessions::get(w, session)?.filter(|found| found.carrier.is_refreshed(true)) else {
-                return Ok(());
-            };
-            sessions::remove(w, session.user, session.id)?;
-            Ok(job_ctx.record(w, &Event { user: Some(session.user), ..event.clone() })?)
-        })
-        .await
-}
-
-/// Ends all sessions of the actor's account, its own included.
-///
-/// # Errors
-/// `Unauthenticated` when it has ended meanwhile.
-pub async fn sign_out_all(ctx: &Ctx, actor: Actor) -> Result<(), Error> {
-    let event = ctx.event(EventKind::SignedOutEverywhere, By::User, Some(actor.user.id));
-    let job_ctx = ctx.clone();
-    ctx.project
-        .store()
-        .write(move |w| {
-            recheck(w, &actor, job_ctx.now)?;
-            sessions::remove_all(w, actor.user.id, None)?;
-            Ok(job_ctx.record(w, &event)?)
-        })
-        .await
-}
-
 /// A session about to begin, made before the transaction that stores it.
 pub(crate) struct Draft {
     session: Session,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::events::{By, Event, EventKind};
 use super::session::{Draft, Issued};
+use super::tickets::Onward;
 use super::verify::{self, Candidate};
 use super::wishes::{self, Wishes};
 use super::{Ctx, Email, Error, Unverified, access, bot, password_policy};
@@ -69,7 +70,7 @@ pub fn needs_first_admin(ctx: &Ctx) -> Result<bool, Error> {
 ///
 /// # Errors
 /// In this order: `SignupDisabled`, `BotCheckFailed`, `AddressNotAllowed`, what [`password_policy::check`] says,
-/// `RoleNotAllowed`, `DefaultRoleNotAllowed`, `EmailTaken` (not where `conceal` is on and a sign-up begins no session: then
+/// `RedirectNotAllowed`, `RoleNotAllowed`, `DefaultRoleNotAllowed`, `EmailTaken` (not where `conceal` is on and a sign-up begins no session: then
 /// the answer is that of a new account, after the same work and writes), `AwaitsOperator` when the account was made and
 /// waits for an operator; `Busy`, and the store's.
 pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
@@ -82,10 +83,14 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
     let (waits, asks) = (ctx.settings.signup.disable_new_users, asks && !ctx.settings.signup.disable_new_users);
     let signs_in = ctx.rules.sign_up_signs_in && !strict && !waits;
     let conceal = ctx.settings.conceal && !signs_in;
-    let SignUp { email, password, wishes, code_challenge: _, bot_token } = new;
+    let SignUp { email, password, wishes, code_challenge, bot_token } = new;
     bot::check(ctx, bot_token.as_deref()).await?;
     access::check(ctx, &email)?;
     password_policy::check(ctx, &password).await?;
+    let next = match ctx.rules.proves_by_ticket {
+        true => Some(Onward { redirect_to: wishes.redirect_to.clone(), code_challenge }.admit(ctx)?),
+        false => None,
+    };
     let granted = wishes::grant(ctx, wishes)?;
     // Saves a hash where the answer reveals the account anyway; the transaction below decides.
     if !conceal && ctx.project.store().read(|r| users::id_by_email(r, &email))?.is_some() {
@@ -102,7 +107,10 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
     let account = NewAccount {
         user,
         email,
-        candidate: asks.then(|| Candidate::new(ctx)),
+        candidate: asks.then(|| match &next {
+            Some(next) => Candidate::ticket(ctx, next),
+            None => Candidate::new(ctx),
+        }),
         signed_up: ctx.event(EventKind::SignedUp, By::User, None),
         concealed: ctx.event(EventKind::SignUpConcealed, By::Stranger, None),
         conceal,

@@ -31,6 +31,8 @@ pub struct Notify {
     pub lockout: bool,
     /// The password was changed.
     pub password_change: bool,
+    /// The account has another address: told to the former.
+    pub email_change: bool,
     /// Somebody signed in from a device not seen before.
     pub new_device: bool,
 }
@@ -39,12 +41,13 @@ impl Section for Notify {
     fn keys(&mut self, keys: &mut Keys<'_>) {
         keys.flag("lockout", &mut self.lockout);
         keys.flag("password_change", &mut self.password_change);
+        keys.flag("email_change", &mut self.email_change);
         keys.flag("new_device", &mut self.new_device);
     }
 }
 
 impl Default for Notify {
     fn default() -> Self {
-        Self { lockout: true, password_change: true, new_device: true }
+        Self { lockout: true, password_change: true, email_change: true, new_device: true }
     }
 }

@@ -121,6 +121,10 @@ pub enum EventKind {
     MailRequested,
     /// The account has another address, which its owner proved.
     EmailChanged,
+    /// An account that was made without any credential got one.
+    Deanonymized,
+    /// A personal access token was made.
+    PersonalTokenCreated,
 }
 
 impl EventKind {
@@ -161,6 +165,8 @@ impl EventKind {
             Self::OutboxDropped => "outbox_dropped",
             Self::MailRequested => "mail_requested",
             Self::EmailChanged => "email_changed",
+            Self::Deanonymized => "deanonymized",
+            Self::PersonalTokenCreated => "personal_token_created",
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod identities;
 pub mod lockouts;
 pub mod one_time;
 pub mod outbox;
+pub mod personal_tokens;
 pub mod project;
 pub mod rates;
 pub mod sessions;
@@ -51,6 +52,8 @@ pub(crate) enum Table {
     Code = 0x32,
     ApiKey = 0x40,
     ApiKeyByPublic = 0x41,
+    PersonalToken = 0x42,
+    PersonalTokenByDigest = 0x43,
     LockoutByClient = 0x50,
     LockoutByAccount = 0x51,
     Cooldown = 0x52,

@@ -186,6 +186,8 @@ pub enum Notice {
     PasswordChanged = 0x81,
     /// A new device.
     NewDevice = 0x82,
+    /// The account has another address.
+    EmailChanged = 0x83,
 }
 
 /// Whether the owner of this address, known or not, may be told now: not within `pause` of the last time. Remembers it.

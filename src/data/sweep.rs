@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{Record, Table, codes, decode, decode_row, end_of, key, lockouts, one_time, outbox, rates, sessions};
+use super::{
+    Record, Table, codes, decode, decode_row, end_of, key, lockouts, one_time, outbox, personal_tokens, rates, sessions,
+};
 use crate::data::events::Unchained;
 use crate::data::one_time::OneTime;
 use crate::env::Timestamp;
@@ -30,11 +32,12 @@ pub struct Step {
     pub round_done: bool,
 }
 
-const TABLES: [Table; 10] = [
+const TABLES: [Table; 11] = [
     // Before the sessions in their places: what is put back there is no longer hidden by a newer row.
     Table::SessionRefreshed,
     Table::Session,
     Table::OneTime,
+    Table::PersonalToken,
     Table::Code,
     Table::LockoutByClient,
     Table::LockoutByAccount,
@@ -97,6 +100,7 @@ pub fn remove(w: &mut (impl Write + ?Sized), expired: &[Vec<u8>], now: Timestamp
                 w.delete(key)?;
                 one_time::forget_slot(w, key, secret.user)?;
             }
+            Table::PersonalToken => personal_tokens::remove(w, &decode_row(key, &value)?)?,
             Table::DeadLetter => outbox::remove_dead(w, super::id_of_key(key)?)?,
             _ => w.delete(key)?,
         }
@@ -118,6 +122,7 @@ fn is_expired(table: Table, value: &[u8], now: Timestamp) -> Result<bool, StoreE
         Table::Session => row::<sessions::Session>(value)?.expires_at <= now,
         Table::OneTime => row::<OneTime>(value)?.expires_at <= now,
         Table::Code => row::<codes::Code>(value)?.keep_until <= now,
+        Table::PersonalToken => row::<personal_tokens::PersonalToken>(value)?.expires_at <= now,
         Table::LockoutByClient => row::<lockouts::ByClient>(value)?.keep_until <= now,
         Table::LockoutByAccount => row::<lockouts::ByAccount>(value)?.keep_until <= now,
         Table::Cooldown => row::<one_time::Cooldown>(value)?.until <= now,

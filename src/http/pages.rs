@@ -117,7 +117,7 @@ impl Page<'_> {
 
     fn page(&self, status: StatusCode, inner: &str) -> Response {
         let Words { locale, title, .. } = self.words;
-        Sheet { ctx: self.ctx, locale, title, sends_to: None }.reply(status, inner)
+        Sheet { ctx: self.ctx, locale, title, goes_on: None }.reply(status, inner)
     }
 }
 

@@ -27,8 +27,8 @@ pub struct Sheet<'a> {
     pub locale: &'static str,
     /// What it is called, before the name of the app.
     pub title: &'a str,
-    /// Where its form's answer sends people on to, as a source of a content security policy; `None`: nowhere.
-    pub sends_to: Option<&'a str>,
+    /// The URL that the browser goes on to at once; `None`: it stays.
+    pub goes_on: Option<&'a str>,
 }
 
 impl Sheet<'_> {
@@ -36,19 +36,19 @@ impl Sheet<'_> {
     pub fn reply(&self, status: StatusCode, inner: &str) -> Response {
         let nonce = URL_SAFE_NO_PAD.encode(self.ctx.project.env().random::<16>());
         let (title, app) = (escaped(self.title), escaped(self.ctx.settings.app_name()));
+        let goes_on =
+            self.goes_on.map(|url| format!("<meta http-equiv=\"refresh\" content=\"0;url={}\">", escaped(url)));
         let html = format!(
-            "<!doctype html>\n<html lang=\"{}\">\n<head><meta charset=\"utf-8\">\
+            "<!doctype html>\n<html lang=\"{}\">\n<head><meta charset=\"utf-8\">{}\
              <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"robots\" content=\"noindex\">\
              <title>{title} - {app}</title><style nonce=\"{nonce}\">{STYLE}</style></head>\n\
              <body><main><h1>{app}</h1>{inner}</main></body>\n</html>\n",
-            self.locale
+            self.locale,
+            goes_on.unwrap_or_default()
         );
         // `'self'` besides the nonce would allow the project's own host to style this page: it has no business here.
-        // Browsers hold where a form's answer leads against `form-action`, too.
-        let sends_to = self.sends_to.map(|source| format!(" {source}")).unwrap_or_default();
         let policy = format!(
-            "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'{sends_to}; frame-ancestors 'none'; \
-             base-uri 'none'"
+            "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
         );
         let mut reply = (status, html).into_response();
         let headers = reply.headers_mut();

@@ -71,6 +71,8 @@ pub enum Template {
     LockedOut,
     /// The password was changed.
     PasswordChanged,
+    /// The account has another address; goes to the former.
+    EmailChanged,
     /// Somebody signed in from a device not seen before.
     NewDevice,
     /// Proves an address: a link with a ticket.
@@ -87,11 +89,12 @@ pub enum Template {
 
 impl Template {
     /// All there are.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::VerifyEmail,
         Self::AccountExists,
         Self::LockedOut,
         Self::PasswordChanged,
+        Self::EmailChanged,
         Self::NewDevice,
         Self::EmailVerify,
         Self::EmailConfirmChange,
@@ -107,6 +110,7 @@ impl Template {
             Self::AccountExists => "account-exists",
             Self::LockedOut => "locked-out",
             Self::PasswordChanged => "password-changed",
+            Self::EmailChanged => "email-changed",
             Self::NewDevice => "new-device",
             Self::EmailVerify => "email-verify",
             Self::EmailConfirmChange => "email-confirm-change",
@@ -133,6 +137,7 @@ impl Template {
             | Self::AccountExists
             | Self::LockedOut
             | Self::PasswordChanged
+            | Self::EmailChanged
             | Self::NewDevice
             | Self::SigninOtp => None,
         }

@@ -22,7 +22,7 @@ pub(super) fn sample(template: Template) -> BTreeMap<String, String> {
         Template::LockedOut => {
             &[("at", "2026-01-01 00:00 UTC"), ("ip", "203.0.113.7"), ("until", "2026-01-01 00:15 UTC")]
         }
-        Template::PasswordChanged => &[("at", "2026-01-01 00:00 UTC"), ("ip", "203.0.113.7")],
+        Template::PasswordChanged | Template::EmailChanged => &[("at", "2026-01-01 00:00 UTC"), ("ip", "203.0.113.7")],
         Template::NewDevice => {
             &[("at", "2026-01-01 00:00 UTC"), ("ip", "203.0.113.7"), ("agent", "Mozilla/5.0 (X11; Linux x86_64)")]
         }

@@ -154,13 +154,15 @@ fn in_query(url: &str) -> Vec<String> {
     let pairs = query.split(['&', '#']).filter_map(|pair| pair.split_once('='));
     pairs
         .filter(|(key, _)| is_secret(key) || matches!(*key, "code" | "ticket"))
-        .map(|(_, value)| value.to_owned())
+        // As it stands, and as it is read.
+        .flat_map(|(_, value)| [value.to_owned(), value.replace("%3A", ":")])
         .collect()
 }
 
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    let about = ["type", "format", "_at", "expires", "expires_in", "expiresin"].iter().any(|end| key.ends_with(end));
+    let about =
+        ["type", "format", "_at", "expires", "expires_in", "expiresin", "tokenid"].iter().any(|end| key.ends_with(end));
     !about && ["password", "token", "secret", "plain_text_key", "ticket", "otp"].iter().any(|part| key.contains(part))
 }
 
@@ -242,11 +244,21 @@ mod tests {
         ]) {
             assert!(is_remembered(secret), "{secret}");
         }
+        let nhost = anon.speaking_nhost();
+        let begun = nhost.sign_in("ada@example.com", "password of ada here").await.expect(200).body["session"].take();
+        let token = |name: &str| begun[name].as_str().expect("a token").to_owned();
+        let ada = nhost.with_token(&token("accessToken"));
+        let made = ada.post("/pat", &json!({ "expiresAt": "2030-01-01T00:00:00Z" })).await.expect(200);
+        for secret in [&token("accessToken"), &token("refreshToken"), made.text_at("personalAccessToken")] {
+            assert!(is_remembered(secret), "{secret}");
+        }
+        assert!(!is_remembered(&token("refreshTokenId")), "the session's name");
         for harmless in ["Bearer", "ada@example.com", "email_verification_required"] {
             assert!(!is_remembered(harmless), "{harmless}");
         }
         assert!(catch_unwind(|| not_in("a text", "x password of ada here y")).is_err());
         assert!(catch_unwind(|| not_repeated(&["password of ada here".into()], "no password of ada here")).is_err());
-        assert_eq!(in_query("/cb?refreshToken=abc&type=x#code=def"), ["abc", "def"]);
+        assert_eq!(in_query("/cb?refreshToken=abc&type=x#code=def"), ["abc", "abc", "def", "def"]);
+        assert_eq!(in_query("/verify?ticket=verifyEmail%3Aabc"), ["verifyEmail%3Aabc", "verifyEmail:abc"]);
     }
 }

@@ -163,7 +163,9 @@ fn of(event: &Event) -> Option<WebhookEvent> {
         | EventKind::OutboxResent
         | EventKind::OutboxDropped
         | EventKind::MailRequested
-        | EventKind::EmailChanged => None,
+        | EventKind::EmailChanged
+        | EventKind::Deanonymized
+        | EventKind::PersonalTokenCreated => None,
     }
 }
 

@@ -1,21 +1,17 @@
-//! The page between a link and what it does: one button.
+//! The page between a link and what it does: one button; and the one its button leads to, which goes on to the app.
+//!
+//! That one is a page and no redirect: browsers hold every redirect that follows a form against its page's `form-action`,
+//! also those that the app makes of its own, and the press would lead nowhere.
 
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use crate::auth::Ctx;
-use crate::auth::redirect::Redirect;
 use crate::auth::tickets::TicketKind;
 use crate::http::sheet::{self, Sheet, escaped};
 
 /// The page for a link with these fields, in the language of the request.
-pub(super) fn page(
-    ctx: &Ctx,
-    headers: &HeaderMap,
-    kind: TicketKind,
-    target: &Redirect,
-    fields: [(&str, Option<&str>); 3],
-) -> Response {
+pub(super) fn page(ctx: &Ctx, headers: &HeaderMap, kind: TicketKind, fields: [(&str, Option<&str>); 3]) -> Response {
     let words = words(ctx, headers);
     let (ask, button) = words.of(kind);
     let hidden: String = fields
@@ -30,8 +26,16 @@ pub(super) fn page(
         escaped(ask),
         escaped(button)
     );
-    let sheet = Sheet { ctx, locale: words.locale, title: button, sends_to: Some(&target.source()) };
+    let sheet = Sheet { ctx, locale: words.locale, title: button, goes_on: None };
     sheet.reply(StatusCode::OK, &inner)
+}
+
+/// The page that goes on to this URL.
+pub(super) fn onward(ctx: &Ctx, headers: &HeaderMap, url: &str) -> Response {
+    let words = words(ctx, headers);
+    // For whoever has told the browser not to go on by itself.
+    let inner = format!("<p><a href=\"{}\">{}</a></p>", escaped(url), escaped(words.onward));
+    Sheet { ctx, locale: words.locale, title: words.onward, goes_on: Some(url) }.reply(StatusCode::OK, &inner)
 }
 
 fn words(ctx: &Ctx, headers: &HeaderMap) -> &'static Words {
@@ -40,13 +44,14 @@ fn words(ctx: &Ctx, headers: &HeaderMap) -> &'static Words {
     sheet::preferred(headers, &then, known).unwrap_or(&WORDS[0])
 }
 
-/// What the page says in one language: what the button does, and the button.
+/// What the pages say in one language: what the button does, and the button.
 struct Words {
     locale: &'static str,
     verify: (&'static str, &'static str),
     sign_in: (&'static str, &'static str),
     change: (&'static str, &'static str),
     reset: (&'static str, &'static str),
+    onward: &'static str,
 }
 
 impl Words {
@@ -67,6 +72,7 @@ static WORDS: [Words; 6] = [
         sign_in: ("You are about to sign in.", "Sign in"),
         change: ("Please confirm your new email address.", "Confirm address"),
         reset: ("You are about to choose a new password.", "Continue"),
+        onward: "Continue",
     },
     Words {
         locale: "es",
@@ -74,6 +80,7 @@ static WORDS: [Words; 6] = [
         sign_in: ("Estás a punto de iniciar sesión.", "Iniciar sesión"),
         change: ("Confirma tu nueva dirección de correo.", "Confirmar dirección"),
         reset: ("Estás a punto de elegir una nueva contraseña.", "Continuar"),
+        onward: "Continuar",
     },
     Words {
         locale: "fr",
@@ -81,6 +88,7 @@ static WORDS: [Words; 6] = [
         sign_in: ("Vous êtes sur le point de vous connecter.", "Se connecter"),
         change: ("Veuillez confirmer votre nouvelle adresse e-mail.", "Confirmer l’adresse"),
         reset: ("Vous êtes sur le point de choisir un nouveau mot de passe.", "Continuer"),
+        onward: "Continuer",
     },
     Words {
         locale: "de",
@@ -88,6 +96,7 @@ static WORDS: [Words; 6] = [
         sign_in: ("Sie sind dabei, sich anzumelden.", "Anmelden"),
         change: ("Bitte bestätigen Sie Ihre neue E-Mail-Adresse.", "Adresse bestätigen"),
         reset: ("Sie sind dabei, ein neues Passwort zu wählen.", "Weiter"),
+        onward: "Weiter",
     },
     Words {
         locale: "bg",
@@ -95,6 +104,7 @@ static WORDS: [Words; 6] = [
         sign_in: ("На път сте да влезете.", "Вход"),
         change: ("Моля, потвърдете новия си имейл адрес.", "Потвърждаване"),
         reset: ("На път сте да изберете нова парола.", "Продължаване"),
+        onward: "Продължаване",
     },
     Words {
         locale: "cs",
@@ -102,5 +112,6 @@ static WORDS: [Words; 6] = [
         sign_in: ("Chystáte se přihlásit.", "Přihlásit se"),
         change: ("Potvrďte prosím svou novou e-mailovou adresu.", "Potvrdit adresu"),
         reset: ("Chystáte se zvolit nové heslo.", "Pokračovat"),
+        onward: "Pokračovat",
     },
 ];

@@ -2,7 +2,7 @@
 
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 
-use super::wire::{Done, KeySet, Refused, Session, SessionPayload, User, Version};
+use super::wire::{Done, KeySet, PersonalToken, Refused, Session, SessionPayload, User, Version};
 use super::{accounts, disabled, mails, service, sessions, user, verify};
 use crate::http::openapi::{Answer, Api, Endpoint, Operation, Scope};
 
@@ -29,7 +29,7 @@ fn every(operation: &mut Operation, scope: &Scope<'_>) {
     operation.answer(Answer::of::<Refused>(503, "The server cannot do it now.").with_retry_after());
 }
 
-/// The endpoints of the contract, sections 1.1 to 1.5.
+/// The endpoints of the contract, sections 1 and 5.
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let mut all = here();
     all.extend(mails::endpoints());
@@ -66,6 +66,36 @@ fn here() -> Vec<Endpoint> {
             .summary("Sign in with a password")
             .answer(Answer::of::<SessionPayload>(200, "Signed in."))
             .answer(Answer::of::<Refused>(401, "Address or password is wrong, or the account may not be used.")),
+        Endpoint::post("/signin/anonymous", "signInAnonymous", accounts::sign_in_anonymously)
+            .summary("Make an account without any credential, and sign in")
+            .answer(Answer::of::<SessionPayload>(200, "Signed in."))
+            .answer(Answer::of::<Refused>(403, "Sign-up is off (`signup-disabled`)."))
+            .answer(Answer::of::<Refused>(409, "It is switched off (`disabled-endpoint`).")),
+        Endpoint::post("/user/deanonymize", "deanonymizeUser", accounts::deanonymize)
+            .summary("Give an account without any credential an address")
+            .description(
+                "With a password, or to sign in by links. Where a link goes out, all sessions end; else they go on.",
+            )
+            .answer(Answer::of::<Done>(200, "It has one; perhaps a mail is on its way."))
+            .answer(Answer::of::<Refused>(
+                400,
+                "The account has an address already, the password is missing or not taken, or a wish is not granted.",
+            ))
+            .answer(Answer::of::<Refused>(401, "The address is not admitted."))
+            .answer(Answer::of::<Refused>(409, "The address has an account (`user-already-exists`).")),
+        Endpoint::post("/pat", "createPAT", sessions::make_personal)
+            .summary("Make a personal access token")
+            .description("It begins sessions until it expires, or all of the account's end.")
+            .answer(Answer::of::<PersonalToken>(200, "The token, shown this once."))
+            .answer(Answer::of::<Refused>(400, "There are too many already.")),
+        Endpoint::post("/signin/pat", "signInPAT", sessions::sign_in_personal)
+            .summary("Sign in with a personal access token")
+            .answer(Answer::of::<SessionPayload>(200, "Signed in. The token goes on working."))
+            .answer(Answer::of::<Refused>(
+                401,
+                "The token is unknown, expired or revoked, or the account may not be used.",
+            ))
+            .answer(Answer::of::<Refused>(403, "The account is anonymous (`forbidden-anonymous`).")),
         Endpoint::post("/token", "refreshToken", sessions::token)
             .summary("Exchange a refresh token")
             .description("The token is good once. Presented again after a short grace, it ends its session.")

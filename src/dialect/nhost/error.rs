@@ -144,7 +144,12 @@ pub(super) enum Refusal {
     /// A parameter cannot be read: 400.
     Parameter(String),
     /// No bearer, or a bad one: 401, with which.
-    Unauthorized(&'static str),
+    Unauthorized {
+        /// What the endpoint asks for.
+        scheme: &'static str,
+        /// What is wrong.
+        reason: &'static str,
+    },
     /// What every dialect can run into.
     Trouble(Trouble),
 }
@@ -179,8 +184,8 @@ impl IntoResponse for Refusal {
                 bad(json!({ "errors": "bad-request", "message": "email: failed to pass regex validation" }))
             }
             Self::Parameter(msg) => bad(json!({ "msg": msg })),
-            Self::Unauthorized(reason) => {
-                let body = json!({ "error": "unauthorized", "reason": reason, "securityScheme": "BearerAuth" });
+            Self::Unauthorized { scheme, reason } => {
+                let body = json!({ "error": "unauthorized", "reason": reason, "securityScheme": scheme });
                 (StatusCode::UNAUTHORIZED, Json(body)).into_response()
             }
             Self::Trouble(what) => trouble(&what),
@@ -192,32 +197,52 @@ impl IntoResponse for Refusal {
 #[derive(Clone, Debug)]
 pub(super) struct Fault(pub(super) Arc<Error>);
 
+/// How a verb's error is said.
+enum Spelling {
+    /// By a code.
+    Code(Code),
+    /// In the words of the bot check.
+    Bot(BotCheck),
+    /// As a limit: for so much longer, and no more is said.
+    Locked(Duration),
+    /// As what every dialect can run into.
+    Trouble(Trouble),
+}
+
 /// The code of a verb's error; `None` where it has another shape.
 pub(super) fn code_of(error: &Error) -> Option<Code> {
-    Some(match error {
-        Error::FeatureOff => Code::DisabledEndpoint,
-        Error::AnonymousForbidden => Code::ForbiddenAnonymous,
-        Error::NotAnonymous => Code::UserNotAnonymous,
-        Error::RoleNotAllowed => Code::RoleNotAllowed,
-        Error::DefaultRoleNotAllowed => Code::DefaultRoleMustBeInAllowedRoles,
-        Error::RedirectNotAllowed => Code::RedirectToNotAllowed,
-        Error::AlreadyVerified => Code::EmailAlreadyVerified,
-        Error::InvalidPersonalToken => Code::InvalidPat,
-        Error::InvalidTicket => Code::InvalidTicket,
-        Error::InvalidCode => Code::InvalidOtp,
-        Error::TooManyCodes => Code::OtpTooManyAttempts,
-        Error::InvalidExchange => Code::InvalidRequest,
-        Error::SignupDisabled => Code::SignupDisabled,
-        Error::EmailTaken => Code::UserAlreadyExists,
+    match spelling(error) {
+        Spelling::Code(code) => Some(code),
+        Spelling::Bot(_) | Spelling::Locked(_) | Spelling::Trouble(_) => None,
+    }
+}
+
+/// What each error is on this wire.
+fn spelling(error: &Error) -> Spelling {
+    match error {
+        Error::FeatureOff => Spelling::Code(Code::DisabledEndpoint),
+        Error::AnonymousForbidden => Spelling::Code(Code::ForbiddenAnonymous),
+        Error::NotAnonymous => Spelling::Code(Code::UserNotAnonymous),
+        Error::RoleNotAllowed => Spelling::Code(Code::RoleNotAllowed),
+        Error::DefaultRoleNotAllowed => Spelling::Code(Code::DefaultRoleMustBeInAllowedRoles),
+        Error::RedirectNotAllowed => Spelling::Code(Code::RedirectToNotAllowed),
+        Error::AlreadyVerified => Spelling::Code(Code::EmailAlreadyVerified),
+        Error::InvalidPersonalToken => Spelling::Code(Code::InvalidPat),
+        Error::InvalidTicket => Spelling::Code(Code::InvalidTicket),
+        Error::InvalidCode => Spelling::Code(Code::InvalidOtp),
+        Error::TooManyCodes => Spelling::Code(Code::OtpTooManyAttempts),
+        Error::InvalidExchange => Spelling::Code(Code::InvalidRequest),
+        Error::SignupDisabled => Spelling::Code(Code::SignupDisabled),
+        Error::EmailTaken => Spelling::Code(Code::UserAlreadyExists),
         // Told like a wrong password (contract 1.3, 3.3): who is locked out learns nothing of the account.
         Error::InvalidCredentials | Error::NoPassword | Error::WrongCurrentPassword | Error::AddressNotAllowed => {
-            Code::InvalidEmailPassword
+            Spelling::Code(Code::InvalidEmailPassword)
         }
-        Error::AccountDisabled | Error::AwaitsOperator => Code::DisabledUser,
-        Error::VerificationRequired(_) => Code::UnverifiedUser,
-        Error::InvalidRefreshToken => Code::InvalidRefreshToken,
-        Error::InvalidVerificationToken => Code::InvalidTicket,
-        Error::Unauthenticated | Error::UnknownUser => Code::InvalidEmailPassword,
+        Error::AccountDisabled | Error::AwaitsOperator => Spelling::Code(Code::DisabledUser),
+        Error::VerificationRequired(_) => Spelling::Code(Code::UnverifiedUser),
+        Error::InvalidRefreshToken => Spelling::Code(Code::InvalidRefreshToken),
+        Error::InvalidVerificationToken => Spelling::Code(Code::InvalidTicket),
+        Error::Unauthenticated | Error::UnknownUser => Spelling::Code(Code::InvalidEmailPassword),
         Error::SamePassword
         | Error::UnknownProvider
         | Error::UnknownApiKey
@@ -226,39 +251,32 @@ pub(super) fn code_of(error: &Error) -> Option<Code> {
         | Error::UnknownItem
         | Error::ItemExpired
         | Error::UnknownWebhook
-        | Error::ProjectExists => Code::InvalidRequest,
-        Error::ProjectDisabled => Code::DisabledEndpoint,
-        // Too common or leaked is one thing here; an unanswered leak check is the server's fault (contract 0.2, PASSWORD).
-        Error::PasswordCommon | Error::PasswordLeaked => Code::PasswordInHibpDatabase,
-        Error::PolicyUnavailable { .. } | Error::Store(_) | Error::Internal(_) => Code::InternalServerError,
-        Error::BotCheckFailed(_)
-        | Error::Locked { .. }
-        | Error::TooManyRequests(_)
-        | Error::UnknownProject
-        | Error::Busy { .. }
-        | Error::Unwritable(_) => return None,
-    })
+        | Error::ProjectExists => Spelling::Code(Code::InvalidRequest),
+        Error::ProjectDisabled => Spelling::Code(Code::DisabledEndpoint),
+        // Too common or leaked is one thing here.
+        Error::PasswordCommon | Error::PasswordLeaked => Spelling::Code(Code::PasswordInHibpDatabase),
+        Error::Store(_) | Error::Internal(_) => Spelling::Code(Code::InternalServerError),
+        Error::BotCheckFailed(check) => Spelling::Bot(*check),
+        Error::Locked { retry_after } => Spelling::Locked(*retry_after),
+        Error::TooManyRequests(standing) => Spelling::Trouble(Trouble::TooManyRequests(*standing)),
+        Error::UnknownProject => Spelling::Trouble(Trouble::UnknownProject),
+        Error::Busy { retry_after } => Spelling::Trouble(Trouble::Unavailable { retry_after: *retry_after }),
+        Error::PolicyUnavailable { .. } => Spelling::Code(Code::InternalServerError),
+        Error::Unwritable(_) => Spelling::Trouble(Trouble::Unavailable { retry_after: UNWRITABLE_RETRY }),
+    }
 }
 
-/// What each error is on this wire.
 fn spell(error: &Error) -> Response {
-    if let Some(code) = code_of(error) {
-        return code.reply();
-    }
-    match error {
-        Error::BotCheckFailed(BotCheck::Missing) => forbidden("missing x-cf-turnstile-response header"),
-        Error::BotCheckFailed(BotCheck::Refused) => forbidden("failed to pass turnstile: [invalid-input-response]"),
-        Error::BotCheckFailed(BotCheck::Unanswered) => {
+    match spelling(error) {
+        Spelling::Code(code) => code.reply(),
+        Spelling::Bot(BotCheck::Missing) => forbidden("missing x-cf-turnstile-response header"),
+        Spelling::Bot(BotCheck::Refused) => forbidden("failed to pass turnstile: [invalid-input-response]"),
+        Spelling::Bot(BotCheck::Unanswered) => {
             let body = json!({ "error": "internal server error when attempting to pass turnstile" });
             (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
         }
-        Error::Locked { retry_after } => retry(empty(StatusCode::TOO_MANY_REQUESTS), retry_after_secs(*retry_after)),
-        Error::TooManyRequests(standing) => trouble(&Trouble::TooManyRequests(*standing)),
-        Error::UnknownProject => trouble(&Trouble::UnknownProject),
-        Error::Busy { retry_after } => trouble(&Trouble::Unavailable { retry_after: *retry_after }),
-        Error::Unwritable(_) => trouble(&Trouble::Unavailable { retry_after: UNWRITABLE_RETRY }),
-        // Each has a code.
-        _ => trouble(&Trouble::Internal),
+        Spelling::Locked(retry_after) => retry(empty(StatusCode::TOO_MANY_REQUESTS), retry_after_secs(retry_after)),
+        Spelling::Trouble(what) => trouble(&what),
     }
 }
 
@@ -313,12 +331,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_password_has_one_code_and_an_unanswered_check_is_a_fault() {
+    fn a_refused_password_has_one_code_and_an_unanswered_check_fails_as_the_contract_says() {
         for error in [Error::PasswordCommon, Error::PasswordLeaked] {
             assert_eq!(code_of(&error), Some(Code::PasswordInHibpDatabase), "{error}");
         }
-        let reply = spell(&Error::PolicyUnavailable { retry_after: Duration::from_secs(5) });
-        assert_eq!(reply.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let unanswered = Error::PolicyUnavailable { retry_after: Duration::from_secs(5) };
+        assert_eq!(code_of(&unanswered), Some(Code::InternalServerError));
     }
 
     /// Contract 4: the codes that become `invalid-request` where accounts are hidden, and no others.

@@ -82,13 +82,6 @@ impl Fields {
         Email::parse(&text).map_err(|_| Refusal::NotAnEmail)
     }
 
-    /// An optional address.
-    pub(super) fn optional_email(&mut self, name: &str) -> Result<Option<Email>, Refusal> {
-        self.note(|asked| asked.optional(name, openapi::email(MAX_EMAIL)));
-        let text = self.string(name)?;
-        text.map(|text| Email::parse(&text).map_err(|_| Refusal::NotAnEmail)).transpose()
-    }
-
     /// A required password as it may be on file.
     pub(super) fn password(&mut self, name: &str) -> Result<Secret<String>, Refusal> {
         // An operator may have asked for longer ones than the contract's schema has, and other APIs take them.

@@ -67,16 +67,33 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
-        let Some(ctx) = parts.extensions.get::<Ctx>() else {
-            return Err(error::trouble(&Trouble::Internal));
-        };
-        let missing = || Refusal::Unauthorized("missing or malformed authorization header").into_response();
-        let token = bearer(&parts.headers).ok_or_else(missing)?;
-        session::authenticate(ctx, token).map(Self).map_err(|error| match error {
-            Error::Unauthenticated => Refusal::Unauthorized("invalid or expired token").into_response(),
-            error => Refusal::from(error).into_response(),
-        })
+        proved(parts, BEARER).map(|(_, actor)| Self(actor))
     }
+}
+
+/// The schemes as the original calls them.
+const BEARER: &str = "BearerAuth";
+const ELEVATED: &str = "BearerAuthElevated";
+
+/// Who proves to be somebody, at an endpoint of this scheme.
+fn proved<'a>(parts: &'a Parts, scheme: &'static str) -> Result<(&'a Ctx, Actor), Response> {
+    let Some(ctx) = parts.extensions.get::<Ctx>() else {
+        return Err(error::trouble(&Trouble::Internal));
+    };
+    let refused = |reason| Refusal::Unauthorized { scheme, reason }.into_response();
+    let token = bearer(&parts.headers).ok_or_else(|| refused("missing or malformed authorization header"))?;
+    match session::authenticate(ctx, token) {
+        Ok(actor) => Ok((ctx, actor)),
+        Err(Error::Unauthenticated) => Err(refused("invalid or expired token")),
+        Err(error) => Err(Refusal::from(error).into_response()),
+    }
+}
+
+/// The same, whose account may do things.
+fn usable(parts: &Parts, scheme: &'static str) -> Result<Actor, Response> {
+    let (ctx, actor) = proved(parts, scheme)?;
+    session::usable(ctx, &actor.user).map_err(|error| Refusal::from(error).into_response())?;
+    Ok(actor)
 }
 
 impl Asks for Session {
@@ -92,13 +109,8 @@ pub(super) struct SignedIn(pub(super) Actor);
 impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let Session(actor) = Session::from_request_parts(parts, state).await?;
-        let Some(ctx) = parts.extensions.get::<Ctx>() else {
-            return Err(error::trouble(&Trouble::Internal));
-        };
-        session::usable(ctx, &actor.user).map_err(|error| Refusal::from(error).into_response())?;
-        Ok(Self(actor))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        usable(parts, BEARER).map(Self)
     }
 }
 
@@ -108,6 +120,24 @@ impl Asks for SignedIn {
         operation
             .answer(Answer::of::<Refused>(401, "The account may not be used (`disabled-user`, `unverified-user`)."));
         operation.answer(Answer::of::<Refused>(403, "The account is anonymous (`forbidden-anonymous`)."));
+    }
+}
+
+/// The signed-in user where the contract may ask for more than a session (E, section 2.6): here a session is enough, and
+/// only who has none is told so under another name.
+pub(super) struct Elevated(pub(super) Actor);
+
+impl<S: Send + Sync> FromRequestParts<S> for Elevated {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        usable(parts, ELEVATED).map(Self)
+    }
+}
+
+impl Asks for Elevated {
+    fn ask(operation: &mut Operation, scope: &Scope<'_>) {
+        SignedIn::ask(operation, scope);
     }
 }
 
@@ -194,17 +224,6 @@ fn unreadable(error: BodyError) -> Refusal {
         BodyError::NotAnObject => return Refusal::Schema("value must be an object".into()),
     };
     Refusal::Request(reason.into())
-}
-
-/// A form without fields, for endpoints that take none or read none.
-pub(super) struct NoFields;
-
-impl Form for NoFields {
-    const NAME: &'static str = "Nothing";
-
-    fn read(_: &mut Fields, _: &ProjectSettings) -> Result<Self, Refusal> {
-        Ok(Self)
-    }
 }
 
 /// A body of an endpoint that is switched off: read so that its connection lives on, and not looked at.

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::Refusal;
 use super::fields::Fields;
-use super::input::{Body, BotToken, Form, Here, Perhaps, SignedIn};
+use super::input::{Body, BotToken, Elevated, Form, Here, Perhaps};
 use super::sessions::payload;
 use super::wire::{Done, Refused, SessionPayload};
 use crate::auth::mailed::{self, Asked, Brings};
@@ -60,7 +60,7 @@ impl Form for ChangeForm {
 
 /// `POST user/email/change`.
 async fn change_email(
-    SignedIn(actor): SignedIn,
+    Elevated(actor): Elevated,
     Here(ctx): Here,
     Body(form): Body<ChangeForm>,
 ) -> Result<Response, Refusal> {

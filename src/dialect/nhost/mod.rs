@@ -1,8 +1,9 @@
-//! Nhost Auth: the first half of the contract's endpoints, for the npm package `@nhost/nhost-js` as it is.
+//! Nhost Auth, for the npm package `@nhost/nhost-js` as it is: what needs neither a second factor nor somebody else's
+//! server. Every other endpoint of the contract answers as it does there when it is switched off.
 //!
 //! | file | what it spells |
 //! |---|---|
-//! | `accounts` | sign-up and sign-in with a password, anonymous accounts and what becomes of them |
+//! | `accounts` | sign-up and sign-in with a password, accounts without any credential and what becomes of them |
 //! | `sessions` | token, token/verify, signout, personal access tokens |
 //! | `user` | the signed-in account |
 //! | `mails` | what sends mails; six digits; passwords forgotten and set |
@@ -29,10 +30,24 @@
 //!   the lockout that all ways to sign in share.
 //! - Where accounts are hidden (`conceal`), what sends mails answers `"OK"` for every address, after the same work.
 //! - Following a link is for GET by a reader, or the button of our page: HEAD and what a browser fetches ahead use nothing up.
-//! - Without a client URL, who asked for no page is sent on to this server.
+//! - Without a client URL, who asked for no page is sent on to this server. Without a list, too, nobody is sent anywhere
+//!   else, unless `public_url` is on this machine: a session goes where a link leads, and anybody may ask for one.
+//! - One client may have ten mails an hour sent to one address, all of them sixty, whatever `limits` says; then 429.
 //! - `session.user` says the same everywhere, `isAnonymous` too.
 //! - The 204 to OPTIONS says no `Content-Length`, which it may not (RFC 9110, section 8.6).
 //! - Who is locked out gets 429 with `Retry-After` and no body, as who meets a limit.
+//! - What a body says is looked at before anything else, how long its password is with it: that is told before sign-up
+//!   being off.
+//! - Where `verification.mode` is `lenient` and its secrets go by mail, a sign-up sends one and begins a session.
+//! - `/signout` with an older refresh token of a session ends it; with a personal access token it revokes that.
+//! - Personal access tokens end with whatever ends all sessions of their owner; one account has a hundred at most.
+//! - What an account without any credential had of its own (name, language, metadata, roles) gives way to what it wishes
+//!   when it gets one. Sign-in by link need not be on for that. Where accounts are hidden and a link would go out, an
+//!   address that is taken is not told: the account loses its sessions as it would with another. Where new accounts wait
+//!   for an operator, so does this one.
+//! - A client makes 600 accounts without any credential in ten minutes at most.
+//! - Callbacks of identity providers are switched off like the rest, without sending a browser anywhere: there is no state
+//!   that could be good.
 
 mod accounts;
 mod confirm;
@@ -81,6 +96,7 @@ pub fn rules(_: &ProjectSettings) -> Rules {
         first_is_admin: false,
         tells_missing_password: false,
         unproved_gets_another: false,
+        proves_by_ticket: true,
         same_password: true,
         // Counted by `limits`, over sliding windows.
         requests: None,

@@ -1,4 +1,4 @@
-//! Sessions: refreshed, checked, ended (contract 1.4).
+//! Sessions: refreshed, checked, ended; tokens that begin them (contract 1.3, 1.4).
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -6,11 +6,12 @@ use uuid::Uuid;
 
 use super::error::{Code, Refusal};
 use super::fields::Fields;
-use super::input::{Body, Form, Here, Perhaps};
-use super::wire::{Done, Session, SessionPayload};
+use super::input::{Body, Elevated, Form, Here, Perhaps};
+use super::wire::{Done, PersonalToken, Session, SessionPayload};
 use crate::auth::person::Person;
+use crate::auth::personal_tokens::{self, NewPersonalToken};
 use crate::auth::session::{self, Issued};
-use crate::auth::{Ctx, Error, ProjectSettings};
+use crate::auth::{Ctx, Error, ProjectSettings, sign_out as end};
 use crate::crypto::Secret;
 
 /// The body of `token`.
@@ -91,11 +92,55 @@ pub(super) async fn sign_out(
     Body(form): Body<SignOutForm>,
 ) -> Result<Response, Refusal> {
     match (form.all, bearer, form.refresh_token) {
-        (true, Some(actor), _) => session::sign_out_all(&ctx, actor).await?,
-        (false, _, Some(token)) => session::sign_out_by_uuid(&ctx, token).await?,
+        (true, Some(actor), _) => end::everywhere(&ctx, actor).await?,
+        (false, _, Some(token)) => end::by_token(&ctx, token).await?,
         (true, None, _) | (false, _, None) => return Err(Code::InvalidRequest.into()),
     }
     Ok(Json(Done::OK).into_response())
+}
+
+/// The body of `pat`.
+pub(super) struct PersonalTokenForm(NewPersonalToken);
+
+impl Form for PersonalTokenForm {
+    const NAME: &'static str = "CreatePAT";
+
+    fn read(fields: &mut Fields, _: &ProjectSettings) -> Result<Self, Refusal> {
+        let expires_at = fields.moment("expiresAt")?;
+        Ok(Self(NewPersonalToken { expires_at, metadata: fields.metadata("metadata")? }))
+    }
+}
+
+/// `POST pat`: 200 with the token, this once.
+pub(super) async fn make_personal(
+    Elevated(actor): Elevated,
+    Here(ctx): Here,
+    Body(PersonalTokenForm(new)): Body<PersonalTokenForm>,
+) -> Result<Response, Refusal> {
+    let (id, token) = personal_tokens::create(&ctx, actor, new).await?;
+    Ok(Json(PersonalToken { id, personal_access_token: token.expose() }).into_response())
+}
+
+/// The body of `signin/pat`.
+pub(super) struct SignInPersonalForm {
+    token: Uuid,
+}
+
+impl Form for SignInPersonalForm {
+    const NAME: &'static str = "SignInPAT";
+
+    fn read(fields: &mut Fields, _: &ProjectSettings) -> Result<Self, Refusal> {
+        Ok(Self { token: fields.uuid("personalAccessToken")? })
+    }
+}
+
+/// `POST signin/pat`: 200 with a session.
+pub(super) async fn sign_in_personal(
+    Here(ctx): Here,
+    Body(form): Body<SignInPersonalForm>,
+) -> Result<Response, Refusal> {
+    let issued = personal_tokens::sign_in(&ctx, form.token).await?;
+    payload(&ctx, Some(&issued))
 }
 
 /// A session as it is.

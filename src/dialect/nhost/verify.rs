@@ -120,34 +120,39 @@ impl Asks for PressedLink {
 
 /// `GET verify`: 302 to the app; or the page.
 pub(super) async fn verify(Here(ctx): Here, FollowedLink(link): FollowedLink) -> Result<Response, Refusal> {
-    answer(ctx, link, StatusCode::FOUND).await
+    answer(ctx, link, false).await
 }
 
-/// `POST verify`, from the page: 303 to the app.
+/// `POST verify`, from the page: a page that goes on to the app.
 pub(super) async fn press(Here(ctx): Here, PressedLink(link): PressedLink) -> Result<Response, Refusal> {
-    answer(ctx, Link { only_looks: false, ..link }, StatusCode::SEE_OTHER).await
+    answer(ctx, Link { only_looks: false, ..link }, true).await
 }
 
-async fn answer(mut ctx: Ctx, link: Link, status: StatusCode) -> Result<Response, Refusal> {
+async fn answer(mut ctx: Ctx, link: Link, pressed: bool) -> Result<Response, Refusal> {
+    let onward = |ctx: &Ctx, url: &str| match pressed {
+        true => confirm::onward(ctx, &link.headers, url),
+        false => redirect_to(url),
+    };
+    let refused = |ctx: &Ctx, target: &Redirect, code| onward(ctx, &with_error(ctx, target, code));
     let targets = Targets::of(&ctx.settings);
     let target = match targets.admit(&link.redirect_to) {
         Ok(target) => target,
         Err(redirect::Refused::Malformed) => return Err(Code::InvalidRequest.into()),
         Err(redirect::Refused::NotAllowed) => {
             let client = targets.fallback().ok_or(Code::RedirectToNotAllowed)?;
-            return Ok(refused(&ctx, &client, status, Code::RedirectToNotAllowed));
+            return Ok(refused(&ctx, &client, Code::RedirectToNotAllowed));
         }
     };
     let Some(kind) = tickets::kind_of(link.ticket.expose()) else {
-        return Ok(refused(&ctx, &target, status, Code::InvalidTicket));
+        return Ok(refused(&ctx, &target, Code::InvalidTicket));
     };
-    if status == StatusCode::FOUND && (link.only_looks || ctx.settings.nhost.verify.confirm) {
+    if !pressed && (link.only_looks || ctx.settings.nhost.verify.confirm) {
         let fields = [
             ("ticket", Some(link.ticket.expose().as_str())),
             ("redirectTo", Some(&link.redirect_to)),
             ("codeChallenge", link.code_challenge.as_deref()),
         ];
-        return Ok(confirm::page(&ctx, &link.headers, kind, &target, fields));
+        return Ok(confirm::page(&ctx, &link.headers, kind, fields));
     }
     // A GET is not asked for it by `http`: elsewhere it begins no session.
     let agent = link.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
@@ -155,28 +160,32 @@ async fn answer(mut ctx: Ctx, link: Link, status: StatusCode) -> Result<Response
     match follow::follow(&ctx, link.ticket.expose(), link.code_challenge.as_deref()).await {
         Ok(Followed::In(issued)) => {
             let token = issued.refresh.as_ref().map_or("", |refresh| refresh.token.expose());
-            Ok(onward(&target.with_parameters([("refreshToken", token), ("type", kind.prefix())]), status))
+            Ok(onward(&ctx, &target.with_parameters([("refreshToken", token), ("type", kind.prefix())])))
         }
-        Ok(Followed::Code(code)) => Ok(onward(&target.with_parameters([("code", code.expose().as_str())]), status)),
+        Ok(Followed::Code(code)) => Ok(onward(&ctx, &target.with_parameters([("code", code.expose().as_str())]))),
         Err(error) => match code_of(&error) {
             // Nothing was used up: the same link may work a little later.
             None | Some(Code::InternalServerError) => Err(error.into()),
-            Some(code) => Ok(refused(&ctx, &target, status, code)),
+            Some(code) => Ok(refused(&ctx, &target, code)),
         },
     }
 }
 
 /// Sends the browser on with what went wrong, said as elsewhere.
-fn refused(ctx: &Ctx, target: &Redirect, status: StatusCode, code: Code) -> Response {
-    let code = code.concealed(ctx.settings.conceal);
-    onward(&target.with_error(code.name(), code.message()), status)
+pub(super) fn refused(ctx: &Ctx, target: &Redirect, code: Code) -> Response {
+    redirect_to(&with_error(ctx, target, code))
 }
 
-fn onward(url: &str, status: StatusCode) -> Response {
+fn with_error(ctx: &Ctx, target: &Redirect, code: Code) -> String {
+    let code = code.concealed(ctx.settings.conceal);
+    target.with_error(code.name(), code.message())
+}
+
+fn redirect_to(url: &str) -> Response {
     let Ok(location) = HeaderValue::from_str(url) else {
         return Refusal::from(Error::Internal("a redirect that may not stand in a header".into())).into_response();
     };
-    let mut reply = status.into_response();
+    let mut reply = StatusCode::FOUND.into_response();
     sheet::never_kept(reply.headers_mut());
     reply.headers_mut().insert(LOCATION, location);
     reply
@@ -186,7 +195,6 @@ fn onward(url: &str, status: StatusCode) -> Response {
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let description = "To `redirectTo`, with `refreshToken` and `type`, or with `code`, or with `error` and \
                        `errorDescription`; to the client URL where `redirectTo` is not allowed.";
-    let onward = |status| Answer::empty(status, description).with_header("location", "Where to.");
     vec![
         Endpoint::get("/verify", "verifyTicket", verify)
             .summary("Follow the link of a mail")
@@ -194,9 +202,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 "The ticket is used up, whatever comes of it. HEAD, and a browser that fetches ahead, use nothing up.",
             )
             .answer(Answer::page(200, "A page whose button follows the link, where the project wants one."))
-            .answer(onward(302)),
+            .answer(Answer::empty(302, description).with_header("location", "Where to.")),
         Endpoint::post("/verify", "pressVerify", press)
             .summary("What the button of that page does")
-            .answer(onward(303)),
+            .answer(Answer::page(200, "A page that goes on to where the link leads.")),
     ]
 }

@@ -148,6 +148,23 @@ impl<'a> Session<'a> {
     }
 }
 
+/// A personal access token.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PersonalToken<'a> {
+    pub(super) id: Uuid,
+    /// Shown this once.
+    #[schema(format = Uuid)]
+    pub(super) personal_access_token: &'a str,
+}
+
+/// What an endpoint of the OAuth 2 provider did not do, and why (RFC 6749, section 5.2).
+#[derive(Serialize, ToSchema)]
+pub(super) struct OAuthRefused {
+    pub(super) error: &'static str,
+    pub(super) error_description: &'static str,
+}
+
 /// Which version answers.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Version {

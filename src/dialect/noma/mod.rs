@@ -53,6 +53,7 @@ pub fn rules(settings: &ProjectSettings) -> Rules {
         first_is_admin: false,
         tells_missing_password: false,
         unproved_gets_another: true,
+        proves_by_ticket: false,
         same_password: false,
         requests: settings.noma.limit,
         changes: None,

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use super::error::Refusal;
 use super::input::{Body, Fields, Form, FormRules, Here, SignedIn};
 use super::wire::{Me, Message, TokenPayload, User};
-use crate::auth::{Error, password, session};
+use crate::auth::{Error, password, session, sign_out};
 use crate::crypto::Secret;
 
 /// The shortest text that may be a refresh token (contract 3.4).
@@ -66,12 +66,12 @@ pub(super) async fn change_password(
 
 /// `POST logout`: ends this session.
 pub(super) async fn sign_out(SignedIn(actor): SignedIn, Here(ctx): Here) -> Result<Response, Refusal> {
-    session::sign_out(&ctx, actor).await.map_err(|error| Refusal::from(error).noted(&ctx))?;
+    sign_out::here(&ctx, actor).await.map_err(|error| Refusal::from(error).noted(&ctx))?;
     Ok(Json(Message::of("Logged out.")).into_response())
 }
 
 /// `POST logout-all`: ends all of this user's sessions.
 pub(super) async fn sign_out_all(SignedIn(actor): SignedIn, Here(ctx): Here) -> Result<Response, Refusal> {
-    session::sign_out_all(&ctx, actor).await.map_err(|error| Refusal::from(error).noted(&ctx))?;
+    sign_out::everywhere(&ctx, actor).await.map_err(|error| Refusal::from(error).noted(&ctx))?;
     Ok(Json(Message::of("Logged out from all sessions.")).into_response())
 }

@@ -71,6 +71,7 @@ pub fn rules(settings: &ProjectSettings) -> Rules {
         first_is_admin: nora.first_user_admin.unwrap_or(false),
         tells_missing_password: true,
         unproved_gets_another: true,
+        proves_by_ticket: false,
         same_password: true,
         requests: nora.limits.global,
         changes: nora.limits.mutation,

@@ -8,7 +8,7 @@ use super::credential::{exact_bearer, tokens};
 use super::error::Refusal;
 use super::input::{self, Body, Form, Here, Leaving, SignedIn, Upgrading};
 use super::wire::Success;
-use crate::auth::{Error, password, session};
+use crate::auth::{Error, password, session, sign_out};
 use crate::http::openapi::{self, BodyFields, Scope};
 
 /// The body of `password`.
@@ -54,7 +54,7 @@ pub(super) async fn upgrade(Here(ctx): Here, Upgrading(headers): Upgrading) -> R
 pub(super) async fn sign_out(Here(ctx): Here, Leaving(headers): Leaving) -> Result<Response, Refusal> {
     for token in tokens(&headers) {
         let ended = match session::authenticate(&ctx, token) {
-            Ok(actor) => session::sign_out(&ctx, actor).await,
+            Ok(actor) => sign_out::here(&ctx, actor).await,
             Err(error) => Err(error),
         };
         match ended {

@@ -14,11 +14,13 @@ export async function startApp() {
   // Every request of a browser for a page, with the header that would tell where it came from.
   const visits = [];
   app.on('request', (request, reply) => {
-    const { pathname } = new URL(request.url, 'https://app.example');
+    const { pathname, search } = new URL(request.url, 'https://app.example');
     const file = join(modules, pathname.replace('/modules/', ''));
     if (pathname.startsWith('/modules/') && existsSync(file)) {
       reply.writeHead(200, { 'content-type': 'text/javascript' });
       createReadStream(file).pipe(reply);
+    } else if (pathname === '/moved') {
+      reply.writeHead(302, { location: `https://www.app.example/welcome${search}` }).end();
     } else if (pathname === '/favicon.ico' || pathname.startsWith('/modules/')) {
       reply.writeHead(404).end();
     } else {

@@ -154,20 +154,21 @@ test('an address that must be proved first', async () => {
 });
 
 test('PKCE: the link carries a code, which is worth nothing without what only this client knows', async () => {
-  for (const [on, begin, type] of [
-    [server, (auth, more) => auth.signInPasswordlessEmail(more), 'passwordlessEmail'],
-    [strict, (auth, more) => auth.signUpEmailPassword({ password, ...more }), 'verifyEmail'],
+  for (const [on, begin, template] of [
+    [server, (auth, more) => auth.signInPasswordlessEmail(more), 'signin-passwordless'],
+    [strict, (auth, more) => auth.signUpEmailPassword({ password, ...more }), 'email-verify'],
   ]) {
-    const email = `frank-${type.toLowerCase()}@example.com`;
+    const email = `frank-${template}@example.com`;
     const { nhost } = open(on);
     const { verifier, challenge } = await generatePKCEPair();
     await begin(nhost.auth, { email, codeChallenge: challenge, options: { redirectTo: `${APP}/cb?x=1` } });
-    const { link } = await mail(on, email);
+    const { link, template: of } = await mail(on, email);
+    assert.equal(of, template);
     assert.equal(new URL(link).searchParams.get('codeChallenge'), challenge);
     const landed = await follow(link);
     const { code, ...rest } = Object.fromEntries(landed.searchParams);
     assert.ok(code);
-    assert.deepEqual([landed.pathname, rest], ['/cb', { x: '1', type }]);
+    assert.deepEqual([landed.pathname, rest], ['/cb', { x: '1' }]);
     const { verifier: other } = await generatePKCEPair();
     const thief = open(on).nhost.auth;
     await refused(thief.tokenExchange({ code: `${code}x`, codeVerifier: verifier }), 400, 'invalid-request');
@@ -248,13 +249,15 @@ test('a forgotten password: by the link, or by its ticket', async () => {
   assert.ok((await open(server).nhost.auth.signInEmailPassword({ email, password: 'battery staple' })).body.session);
   await assert.rejects(old.auth.getUser(), (error) => error.status === 401);
 
+  assert.equal((await mail(server, email, 2)).template, 'password-changed');
+
   // The ticket alone is enough, once, and ends every session.
   await advance(server, '61s');
   await nhost.auth.sendPasswordResetEmail({ email });
-  const ticket = new URL((await mail(server, email, 2)).link).searchParams.get('ticket');
+  const ticket = new URL((await mail(server, email, 3)).link).searchParams.get('ticket');
   const { auth } = open(server).nhost;
   assert.equal((await auth.changeUserPassword({ newPassword: 'third time lucky', ticket })).body, 'OK');
-  await refused(auth.changeUserPassword({ newPassword: 'fourth', ticket }), 401, 'invalid-ticket');
+  await refused(auth.changeUserPassword({ newPassword: 'fourth of them', ticket }), 401, 'invalid-ticket');
   await assert.rejects(nhost.auth.getUser(), (error) => error.status === 401);
   assert.ok((await auth.signInEmailPassword({ email, password: 'third time lucky' })).body.session);
   assert.deepEqual(await server.mailbox('nobody@example.com', 0), []);

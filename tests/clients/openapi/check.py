@@ -21,10 +21,11 @@ from keystead import Keystead  # noqa: E402
 PASSWORD = "correct horse"
 SECRET = "0123456789abcdef0123456789abcdef"
 
-# Each dialect: below its mount, where an account is made, where it signs in, and what the token's field is called.
+# Each dialect: below its mount, where an account is made, where it signs in, and where its answer has the token.
 DIALECTS = {
     "noma": ("/api/auth", "/signup", "/login", "access_token"),
     "nora": ("/auth", "/signup", "/login", "token"),
+    "nhost": ("/v1", "/signup/email-password", "/signin/email-password", "session.accessToken"),
 }
 
 SETTINGS = {
@@ -39,6 +40,10 @@ SETTINGS = {
     "KEYSTEAD_PROJECT__DEFAULT__NORA__LIMITS__LOGIN": "off",
     "KEYSTEAD_PROJECT__DEFAULT__NORA__LIMITS__SIGNUP_BURST": "off",
     "KEYSTEAD_PROJECT__DEFAULT__NORA__LIMITS__SIGNUP_DAILY": "off",
+    # What is off by default.
+    "KEYSTEAD_PROJECT__DEFAULT__NHOST__ANONYMOUS": "true",
+    "KEYSTEAD_PROJECT__DEFAULT__NHOST__PASSWORDLESS_EMAIL": "true",
+    "KEYSTEAD_PROJECT__DEFAULT__NHOST__OTP_EMAIL": "true",
 }
 
 

@@ -25,7 +25,10 @@ class Session:
             return SECRET
         request = urllib.request.Request(SIGN_IN, ACCOUNT.encode(), {"content-type": "application/json"})
         with urllib.request.urlopen(request, context=TLS, timeout=30) as reply:
-            return json.load(reply)[TOKEN_FIELD]
+            token = json.load(reply)
+        for field in TOKEN_FIELD.split("."):
+            token = token[field]
+        return token
 
     def set(self, case, token, context):
         if token is not None:

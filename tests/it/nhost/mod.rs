@@ -1,8 +1,13 @@
 //! The Nhost dialect as its contract says it, one file a capability.
 
 mod access;
+mod anonymous;
 mod cors;
+mod later;
 mod limits;
+mod personal_tokens;
+mod proof;
+mod service;
 mod sessions;
 mod sign_in;
 mod sign_up;
@@ -59,4 +64,11 @@ pub fn text<'a>(object: &'a Value, name: &str) -> &'a str {
 pub fn refused(reply: &Reply, status: u16) -> &str {
     assert_eq!(reply.status, status, "{}", reply.text);
     reply.text_at("error")
+}
+
+/// That the persona's session has ended.
+pub async fn is_out(user: &Persona) {
+    let reply = user.get("/user").await.expect(401);
+    let body = json!({ "error": "unauthorized", "reason": "invalid or expired token", "securityScheme": "BearerAuth" });
+    assert_eq!(reply.body, body);
 }

@@ -2,21 +2,15 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use insta::assert_json_snapshot;
 use keystead::auth::accounts;
 use keystead::testing::Server;
 use serde_json::{Value, json};
 
-use super::{ADA, PASSWORD, anon, newcomer, refresh, refused, sign_in, signed_in, text};
+use super::{ADA, PASSWORD, anon, is_out, newcomer, refresh, refused, sign_in, signed_in, text};
 use crate::persona::{Persona, account, all_at_once, operator, project, project_id};
-
-async fn is_out(user: &Persona) {
-    let reply = user.get("/user").await.expect(401);
-    assert_eq!(
-        reply.body,
-        json!({ "error": "unauthorized", "reason": "invalid or expired token", "securityScheme": "BearerAuth" })
-    );
-}
 
 #[tokio::test]
 async fn a_refresh_gives_the_session_itself_and_keeps_its_name() {
@@ -103,9 +97,30 @@ async fn an_access_token_is_good_for_its_project_and_this_api() {
     ada.get("/user").await.expect(200);
     is_out(&ada.in_project(Some(&project_id(&server, "other")))).await;
     newcomer(&other, ADA).await;
+    ada.speaking_noma().get("/me").await.expect(401);
     ada.speaking_nora().get("/me").await.expect(401);
+    let noma = one.speaking_noma().sign_in(ADA, PASSWORD).await.expect(200);
+    is_out(&one.with_token(noma.text_at("access_token"))).await;
     let nora = one.speaking_nora().sign_in(ADA, PASSWORD).await.expect(200);
     is_out(&one.with_token(nora.text_at("token"))).await;
+}
+
+/// Contract 2.1.
+#[tokio::test]
+async fn an_access_token_says_what_hasura_reads() {
+    let server = Server::with(&[("PROJECT__DEFAULT__PUBLIC_URL", "https://auth.example.com")]).await;
+    let (_, session) = newcomer(&anon(&server), ADA).await;
+    let parts: Vec<_> = text(&session, "accessToken").split('.').collect();
+    let part = |number: usize| {
+        let bytes = URL_SAFE_NO_PAD.decode(parts[number]).expect("base64url");
+        serde_json::from_slice::<Value>(&bytes).expect("JSON")
+    };
+    let keys = anon(&server).get("/.well-known/jwks.json").await.expect(200).body;
+    let header = json!({ "alg": "ES256", "typ": "JWT", "kid": keys["keys"][0]["kid"] });
+    assert_eq!((parts.len(), part(0)), (3, header));
+    assert_json_snapshot!(part(1), { ".sub" => "[uuid]", ".*[\"x-hasura-user-id\"]" => "[uuid]" });
+    assert_eq!(part(1)["sub"], session["user"]["id"]);
+    assert_eq!(part(1)["https://hasura.io/jwt/claims"]["x-hasura-user-id"], session["user"]["id"]);
 }
 
 #[tokio::test]

@@ -83,6 +83,8 @@ async fn the_address_changes_when_the_new_one_is_proved() {
         let typed = json!({ "email": email, "otp": digits });
         assert_eq!(refused(&nobody.post("/signin/otp/email/verify", &typed).await), (400, "invalid-otp"));
     }
+    let told = server.mailbox().next_to(ADA).await;
+    assert_eq!((header(&told, "X-Email-Template"), told.link.as_deref()), ("email-changed", None));
     sign_in(&nobody, ADA, PASSWORD).await.expect(401);
     sign_in(&nobody, NEW, PASSWORD).await.expect(200);
     // The former address is free.

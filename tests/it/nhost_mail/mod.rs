@@ -1,8 +1,10 @@
 //! What mails bring in the Nhost dialect (contract 1.2 to 1.6, 1.8), one file a capability.
 
 mod address;
+mod bot;
 mod digits;
 mod exchange;
+mod floods;
 mod follow;
 mod links;
 mod page;
@@ -103,19 +105,31 @@ impl Page {
     /// Where the browser is sent on to, without the query; and the query.
     #[track_caller]
     pub fn onward(&self) -> (String, Vec<(String, String)>) {
-        assert!(self.status.is_redirection(), "{}: {}", self.status, self.text);
         for (name, value) in [("cache-control", "no-store"), ("referrer-policy", "no-referrer")] {
             assert_eq!(self.headers[name], value);
         }
-        assert!(self.text.is_empty());
-        let location = self.headers["location"].to_str().expect("text");
-        let url = Url::parse(location).expect("a URL");
+        let location = match self.status {
+            StatusCode::FOUND if self.text.is_empty() => self.headers["location"].to_str().expect("text").to_owned(),
+            StatusCode::OK => self.refresh(),
+            status => panic!("{status}: {}", self.text),
+        };
+        let url = Url::parse(&location).expect("a URL");
         let query: Vec<_> = url.query_pairs().into_owned().collect();
         let names: Vec<_> = query.iter().map(|(name, _)| name.clone()).collect();
         let mut sorted = names.clone();
         sorted.sort();
         assert_eq!(names, sorted, "{location}");
         (location.split('?').next().unwrap_or_default().to_owned(), query)
+    }
+
+    /// Where the page goes on to by itself; its link leads there, too.
+    fn refresh(&self) -> String {
+        let policy = self.headers["content-security-policy"].to_str().expect("text");
+        assert!(policy.starts_with("default-src 'none'") && policy.contains("form-action 'self';"), "{policy}");
+        let after = |from: &str| self.text.split(from).nth(1).and_then(|rest| rest.split('"').next());
+        let url = after("<meta http-equiv=\"refresh\" content=\"0;url=").expect("a refresh");
+        assert_eq!(after("<a href=\""), Some(url));
+        url.replace("&#39;", "'").replace("&amp;", "&")
     }
 
     /// The code of the error that the browser is sent on with.

@@ -77,7 +77,7 @@ async fn an_unknown_route_is_404() {
             assert_eq!(reply.text, r#"{"message":"Not found."}"#, "{path}");
         }
     }
-    for mount in ["", "/api", "/api/authx", "/API/AUTH", "/v1"] {
+    for mount in ["", "/api", "/api/authx", "/API/AUTH", "/v2"] {
         anon.mounted_at(mount).get("/me").await.expect(404);
     }
     // Documented as absent (contract 3).

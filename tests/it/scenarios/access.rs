@@ -1,7 +1,6 @@
 //! Addresses that a project does not admit, through every dialect.
 
 use keystead::testing::Server;
-use serde_json::json;
 
 use super::DIALECTS;
 use crate::persona::Persona;
@@ -37,7 +36,9 @@ async fn an_account_whose_address_is_blocked_cannot_be_told_from_a_wrong_passwor
         for other in [unknown, wrong] {
             assert_eq!(right, (other.whole().0, without_names(&other.text), other.headers.len()), "{}", dialect.name);
         }
-        ada.get("/me").await.expect(200);
+        // Where the API's contract does not say otherwise.
+        let stays = if dialect.name == "nhost" { 401 } else { 200 };
+        ada.who().await.expect(stays);
         // It counts as a failure, too.
         anon.sign_in(ADA, PASSWORD).await.expect(401);
         assert!(dialect.locked_for(&anon.sign_in(ADA, PASSWORD).await) > 0);
@@ -70,9 +71,8 @@ async fn a_sign_up_says_that_the_address_is_not_admitted() {
     for dialect in &DIALECTS {
         let anon = dialect.anon(&server);
         for email in [ADA, "ada@sub.acme.com", "ada@acme.com.evil.example"] {
-            let reply = anon.post("/signup", &json!({ "email": email, "password": PASSWORD })).await;
-            let text = dialect.refused(&reply, 403);
-            assert!(text.starts_with("This email address may not sign up"), "{text}");
+            let reply = anon.try_sign_up(email, PASSWORD).await;
+            assert_eq!(dialect.refused(&reply, dialect.not_admitted.0), dialect.not_admitted.1);
         }
         dialect.sign_up(&anon, &format!("{}@ACME.com", dialect.name), PASSWORD).await;
         dialect.sign_up(&anon, &format!("{}@xn--bcher-kva.example", dialect.name), PASSWORD).await;

@@ -42,6 +42,7 @@ async fn what_every_dialect_can_be_asked() {
         ("PROJECT__STRICT__VERIFICATION__MODE", "strict"),
         ("PROJECT__FEW__NOMA__LIMIT", "1/1m"),
         ("PROJECT__FEW__NORA__LIMITS__GLOBAL", "1/1m"),
+        ("PROJECT__FEW__NHOST__LIMITS__GLOBAL", "1/1m"),
     ])
     .await;
     let mut table: Vec<(&str, String)> = Vec::new();
@@ -52,7 +53,6 @@ async fn what_every_dialect_can_be_asked() {
         let in_project = |slug| anon.in_project(Some(&project_id(&server, slug)));
         let anon = in_project("default");
         let ada = dialect.newcomer(&anon, ada_email, PASSWORD).await;
-        let account = json!({ "email": ada_email, "password": PASSWORD });
         let mut note = |what, reply: Reply| {
             let line = line(dialect.name, &reply);
             match table.iter_mut().find(|(known, _)| *known == what) {
@@ -60,25 +60,26 @@ async fn what_every_dialect_can_be_asked() {
                 None => table.push((what, line)),
             }
         };
-        note("project missing", anon.in_project(None).get("/me").await);
-        note("project unknown", anon.in_project(Some("x")).get("/me").await);
-        note("project off", in_project("off").get("/me").await);
+        note("project missing", anon.in_project(None).who().await);
+        note("project unknown", anon.in_project(Some("x")).who().await);
+        note("project off", in_project("off").who().await);
         note("route unknown", anon.get("/x").await);
-        note("method wrong", anon.get("/login").await);
-        note("body too large", anon.post("/login", &json!({ "x": "x".repeat(1_048_576) })).await);
-        let send =
-            async |kind, text: &str| anon.send(Method::POST, "/login", Some((kind, text.as_bytes().to_vec()))).await;
+        note("method wrong", anon.get(anon.sign_in_path()).await);
+        note("body too large", anon.post(anon.sign_in_path(), &json!({ "x": "x".repeat(1_048_576) })).await);
+        let send = async |kind, text: &str| {
+            anon.send(Method::POST, anon.sign_in_path(), Some((kind, text.as_bytes().to_vec()))).await
+        };
         note("body malformed", send("application/json", "{").await);
         note("body a scalar", send("application/json", "7").await);
         note("body not JSON", send("text/plain", "{}").await);
-        note("credential missing", anon.get("/me").await);
-        note("credential bad", anon.with_token("x").get("/me").await);
-        note("fields missing", anon.post("/signup", &json!({})).await);
-        note("sign-up off", in_project("closed").post("/signup", &account).await);
-        note("address not allowed, sign-up", in_project("choosy").post("/signup", &account).await);
+        note("credential missing", anon.who().await);
+        note("credential bad", anon.with_token("x").who().await);
+        note("fields missing", anon.post(anon.sign_up_path(), &json!({})).await);
+        note("sign-up off", in_project("closed").try_sign_up(ada_email, PASSWORD).await);
+        note("address not allowed, sign-up", in_project("choosy").try_sign_up(ada_email, PASSWORD).await);
         note("address not allowed, sign-in", in_project("choosy").sign_in(ada_email, PASSWORD).await);
-        note("address taken", anon.post("/signup", &account).await);
-        note("address unproved, sign-up", in_project("strict").post("/signup", &account).await);
+        note("address taken", anon.try_sign_up(ada_email, PASSWORD).await);
+        note("address unproved, sign-up", in_project("strict").try_sign_up(ada_email, PASSWORD).await);
         server.clock().advance(Duration::from_secs(60));
         note("address unproved, sign-in", in_project("strict").sign_in(ada_email, PASSWORD).await);
         note("new password too short", dialect.change_password(&ada, PASSWORD, "short").await);
@@ -87,8 +88,8 @@ async fn what_every_dialect_can_be_asked() {
         note("current password wrong", dialect.change_password(&ada, "wrong horse", "battery staple").await);
         note("locked", anon.sign_in(ada_email, PASSWORD).await);
         note("locked, changing the password", dialect.change_password(&ada, PASSWORD, "battery staple").await);
-        in_project("few").get("/me").await;
-        note("too many requests", in_project("few").get("/me").await);
+        in_project("few").who().await;
+        note("too many requests", in_project("few").who().await);
     }
     let table: String = table.into_iter().map(|(what, lines)| format!("{what}\n{lines}")).collect();
     assert_snapshot!(table);
