@@ -7,7 +7,7 @@ use keystead::auth::redirect::{RedirectPattern, Targets};
 libfuzzer_sys::fuzz_target!(|text: &str| {
     let (entry, target) = text.split_once('\n').unwrap_or(("", text));
     let fixed = [RedirectPattern::parse("https://acme.com/path").expect("an entry")];
-    if let Ok(allowed) = (Targets { client: None, listed: &fixed }).admit(target) {
+    if let Ok(allowed) = (Targets { client: None, listed: &fixed, home: None }).admit(target) {
         for written in [allowed.url(), allowed.with_parameters([("refreshToken", "r"), (entry, target)])] {
             assert!(written.bytes().all(|byte| byte.is_ascii_graphic()), "{written}");
             let url = url::Url::parse(&written).expect("a URL");
@@ -18,9 +18,9 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
     }
     if let Ok(entry) = RedirectPattern::parse(entry) {
         let listed = [entry];
-        let _ = Targets { client: None, listed: &listed }.admit(target);
+        let _ = Targets { client: None, listed: &listed, home: None }.admit(target);
     }
-    if let Ok(open) = (Targets { client: None, listed: &[] }).admit(target) {
+    if let Ok(open) = (Targets { client: None, listed: &[], home: None }).admit(target) {
         let url = url::Url::parse(&open.with_error("invalid-ticket", "x")).expect("a URL");
         assert!(!matches!(url.scheme(), "javascript" | "data" | "file" | "blob" | "vbscript"), "{url}");
     }

@@ -12,11 +12,12 @@ use uuid::Uuid;
 use super::Admin;
 use super::error::Refusal;
 use super::input::{Acting, At, ProjectName};
-use crate::auth::import::{self, Brought, BroughtSession, Done, MAX_BATCH};
+use crate::auth::import::{self, Brought, BroughtSession, BroughtToken, Done, MAX_BATCH};
 use crate::auth::{Email, ProjectSettings, Role};
 use crate::crypto::{Digest, StoredHash};
 use crate::data::identities::Name;
 use crate::data::users::{Phone, Roles};
+use crate::env::Timestamp;
 use crate::http::{body, moment};
 
 /// The largest batch, bytes: it may hold pictures.
@@ -30,8 +31,9 @@ const MAX_METADATA: usize = 64 * 1024;
 /// Most roles of an account, and most bytes of one's name.
 const MAX_ROLES: usize = 64;
 const MAX_ROLE: usize = 255;
-/// Most sessions of an account, and most identities.
+/// Most sessions of an account, most personal access tokens, most identities.
 const MAX_SESSIONS: usize = 100;
+const MAX_TOKENS: usize = 100;
 const MAX_IDENTITIES: usize = 64;
 
 /// A batch.
@@ -77,6 +79,8 @@ struct Account {
     #[serde(default)]
     sessions: Vec<AccountSession>,
     #[serde(default)]
+    personal_tokens: Vec<AccountToken>,
+    #[serde(default)]
     identities: Vec<AccountIdentity>,
 }
 
@@ -88,6 +92,18 @@ struct AccountSession {
     digest: String,
     created_at: Option<String>,
     expires_at: String,
+}
+
+/// A personal access token, which is a UUID.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountToken {
+    id: Option<String>,
+    /// As that of a session's.
+    digest: String,
+    created_at: Option<String>,
+    expires_at: String,
+    metadata: Option<Value>,
 }
 
 /// Who it is at a provider.
@@ -104,8 +120,9 @@ pub(super) struct Outcome {
     made: usize,
     /// Their id or address was there already.
     present: usize,
-    /// Sessions of those that were made, and their identities at providers.
+    /// Sessions of those that were made, their personal access tokens, and their identities at providers.
     sessions: usize,
+    personal_tokens: usize,
     identities: usize,
     /// Wrong accounts; where they are not to be left out, nothing was made.
     refused: Vec<Refused>,
@@ -151,8 +168,8 @@ pub(super) async fn import(
         true => import::import(&project, by, good).await?,
         false => Done::default(),
     };
-    let Done { made, present, sessions, identities } = done;
-    Ok(Json(Outcome { made, present, sessions, identities, refused }))
+    let Done { made, present, sessions, personal_tokens, identities } = done;
+    Ok(Json(Outcome { made, present, sessions, personal_tokens, identities, refused }))
 }
 
 /// Whether `account`, a JSON object as the route takes it, could be made in a project with these settings.
@@ -209,6 +226,7 @@ impl Account {
             None => None,
         };
         let sessions = at_most(self.sessions, MAX_SESSIONS, "sessions")?;
+        let tokens = at_most(self.personal_tokens, MAX_TOKENS, "personal access tokens")?;
         let identities = at_most(self.identities, MAX_IDENTITIES, "identities")?;
         Ok(Brought {
             id,
@@ -226,6 +244,7 @@ impl Account {
             roles: if self.is_anonymous { None } else { roles(self.default_role, self.roles, settings)? },
             phone: phone(self.phone, self.phone_verified)?,
             sessions: sessions.iter().map(AccountSession::read).collect::<Result<_, _>>()?,
+            personal_tokens: tokens.into_iter().map(AccountToken::read).collect::<Result<_, _>>()?,
             identities: identities.iter().map(AccountIdentity::read).collect::<Result<_, _>>()?,
         })
     }
@@ -233,16 +252,26 @@ impl Account {
 
 impl AccountSession {
     fn read(&self) -> Result<BroughtSession, String> {
-        let created_at = match &self.created_at {
-            Some(text) => Some(moment(text).ok_or("the time a session began is none")?),
-            None => None,
-        };
-        Ok(BroughtSession {
-            refresh: digest(&self.digest).ok_or("a refresh token's digest is not 64 hexadecimal digits")?,
-            created_at,
-            expires_at: moment(&self.expires_at).ok_or("the time a session ends is none")?,
-        })
+        let refresh = digest(&self.digest)?;
+        let (created_at, expires_at) = span(self.created_at.as_deref(), &self.expires_at)?;
+        Ok(BroughtSession { refresh, created_at, expires_at })
     }
+}
+
+impl AccountToken {
+    fn read(self) -> Result<BroughtToken, String> {
+        let id = self.id.map(|text| Uuid::try_parse(&text).ok().filter(|id| !id.is_nil()));
+        let id = id.map(|id| id.ok_or("the id of a token is not a UUID")).transpose()?;
+        let (created_at, expires_at) = span(self.created_at.as_deref(), &self.expires_at)?;
+        let (digest, metadata) = (digest(&self.digest)?, metadata(self.metadata)?);
+        Ok(BroughtToken { id, digest, created_at, expires_at, metadata })
+    }
+}
+
+/// When a token was made, where that is known, and until when it works.
+fn span(from: Option<&str>, to: &str) -> Result<(Option<Timestamp>, Timestamp), String> {
+    let from = from.map(|text| moment(text).ok_or("the time a token was made is none")).transpose()?;
+    Ok((from, moment(to).ok_or("the time a token expires is none")?))
 }
 
 impl AccountIdentity {
@@ -255,17 +284,16 @@ fn at_most<T>(list: Vec<T>, most: usize, what: &str) -> Result<Vec<T>, String> {
     if list.len() <= most { Ok(list) } else { Err(format!("it has more than {most} {what}")) }
 }
 
-fn digest(text: &str) -> Option<Digest> {
+fn digest(text: &str) -> Result<Digest, String> {
     let mut bytes = [0; 32];
     let pairs = text.as_bytes().as_chunks::<2>().0;
-    if text.len() != 64 {
-        return None;
-    }
+    let value = |digit: &u8| char::from(*digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
     for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        let value = |digit: &u8| char::from(*digit).to_digit(16);
-        *byte = u8::try_from(value(high)? * 16 + value(low)?).ok()?;
+        let both = value(high).zip(value(low)).filter(|_| text.len() == 64);
+        let (high, low) = both.ok_or("a token's digest is not 64 hexadecimal digits")?;
+        *byte = high << 4 | low;
     }
-    Some(Digest::from_bytes(bytes))
+    if pairs.is_empty() { Err("a token's digest is empty".into()) } else { Ok(Digest::from_bytes(bytes)) }
 }
 
 fn metadata(value: Option<Value>) -> Result<Option<String>, String> {

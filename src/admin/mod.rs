@@ -8,7 +8,7 @@
 //! | `DELETE /projects/P` | | `Project` |
 //! | `GET /projects/P/users` | `?after=ID&limit=N` | `{"users": [User], "next": ID or null}` |
 //! | `POST /projects/P/users` | `{"email", "password"?, "password_hash"?, "display_name"?, "verified"?, "role"?, "metadata"?}` | 201 `User` |
-//! | `POST /projects/P/users/import` | `{"accounts": [{"line", "email", "id"?, "password_hash"?, "display_name"?, "role"?, "avatar"?, "locale"?, "created_at"?, "verified"?, "disabled"?, "metadata"?, "is_anonymous"?, "default_role"?, "roles"?: [ROLE], "phone"?, "phone_verified"?, "sessions"?: [{"digest", "created_at"?, "expires_at"}], "identities"?: [{"provider", "id"}]}], "skip_invalid"?, "verified"?}` | `{"made": N, "present": N, "sessions": N, "identities": N, "refused": [{"line", "reason"}]}` |
+//! | `POST /projects/P/users/import` | `{"accounts": [{"line", "email", "id"?, "password_hash"?, "display_name"?, "role"?, "avatar"?, "locale"?, "created_at"?, "verified"?, "disabled"?, "metadata"?, "is_anonymous"?, "default_role"?, "roles"?: [ROLE], "phone"?, "phone_verified"?, "sessions"?: [{"digest", "created_at"?, "expires_at"}], "personal_tokens"?: [{"digest", "id"?, "created_at"?, "expires_at", "metadata"?}], "identities"?: [{"provider", "id"}]}], "skip_invalid"?, "verified"?}` | `{"made": N, "present": N, "sessions": N, "personal_tokens": N, "identities": N, "refused": [{"line", "reason"}]}` |
 //! | `GET /projects/P/users/WHO`, `DELETE` | | `User` |
 //! | `POST /projects/P/users/WHO/disable`, `/enable` | | `User` |
 //! | `PUT /projects/P/users/WHO/password` | `{"password"?, "password_hash"?}` | `User` |

@@ -1,9 +1,8 @@
 //! The account's address: a mail that proves it, and a mail that gives the account another.
 
 use super::events::{By, Event, EventKind};
-use super::limits::{self, Limiter};
 use super::tickets::{self, Onward, TicketMail};
-use super::{Actor, Ctx, Email, Error, access, session, verify};
+use super::{Actor, Ctx, Email, Error, access, limits, session};
 use crate::data::users::{self, ProofKind, User};
 use crate::token::TicketKind;
 
@@ -15,7 +14,7 @@ use crate::token::TicketKind;
 /// account, `AlreadyVerified`, `AccountDisabled`, `AnonymousForbidden`; and the store's.
 pub async fn send_verification(ctx: &Ctx, email: Email, onward: Onward) -> Result<(), Error> {
     let next = onward.admit(ctx)?;
-    limits::count(ctx, Limiter::Resend, Some(verify::RESENDS)).await?;
+    limits::mail(ctx, &email)?;
     let ticket = TicketMail::new(ctx, TicketKind::VerifyEmail, &next);
     let requested = ctx.event_on(EventKind::MailRequested, By::Stranger, None, &email);
     let job_ctx = ctx.clone();
@@ -57,7 +56,7 @@ pub async fn change(ctx: &Ctx, actor: Actor, email: Email, onward: Onward) -> Re
     let next = onward.admit(ctx)?;
     tickets::check(ctx, &actor.user, false)?;
     access::check(ctx, &email)?;
-    limits::count(ctx, Limiter::Resend, Some(verify::RESENDS)).await?;
+    limits::mail(ctx, &email)?;
     let ticket = TicketMail::change_email(ctx, &next, actor.user.typed_email(), &email);
     let requested = ctx.event_on(EventKind::MailRequested, By::User, Some(actor.user.id), &email);
     let job_ctx = ctx.clone();

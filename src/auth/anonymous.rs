@@ -7,11 +7,11 @@ use super::events::{By, Event, EventKind};
 use super::limits::{self, Limit, Limiter};
 use super::session::{self, Draft, Issued};
 use super::tickets::{Onward, TicketKind, TicketMail};
-use super::verify::RESENDS;
 use super::wishes::{self, Granted, Wishes};
 use super::{Actor, Ctx, Email, Error, access, password_policy, sign_out, sign_up};
 use crate::config::VerificationMode;
 use crate::crypto::{Secret, StoredHash};
+use crate::data::one_time;
 use crate::data::project::{self, Sequence};
 use crate::data::users::{self, User};
 use crate::store::Write;
@@ -76,8 +76,10 @@ pub struct Deanonymize {
 ///
 /// # Errors
 /// In this order: `NotAnonymous`, what [`password_policy::check`] says, `RedirectNotAllowed`, `RoleNotAllowed`,
-/// `DefaultRoleNotAllowed`, `AddressNotAllowed`, `TooManyRequests`, `EmailTaken`; `Unauthenticated` when the session has
-/// ended meanwhile, `Busy`, and the store's.
+/// `DefaultRoleNotAllowed`, `AddressNotAllowed`, `TooManyRequests`, `EmailTaken` (where `conceal` is on and a link goes out
+/// the answer is that of a free address, after the same work and writes); `AwaitsOperator` when it became an account that
+/// waits for an operator, as all new ones do; `Unauthenticated` when the session has ended meanwhile, `Busy`, and the
+/// store's.
 pub async fn deanonymize(ctx: &Ctx, actor: Actor, new: Deanonymize) -> Result<(), Error> {
     if !actor.user.is_anonymous {
         return Err(Error::NotAnonymous);
@@ -90,17 +92,22 @@ pub async fn deanonymize(ctx: &Ctx, actor: Actor, new: Deanonymize) -> Result<()
     let granted = wishes::grant(ctx, wishes)?;
     access::check(ctx, &email)?;
     // It says who has an account, and sends mails.
-    limits::count(ctx, Limiter::Resend, Some(RESENDS)).await?;
-    // Saves a hash; the transaction below decides.
-    if ctx.project.store().read(|r| users::id_by_email(r, &email))?.is_some() {
-        return Err(Error::EmailTaken);
-    }
+    limits::mail(ctx, &email)?;
+    let waits = ctx.settings.signup.disable_new_users;
     let strict = ctx.settings.verification.mode == VerificationMode::Strict;
     let kind = match &password {
+        // Who waits for an operator is sent nothing.
+        _ if waits => None,
         Some(_) if strict => Some(TicketKind::VerifyEmail),
         Some(_) => None,
         None => Some(TicketKind::PasswordlessEmail),
     };
+    // Where sessions go on, that they do says the address was free.
+    let conceal = ctx.settings.conceal && kind.is_some();
+    // Saves a hash; the transaction below decides.
+    if !conceal && ctx.project.store().read(|r| users::id_by_email(r, &email))?.is_some() {
+        return Err(Error::EmailTaken);
+    }
     let hash = match password {
         Some(password) => Some(ctx.project.pool().hash(ctx.hash_group(), password).await?),
         None => None,
@@ -108,13 +115,17 @@ pub async fn deanonymize(ctx: &Ctx, actor: Actor, new: Deanonymize) -> Result<()
     let job = Becoming {
         ticket: kind.map(|kind| TicketMail::new(ctx, kind, &next)),
         event: ctx.event(EventKind::Deanonymized, By::User, Some(actor.user.id)),
-        email,
         hash,
+        concealed: ctx.event_on(EventKind::SignUpConcealed, By::User, Some(actor.user.id), &email),
+        email,
         granted,
         actor,
+        conceal,
+        waits,
         ctx: ctx.clone(),
     };
-    ctx.project.store().write(move |w| job.run(w)).await
+    ctx.project.store().write(move |w| job.run(w)).await?;
+    if waits { Err(Error::AwaitsOperator) } else { Ok(()) }
 }
 
 struct Becoming {
@@ -125,6 +136,11 @@ struct Becoming {
     /// What goes out to the address; then all sessions end.
     ticket: Option<TicketMail>,
     event: Event,
+    concealed: Event,
+    /// Whether nothing is said of an account that has the address.
+    conceal: bool,
+    /// Whether new accounts wait for an operator: this becomes one.
+    waits: bool,
     ctx: Ctx,
 }
 
@@ -136,8 +152,11 @@ impl Becoming {
         if !before.is_anonymous {
             return Err(Error::NotAnonymous);
         }
-        if users::id_by_email(w, &self.email)?.is_some() {
-            return Err(Error::EmailTaken);
+        let taken = users::id_by_email(w, &self.email)?.is_some();
+        match &self.ticket {
+            Some(ticket) if taken && self.conceal => return self.pretend(w, ticket, &before),
+            _ if taken => return Err(Error::EmailTaken),
+            _ => {}
         }
         let bare = User {
             is_anonymous: false,
@@ -146,14 +165,27 @@ impl Becoming {
             locale: None,
             metadata: None,
             roles: None,
+            disabled_at: self.waits.then_some(ctx.now),
             ..before
         };
         let mut user = self.granted.clone().put_into(bare);
         users::move_to(w, &mut user, &self.email)?;
-        if let Some(ticket) = &self.ticket {
+        if self.waits || self.ticket.is_some() {
             sign_out::all(w, user.id, None)?;
+        }
+        if let Some(ticket) = &self.ticket {
             ticket.issue(w, ctx, user.id, user.typed_email())?;
         }
         Ok(ctx.record(w, &self.event)?)
+    }
+
+    /// Does what is seen of it where the address has an account: the sessions end, as when the link goes out.
+    fn pretend(&self, w: &mut dyn Write, ticket: &TicketMail, user: &User) -> Result<(), Error> {
+        let ctx = &self.ctx;
+        sign_out::all(w, user.id, None)?;
+        ticket.pretend(w, ctx, &self.email)?;
+        // One row for the account, one for its address.
+        one_time::pad_as_account(w, user.id, ctx.now, ticket.expires_at)?;
+        Ok(ctx.record(w, &self.concealed)?)
     }
 }

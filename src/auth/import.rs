@@ -11,6 +11,7 @@ use super::events::{self, EventKind};
 use super::{Email, Error, Operator, Project};
 use crate::crypto::{Digest, StoredHash};
 use crate::data::identities::{self, Identity, Name};
+use crate::data::personal_tokens::{self, PersonalToken};
 use crate::data::project::{self, Sequence};
 use crate::data::sessions::{self, Carrier, Session};
 use crate::data::users::{EmailProof, Phone, ProofKind, Role, Roles, User};
@@ -55,6 +56,8 @@ pub struct Brought {
     pub phone: Option<Phone>,
     /// Its sessions; one that is switched off has none.
     pub sessions: Vec<BroughtSession>,
+    /// Its personal access tokens; the same.
+    pub personal_tokens: Vec<BroughtToken>,
     /// Who it is at other places.
     pub identities: Vec<Name>,
 }
@@ -70,6 +73,21 @@ pub struct BroughtSession {
     pub expires_at: Timestamp,
 }
 
+/// A personal access token as it is brought; it is a UUID.
+#[derive(Clone, Debug)]
+pub struct BroughtToken {
+    /// The id it had; `None`: a new one.
+    pub id: Option<Uuid>,
+    /// SHA-256 of the token's text.
+    pub digest: Digest,
+    /// When it was made; `None`: now.
+    pub created_at: Option<Timestamp>,
+    /// From when on it no longer works.
+    pub expires_at: Timestamp,
+    /// A JSON object of the app's own, as text.
+    pub metadata: Option<String>,
+}
+
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
@@ -80,6 +98,8 @@ pub struct Done {
     pub present: usize,
     /// Sessions of the accounts that were made.
     pub sessions: usize,
+    /// Their personal access tokens.
+    pub personal_tokens: usize,
     /// Their identities.
     pub identities: usize,
 }
@@ -114,6 +134,7 @@ struct Account {
     email: Option<Email>,
     avatar: Option<String>,
     sessions: Vec<Session>,
+    tokens: Vec<PersonalToken>,
     identities: Vec<Name>,
     now: Timestamp,
 }
@@ -160,8 +181,19 @@ impl Account {
                 carrier: Carrier::Brought,
             }
         });
+        let lasting = |one: &BroughtToken| !brought.disabled && now < one.expires_at;
+        let tokens = brought.personal_tokens.into_iter().filter(lasting);
+        let tokens = tokens.map(|one| PersonalToken {
+            id: one.id.unwrap_or_else(|| project.env().new_id(now)),
+            user: user.id,
+            digest: one.digest,
+            created_at: one.created_at.unwrap_or(now),
+            expires_at: one.expires_at,
+            metadata: one.metadata,
+        });
         Self {
             sessions: sessions.collect(),
+            tokens: tokens.collect(),
             user,
             email: brought.email,
             avatar: brought.avatar,
@@ -190,6 +222,12 @@ impl Account {
             if sessions::get(w, session.id)?.is_none() && sessions::id_by_token(w, &session.refresh)?.is_none() {
                 sessions::insert(w, session)?;
                 done.sessions += 1;
+            }
+        }
+        for token in &self.tokens {
+            if personal_tokens::find(w, &token.digest)?.is_none() {
+                personal_tokens::insert(w, token)?;
+                done.personal_tokens += 1;
             }
         }
         for name in &self.identities {

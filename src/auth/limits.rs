@@ -11,7 +11,8 @@ mod windows;
 use std::time::Duration;
 
 use super::attempts::retry_after_secs;
-use super::{Ctx, Error};
+use super::verify::RESENDS;
+use super::{Ctx, Email, Error};
 pub use crate::config::Limit;
 use crate::data::rates::{self, RateWindow};
 use crate::env::Timestamp;
@@ -46,6 +47,10 @@ pub enum Limiter {
     SignUps = 11,
     /// Accounts made without any credential.
     Anonymous = 12,
+    /// Mails that one client has sent to one address: see [`mail`].
+    MailsByClient = 13,
+    /// Mails that all clients together have sent to one address.
+    MailsTo = 14,
 }
 
 /// How a limiter counts.
@@ -70,7 +75,9 @@ impl Limiter {
             | Self::Codes
             | Self::Anonymous => Counting::Fixed,
             Self::SignUpDaily => Counting::Kept,
-            Self::Overall | Self::Mails | Self::Secrets | Self::SignUps => Counting::Sliding,
+            Self::Overall | Self::Mails | Self::Secrets | Self::SignUps | Self::MailsByClient | Self::MailsTo => {
+                Counting::Sliding
+            }
         }
     }
 }
@@ -151,6 +158,28 @@ pub fn all(ctx: &Ctx, classes: impl IntoIterator<Item = Class>) -> Result<(), St
         counted(ctx, key, limit).err()
     });
     refused.max_by_key(|standing| standing.reset).map_or(Ok(()), Err)
+}
+
+/// Mails that one client may have sent to one address. It is the lower bound, so that a stranger who floods an address
+/// uses up their own and not its owner's.
+const BY_CLIENT: Limit = Limit::new(10, 3600);
+/// Mails that all clients together may have sent to one address, against a stranger with many.
+const TO_ADDRESS: Limit = Limit::new(60, 3600);
+
+/// Counts a request for a mail to `email`, before it is known whether one is sent: the answer is the same for every
+/// address. These bounds hold whatever limits an operator sets.
+///
+/// # Errors
+/// `TooManyRequests`.
+pub(crate) fn mail(ctx: &Ctx, email: &Email) -> Result<(), Error> {
+    let address = u128::from_be_bytes(email.digest());
+    let keys = [
+        (key_of(ctx, Limiter::Resend, RESENDS), RESENDS),
+        (Key::of(ctx.client.group ^ address, Limiter::MailsByClient, BY_CLIENT), BY_CLIENT),
+        // Last: who is over their own bound takes nothing from the others'.
+        (Key::of(address, Limiter::MailsTo, TO_ADDRESS), TO_ADDRESS),
+    ];
+    keys.into_iter().try_for_each(|(key, limit)| counted(ctx, key, limit).map(drop).map_err(Error::TooManyRequests))
 }
 
 /// Wrong guesses of one client at typeable codes.

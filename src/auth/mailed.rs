@@ -1,12 +1,11 @@
 //! Signing in and up without a password, first half: a link or six digits go out by mail.
 
 use super::events::{By, Event, EventKind};
-use super::limits::{self, Limiter};
 use super::mail::Mail;
 use super::ticket_mail::TicketLetter;
 use super::tickets::{self, Admitted, Onward, TicketMail};
 use super::wishes::{self, Granted, Wishes};
-use super::{Ctx, Email, Error, access, bot, sign_up, verify};
+use super::{Ctx, Email, Error, access, bot, limits, sign_up};
 use crate::crypto::StoredHash;
 use crate::data::project::{self, Sequence};
 use crate::data::users::{self, User};
@@ -76,7 +75,7 @@ async fn send(ctx: &Ctx, asked: Asked, signs_up: bool) -> Result<(), Error> {
     if signs_up && !silent && ctx.project.store().read(|r| users::id_by_email(r, &email))?.is_some() {
         return Err(Error::EmailTaken);
     }
-    limits::count(ctx, Limiter::Resend, Some(verify::RESENDS)).await?;
+    limits::mail(ctx, &email)?;
     let job = Sending {
         secret: Secret::make(ctx, brings, &next).await?,
         user: new_user(ctx, &email, granted),

@@ -6,16 +6,22 @@
 use url::form_urlencoded;
 
 use super::ProjectSettings;
+use crate::config::forms::is_on_this_machine;
 pub use crate::config::{ClientUrl, NoRedirectUrl, RedirectPattern, RedirectUrl};
 
-/// The targets a project allows: its client URL, what lies below, and what its list allows. Where there is neither, every
-/// target is allowed.
+/// The targets a project allows: its client URL, what lies below, and what its list allows.
+///
+/// Where there is neither, the contract allows every target. But mails can be asked for in anybody's name, and who follows
+/// the link in one brings a session to its target: so every target is allowed only where those links lead to this machine
+/// itself, for trying things out, and else none but this server.
 #[derive(Clone, Copy, Debug)]
 pub struct Targets<'a> {
     /// Where people are sent who asked for nothing else.
     pub client: Option<&'a ClientUrl>,
     /// The list.
     pub listed: &'a [RedirectPattern],
+    /// This server, where others reach it.
+    pub home: Option<&'a str>,
 }
 
 /// Why nobody is sent there.
@@ -35,7 +41,8 @@ impl<'a> Targets<'a> {
     /// What these settings allow.
     pub fn of(settings: &'a ProjectSettings) -> Self {
         let nhost = &settings.nhost;
-        Self { client: nhost.client_url.as_ref(), listed: &nhost.redirect_urls }
+        let home = settings.public_url.as_deref().filter(|url| !is_on_this_machine(url));
+        Self { client: nhost.client_url.as_ref(), listed: &nhost.redirect_urls, home }
     }
 
     /// The target that was asked for, or the client URL; `None` where nothing was asked for and there is no client URL.
@@ -63,7 +70,8 @@ impl<'a> Targets<'a> {
             NoRedirectUrl::Malformed => Refused::Malformed,
             NoRedirectUrl::Unfit => Refused::NotAllowed,
         })?;
-        let open = self.client.is_none() && self.listed.is_empty();
+        let is_home = |home| ClientUrl::parse(home).is_ok_and(|home| home.allows(&url));
+        let open = self.client.is_none() && self.listed.is_empty() && self.home.is_none_or(is_home);
         let listed = || self.listed.iter().any(|pattern| pattern.allows(&url));
         match open || self.client.is_some_and(|client| client.allows(&url)) || listed() {
             true => Ok(Redirect(url)),
@@ -109,7 +117,7 @@ mod tests {
     #[track_caller]
     fn check(entries: &[&str], allowed: &[&str], refused: &[&str]) {
         let listed = list(entries);
-        let targets = Targets { client: None, listed: &listed };
+        let targets = Targets { client: None, listed: &listed, home: None };
         for target in allowed {
             assert!(targets.admit(target).is_ok(), "{entries:?} allows {target:?}");
         }
@@ -333,7 +341,7 @@ mod tests {
                 "https://acme.com\\x",
             ],
         );
-        let open = Targets { client: None, listed: &[] };
+        let open = Targets { client: None, listed: &[], home: None };
         assert_eq!(open.choose(None), Ok(None));
         let long = |length: usize| format!("https://acme.com/{}", "a".repeat(length - 17));
         assert!(open.admit(&long(2048)).is_ok());
@@ -345,23 +353,43 @@ mod tests {
     }
 
     #[test]
+    fn where_others_come_nobody_is_sent_anywhere_without_a_list() {
+        for (url, open) in [
+            (None, true),
+            (Some("http://localhost:8080"), true),
+            (Some("https://127.0.0.1"), true),
+            (Some("https://[::1]:8443/base"), true),
+            (Some("https://auth.example.com"), false),
+            (Some("https://localhost.example.com"), false),
+            (Some("https://192.0.2.1:8443"), false),
+        ] {
+            let settings = ProjectSettings { public_url: url.map(str::to_owned), ..ProjectSettings::named("default") };
+            let targets = Targets::of(&settings);
+            for target in ["https://evil.example", "https://auth.example.com.evil.example", "myapp://cb"] {
+                assert_eq!(targets.admit(target).is_ok(), open, "{url:?} {target}");
+            }
+            assert!(url.is_none_or(|url| targets.admit(url).is_ok()), "{url:?}");
+        }
+    }
+
+    #[test]
     fn the_client_url_is_where_people_go_and_allows_what_lies_below() {
         let client = ClientUrl::parse("https://app.acme.com/de?x=1").expect("a URL");
-        let targets = Targets { client: Some(&client), listed: &[] };
+        let targets = Targets { client: Some(&client), listed: &[], home: None };
         let chosen = |asked| targets.choose(asked).map(|target| target.map(|target| target.url()));
         assert_eq!(chosen(None), Ok(Some("https://app.acme.com/de?x=1".into())));
         assert_eq!(chosen(Some("https://app.acme.com/de/a")), Ok(Some("https://app.acme.com/de/a".into())));
         assert_eq!(chosen(Some("https://app.acme.com/en")), Err(Refused::NotAllowed));
         assert_eq!(chosen(Some("")), Err(Refused::NotAllowed));
         let listed = list(&["myapp://cb"]);
-        let both = Targets { client: Some(&client), listed: &listed };
+        let both = Targets { client: Some(&client), listed: &listed, home: None };
         assert!(both.admit("myapp://cb").is_ok() && both.admit("https://app.acme.com/de").is_ok());
         assert!(both.admit("https://other.example").is_err());
     }
 
     #[test]
     fn what_is_added_joins_what_is_there() {
-        let open = Targets { client: None, listed: &[] };
+        let open = Targets { client: None, listed: &[], home: None };
         let target = |text: &str| open.admit(text).expect("an allowed target");
         for (text, written) in [
             ("https://acme.com", "https://acme.com?refreshToken=r&type=verifyEmail"),
@@ -399,7 +427,7 @@ mod tests {
             value in "\\PC{0,16}",
         ) {
             let listed = list(&["https://acme.com/path"]);
-            let targets = Targets { client: None, listed: &listed };
+            let targets = Targets { client: None, listed: &listed, home: None };
             if let Ok(target) = targets.admit(&text) {
                 for written in [target.url(), target.with_parameters([(name.as_str(), value.as_str())])] {
                     proptest::prop_assert!(written.bytes().all(|byte| byte.is_ascii_graphic()), "{}", written);

@@ -1,10 +1,9 @@
 //! New passwords without the old one: from within a session, or by a ticket that a mail brought.
 
 use super::events::{By, Event, EventKind};
-use super::limits::{self, Limiter};
 use super::proof::{self, Owner};
 use super::tickets::{self, Onward, TicketMail};
-use super::{Actor, Ctx, Email, Error, bot, password, password_policy, session, verify};
+use super::{Actor, Ctx, Email, Error, bot, limits, password, password_policy, session};
 use crate::crypto::Secret;
 use crate::data::one_time::{self, Purpose};
 use crate::data::users;
@@ -18,7 +17,7 @@ use crate::token::{Ticket, TicketKind};
 pub async fn ask(ctx: &Ctx, email: Email, onward: Onward, bot_token: Option<&str>) -> Result<(), Error> {
     bot::check(ctx, bot_token).await?;
     let next = onward.admit(ctx)?;
-    limits::count(ctx, Limiter::Resend, Some(verify::RESENDS)).await?;
+    limits::mail(ctx, &email)?;
     let ticket = TicketMail::new(ctx, TicketKind::PasswordReset, &next);
     let asked = ctx.event_on(EventKind::MailRequested, By::Stranger, None, &email);
     let job_ctx = ctx.clone();

@@ -26,7 +26,7 @@ const ADA: &str = "ada@example.com";
 const ENDS: Timestamp = Timestamp::from_secs(1_767_229_200);
 
 fn next() -> Redirect {
-    Targets { client: None, listed: &[] }.admit(NEXT).unwrap()
+    Targets { client: None, listed: &[], home: None }.admit(NEXT).unwrap()
 }
 
 async fn project(server: &Server) -> Arc<Project> {

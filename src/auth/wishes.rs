@@ -49,12 +49,18 @@ pub(crate) fn grant(ctx: &Ctx, wishes: Wishes) -> Result<Granted, Error> {
             if !allowed.contains(&default) {
                 return Err(Error::DefaultRoleNotAllowed);
             }
-            Some(Roles { default, allowed })
+            Some(Roles { default, allowed: each_once(allowed) })
         }
     };
     // A language that is not there is passed over in silence (contract 0.2).
     let locale = wishes.locale.filter(|locale| nhost.locales.contains(locale));
     Ok(Granted { roles, display_name: wishes.display_name, locale, metadata: wishes.metadata })
+}
+
+/// Every role once, in the order in which they came: a list that repeats one would grow into every token.
+fn each_once(roles: Vec<String>) -> Vec<String> {
+    let mut seen = std::collections::BTreeSet::new();
+    roles.into_iter().filter(|role| seen.insert(role.clone())).collect()
 }
 
 impl Granted {
@@ -80,6 +86,11 @@ pub fn may_stand_in_a_name(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_role_is_granted_once() {
+        assert_eq!(each_once(["b", "a", "b", "a"].map(str::to_owned).into()), ["b", "a"]);
+    }
 
     /// As `^[\p{L}\p{N}\p{S} ,.'-]+$` has it (contract 0.1).
     #[test]

@@ -115,6 +115,11 @@ pub fn host(text: &str) -> Parsed<String> {
     }
 }
 
+/// Whether a URL that was parsed before leads to the machine of whoever follows it.
+pub fn is_on_this_machine(url: &str) -> bool {
+    is_loopback_host(host_of(url).trim_matches(['[', ']']))
+}
+
 /// The host in a URL that was parsed before, an IPv6 address in its brackets; empty where there is none.
 pub fn host_of(url: &str) -> &str {
     let authority = url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());

@@ -21,7 +21,8 @@ pub struct Nhost {
     /// Where it is mounted.
     pub path: String,
     /// Where your app is: whoever follows a link in a mail is sent there unless the request named another page. Unset, and
-    /// without redirect_urls, every page is allowed, which is for trying things out only.
+    /// without redirect_urls, nobody is sent anywhere but to this server; where public_url is on this machine, for trying
+    /// things out, every page is allowed.
     pub client_url: Option<ClientUrl>,
     /// Further pages that a request may name, like "https://*.example.com" ("*" is one label or one part of the path) or
     /// "myapp://callback"; what lies below a page is allowed with it.

@@ -174,7 +174,7 @@ impl Listen {
     /// clients are not told another name, to which somebody must forward.
     pub fn is_local_only(&self) -> bool {
         let is_loopback = |address: &ListenAddress| matches!(address, ListenAddress::Tcp { .. }) && address.is_local();
-        let is_here = |url: &String| is_loopback_host(forms::host_of(url).trim_matches(['[', ']']));
+        let is_here = |url: &String| forms::is_on_this_machine(url);
         let no_proxy = self.trusted_proxies.is_empty() && !self.behind_proxy;
         no_proxy && self.addresses.iter().all(is_loopback) && self.public_url.as_ref().is_none_or(is_here)
     }

@@ -40,8 +40,8 @@ impl ClaimPath {
     /// Reads a path.
     ///
     /// # Errors
-    /// What is wrong with it, for an operator. Only one `..` may be in it, and none in a filter: what a path finds must
-    /// not be much more than there is.
+    /// What is wrong with it, for an operator. Only one `..` may be in it, and none in a filter, nor a `$` or a pattern:
+    /// what a path finds must not be much more than there is, nor the work of finding it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let written = Written::of(text).map_err(|reason| format!("is no JSONPath: {reason}"))?;
         let parsed = |path: &str| JsonPath::parse(path).map_err(|error| format!("is no JSONPath: {}", error.message()));
@@ -191,6 +191,12 @@ fn closing(text: &str) -> Result<usize, &'static str> {
                 continue;
             }
             '.' if text[at..].starts_with("..") => return Err("no `..` may be in its brackets"),
+            // Looked at again for each element, the whole user would make a filter's work grow with the square of them.
+            '$' => return Err("no `$` may be in its brackets"),
+            // A pattern from the user's metadata may be as costly as they like, for each element.
+            'm' | 's' if ["match", "search"].iter().any(|name| is_call(&text[at..], name)) => {
+                return Err("neither `match` nor `search` may be in its brackets");
+            }
             '[' | '(' => depth += 1,
             ']' | ')' => depth = depth.saturating_sub(1),
             _ => {}
@@ -204,6 +210,11 @@ fn closing(text: &str) -> Result<usize, &'static str> {
         at += next.len_utf8();
     }
     Err("a bracket in it does not end")
+}
+
+/// Whether `text` begins with a call of this function.
+fn is_call(text: &str, name: &str) -> bool {
+    text.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('('))
 }
 
 /// The length of the quoted text that `text` begins with.
@@ -266,6 +277,7 @@ mod tests {
             ("m.d[?(@.v == 'a')].id", json!([1, 3])),
             ("m.d[?@.v=='a'].id", json!([1, 3])),
             ("m.d[?(@.v == ']')].id", json!([])),
+            ("m.d[?@.v == '$' || @['match'] || @.search].id", json!([])),
             ("m.l[0:2]", json!(["a", "b"])),
             ("m.l[0,2]", json!(["a", "c"])),
             ("m['k','l2']", json!(["v", ["a"]])),
@@ -311,6 +323,10 @@ mod tests {
             "a...b",
             "..a..b",
             "a[?@..b]",
+            "a[?@.b == $.c]",
+            "a[?count($.a[*]) > 1]",
+            "a[?match(@.b, @.c)]",
+            "a[? search(@.b, 'c')]",
             "a[",
             "a]",
             "a[0",

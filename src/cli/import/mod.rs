@@ -74,6 +74,7 @@ struct Tally {
     made: u64,
     present: u64,
     sessions: u64,
+    personal_tokens: u64,
     identities: u64,
     skipped: u64,
     named: Vec<Value>,
@@ -164,6 +165,7 @@ impl Args {
             tally.made += count("made");
             tally.present += count("present");
             tally.sessions += count("sessions");
+            tally.personal_tokens += count("personal_tokens");
             tally.identities += count("identities");
             for refused in entries(&answer, "refused") {
                 let line = refused["line"].as_u64().unwrap_or_default();
@@ -194,7 +196,7 @@ impl Args {
     }
 
     fn tell(&self, around: &mut Surroundings, tally: &Tally, left: &[(&str, u64)], is_whole: bool) -> Result<()> {
-        let Tally { made, present, sessions, identities, skipped, named } = tally;
+        let Tally { made, present, sessions, personal_tokens, identities, skipped, named } = tally;
         let is_nhost = self.from == Product::Nhost;
         if self.within.place.json {
             let mut told = json!({
@@ -202,6 +204,7 @@ impl Args {
             });
             if is_nhost {
                 told["sessions"] = (*sessions).into();
+                told["personal_tokens"] = (*personal_tokens).into();
                 told["identities"] = (*identities).into();
                 told["not_carried"] =
                     left.iter().map(|(what, count)| json!({ "what": what, "count": count })).collect();
@@ -211,7 +214,10 @@ impl Args {
         let end = if is_whole { "" } else { ", then the import ended; run again, it goes on from there" };
         around.console.say(&format!("{made} made, {present} were there already, {skipped} left out{end}"))?;
         if is_nhost {
-            let with = format!("with those that were made: {sessions} sessions, {identities} identities of providers");
+            let with = format!(
+                "with those that were made: {sessions} sessions, \
+                 {personal_tokens} personal access tokens, {identities} identities of providers"
+            );
             around.console.say(&with)?;
         }
         for (what, count) in left {

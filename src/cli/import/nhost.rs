@@ -48,6 +48,7 @@ pub(super) struct Accounts<R> {
     users: Table<R>,
     roles: RoleSets,
     sessions: Vec<Session>,
+    tokens: Vec<PersonalToken>,
     identities: Vec<Identity>,
     wrong: vec::IntoIter<WrongRow>,
     left: Left,
@@ -60,6 +61,13 @@ struct Session {
     digest: [u8; 64],
     created_at: Option<Timestamp>,
     expires_at: Timestamp,
+}
+
+/// A personal access token, of which the same is known.
+struct PersonalToken {
+    id: Option<Uuid>,
+    session: Session,
+    metadata: Option<Box<str>>,
 }
 
 struct Identity {
@@ -133,6 +141,7 @@ impl<R: Read> Accounts<R> {
             users,
             roles: RoleSets::default(),
             sessions: Vec::new(),
+            tokens: Vec::new(),
             identities: Vec::new(),
             wrong: Vec::new().into_iter(),
             left: Left::default(),
@@ -145,8 +154,11 @@ impl<R: Read> Accounts<R> {
         });
         if let Some(file) = tokens {
             each(Table::open(file, TOKENS, &["user_id", "expires_at"])?, TOKENS, &mut wrong, |row| {
-                let session = token(row, now, &mut all.left)?;
-                all.sessions.extend(session);
+                match token(row, now, &mut all.left)? {
+                    Some(Token::Session(session)) => all.sessions.push(session),
+                    Some(Token::Personal(token)) => all.tokens.push(token),
+                    None => {}
+                }
                 Ok(())
             });
         }
@@ -171,6 +183,7 @@ impl<R: Read> Accounts<R> {
         }
         // Those of an account together, and of its sessions first those that last longest.
         all.sessions.sort_by_key(|one| (one.user, std::cmp::Reverse(one.expires_at)));
+        all.tokens.sort_by_key(|one| (one.session.user, std::cmp::Reverse(one.session.expires_at)));
         all.identities.sort_by_key(|one| one.user);
         all.wrong = wrong.into_iter();
         Ok(all)
@@ -186,7 +199,9 @@ impl<R: Read> Accounts<R> {
             Err(wrong) => return Some(Err(wrong)),
         };
         let line = row.line;
-        Some(match account(&row, &self.roles, &self.sessions, &self.identities, &mut self.left, self.now) {
+        let own =
+            Own { roles: &self.roles, sessions: &self.sessions, tokens: &self.tokens, identities: &self.identities };
+        Some(match account(&row, &own, &mut self.left, self.now) {
             Ok(fields) => Ok(Row { line, fields }),
             Err(reason) => Err(WrongRow::new(USERS, line, reason)),
         })
@@ -198,11 +213,17 @@ impl<R: Read> Accounts<R> {
     }
 }
 
+/// What all accounts have of their own.
+struct Own<'a> {
+    roles: &'a RoleSets,
+    sessions: &'a [Session],
+    tokens: &'a [PersonalToken],
+    identities: &'a [Identity],
+}
+
 fn account(
     row: &Record<'_>,
-    roles: &RoleSets,
-    sessions: &[Session],
-    identities: &[Identity],
+    all: &Own<'_>,
     left: &mut Left,
     now: Timestamp,
 ) -> Result<Map<String, Value>, &'static str> {
@@ -243,21 +264,27 @@ fn account(
     if let Some(text) = row.get("metadata") {
         put("metadata", serde_json::from_str(text).map_err(|_| "the metadata is no JSON")?);
     }
-    if let Some(set) = roles.get(id) {
+    if let Some(set) = all.roles.get(id) {
         put("roles", set.iter().map(String::as_str).collect());
     }
-    let own = of_user(sessions, id, |one| one.user);
-    if disabled && !own.is_empty() {
-        left.count("accounts that are switched off, with their sessions");
+    let sessions = of_user(all.sessions, id, |one| one.user);
+    let tokens = of_user(all.tokens, id, |one| one.session.user);
+    if disabled && sessions.len() + tokens.len() > 0 {
+        left.count("accounts that are switched off, with their sessions and personal access tokens");
     }
-    if !disabled && own.len() > MAX_SESSIONS {
-        left.count("accounts with more than 100 sessions, of which the rest");
+    if !disabled && sessions.len().max(tokens.len()) > MAX_SESSIONS {
+        left.count("accounts with more than 100 sessions or personal access tokens, of which the rest");
     }
-    let sessions: Vec<Value> = own.iter().take(if disabled { 0 } else { MAX_SESSIONS }).map(Session::told).collect();
+    let most = if disabled { 0 } else { MAX_SESSIONS };
+    let sessions: Vec<Value> = sessions.iter().take(most).map(Session::told).collect();
     if !sessions.is_empty() {
         put("sessions", sessions.into());
     }
-    let own = of_user(identities, id, |one| one.user);
+    let tokens: Vec<Value> = tokens.iter().take(most).map(PersonalToken::told).collect::<Result<_, _>>()?;
+    if !tokens.is_empty() {
+        put("personal_tokens", tokens.into());
+    }
+    let own = of_user(all.identities, id, |one| one.user);
     let identities: Vec<Value> = own.iter().map(|one| json!({ "provider": one.provider, "id": one.subject })).collect();
     if !identities.is_empty() {
         put("identities", identities.into());
@@ -285,25 +312,41 @@ impl Session {
     }
 }
 
+impl PersonalToken {
+    fn told(&self) -> Result<Value, &'static str> {
+        let mut told = self.session.told();
+        if let Some(id) = self.id {
+            told["id"] = id.to_string().into();
+        }
+        if let Some(text) = &self.metadata {
+            told["metadata"] = serde_json::from_str(text).map_err(|_| "the metadata of a token is no JSON")?;
+        }
+        Ok(told)
+    }
+}
+
+/// What a row of refresh tokens is.
+enum Token {
+    Session(Session),
+    Personal(PersonalToken),
+}
+
 /// A row of refresh tokens; `None` when it is not brought.
-fn token(row: &Record<'_>, now: Timestamp, left: &mut Left) -> Result<Option<Session>, &'static str> {
+fn token(row: &Record<'_>, now: Timestamp, left: &mut Left) -> Result<Option<Token>, &'static str> {
     let user = user_of(row)?;
     let expires_at = row.get("expires_at").and_then(moment).ok_or("the time it expires is none")?;
     if expires_at <= now {
         left.count("refresh tokens that have expired");
         return Ok(None);
     }
-    match row.get("type") {
-        None | Some("regular") => {}
-        Some("pat") => {
-            left.count("personal access tokens");
-            return Ok(None);
-        }
+    let is_personal = match row.get("type") {
+        None | Some("regular") => false,
+        Some("pat") => true,
         Some(_) => {
             left.count("refresh tokens of other apps (OAuth 2)");
             return Ok(None);
         }
-    }
+    };
     let digest = match row.get("refresh_token_hash") {
         Some(hash) => hex(hash).ok_or("the hash of the token is not a SHA-256")?,
         // Before the hash there was the token itself.
@@ -313,7 +356,15 @@ fn token(row: &Record<'_>, now: Timestamp, left: &mut Left) -> Result<Option<Ses
         },
     };
     let created_at = row.get("created_at").and_then(moment);
-    Ok(Some(Session { user, digest, created_at, expires_at }))
+    let session = Session { user, digest, created_at, expires_at };
+    Ok(Some(match is_personal {
+        true => Token::Personal(PersonalToken {
+            id: row.get("id").and_then(|text| Uuid::try_parse(text).ok()),
+            session,
+            metadata: row.get("metadata").map(Into::into),
+        }),
+        false => Token::Session(session),
+    }))
 }
 
 /// `\x` and the 64 digits of a SHA-256, in lower case.

@@ -363,8 +363,8 @@ impl Translator<'_> {
         if client.is_none() && redirects.is_none() {
             self.different(
                 CLIENT,
-                "is not set, and no redirect URLs are: any page may be named in a request, \
-             as there; set nhost.client_url",
+                "is not set, and no redirect URLs are: there any page could be named in a request, here none is; \
+                 set nhost.client_url",
             );
         }
         if let Some(url) = client {

@@ -30,7 +30,9 @@
 //!   the lockout that all ways to sign in share.
 //! - Where accounts are hidden (`conceal`), what sends mails answers `"OK"` for every address, after the same work.
 //! - Following a link is for GET by a reader, or the button of our page: HEAD and what a browser fetches ahead use nothing up.
-//! - Without a client URL, who asked for no page is sent on to this server.
+//! - Without a client URL, who asked for no page is sent on to this server. Without a list, too, nobody is sent anywhere
+//!   else, unless `public_url` is on this machine: a session goes where a link leads, and anybody may ask for one.
+//! - One client may have ten mails an hour sent to one address, all of them sixty, whatever `limits` says; then 429.
 //! - `session.user` says the same everywhere, `isAnonymous` too.
 //! - The 204 to OPTIONS says no `Content-Length`, which it may not (RFC 9110, section 8.6).
 //! - Who is locked out gets 429 with `Retry-After` and no body, as who meets a limit.
@@ -40,8 +42,9 @@
 //! - `/signout` with an older refresh token of a session ends it; with a personal access token it revokes that.
 //! - Personal access tokens end with whatever ends all sessions of their owner; one account has a hundred at most.
 //! - What an account without any credential had of its own (name, language, metadata, roles) gives way to what it wishes
-//!   when it gets one. Sign-in by link need not be on for that. An address that is taken is told also where accounts are
-//!   hidden, as `invalid-request`: the account would have to lose its sessions to pass for one that got the address.
+//!   when it gets one. Sign-in by link need not be on for that. Where accounts are hidden and a link would go out, an
+//!   address that is taken is not told: the account loses its sessions as it would with another. Where new accounts wait
+//!   for an operator, so does this one.
 //! - A client makes 600 accounts without any credential in ten minutes at most.
 //! - Callbacks of identity providers are switched off like the rest, without sending a browser anywhere: there is no state
 //!   that could be good.

@@ -135,9 +135,12 @@ const TOO_MANY_SIGN_INS: &str = "Too many attempts, please try again later";
 /// The text of each limit (contract 5).
 fn over(standing: &Standing) -> &'static str {
     match standing.limiter {
-        Limiter::Requests | Limiter::Resend | Limiter::Overall | Limiter::Mails => {
-            "Too many requests, please try again later."
-        }
+        Limiter::Requests
+        | Limiter::Resend
+        | Limiter::Overall
+        | Limiter::Mails
+        | Limiter::MailsByClient
+        | Limiter::MailsTo => "Too many requests, please try again later.",
         Limiter::Changes => "Too many requests, please slow down",
         Limiter::SignIn | Limiter::Codes | Limiter::Secrets | Limiter::Anonymous => TOO_MANY_SIGN_INS,
         Limiter::SignUpBurst | Limiter::SignUpDaily | Limiter::SignUps => {

@@ -21,6 +21,10 @@ const TOKENS: [(&str, &str); 5] = [
     ("6f1a4c1e-0d5b-4b8e-9a53-2f6d0d1f7c05", r"\x4f1adb3a97aad5238ff32d22fb72330a391c5a1aeacf54cbcc3b61efc2fcfaa4"),
 ];
 
+/// The same of a personal access token.
+const PERSONAL: (&str, &str) =
+    ("6f1a4c1e-0d5b-4b8e-9a53-2f6d0d1f7c06", r"\x7a196d580c4643e661f77364cbe46141eacc58f28bf8b05acf5fd98fc046a37b");
+
 /// As `\copy (select * from auth.users) to 'users.csv' with csv header` writes them: an account with everything, one that
 /// is switched off, one without credentials, one of a provider with a second factor.
 fn users() -> String {
@@ -51,6 +55,11 @@ fn tables(place: &Place) {
         line(GRACE, 2, soon, "regular"),
         line(NOBODY, 3, soon, "regular"),
         line(LINUS, 4, soon, "oauth2"),
+        // A personal access token, the type's own metadata with it.
+        format!(
+            "0c5d0c1e-8f2f-4b39-9a5b-0f7a3f1d2c05,2025-02-01 00:00:00+00,{soon},{ADA},\"{{\"\"name\"\": \"\"ci\"\"}}\",pat,{}\n",
+            PERSONAL.1
+        ),
     ];
     place.write("users.csv", &users());
     place.write(
@@ -74,8 +83,9 @@ fn import(place: &Place, more: &[&str]) -> (Ended, Value) {
     (ended, told)
 }
 
-fn tally(told: &Value) -> [u64; 5] {
-    ["made", "present", "skipped", "sessions", "identities"].map(|name| told[name].as_u64().expect("a count"))
+fn tally(told: &Value) -> [u64; 6] {
+    ["made", "present", "skipped", "sessions", "personal_tokens", "identities"]
+        .map(|name| told[name].as_u64().expect("a count"))
 }
 
 #[tokio::test]
@@ -88,7 +98,7 @@ async fn whoever_was_signed_in_stays_so() {
             assert_eq!(server.take().expect("a server").stop().code, Some(0));
         }
         let (ended, told) = import(&place, &[]);
-        assert_eq!((ended.code, tally(&told)), (Some(0), [4, 0, 0, 2, 1]), "{}", ended.err);
+        assert_eq!((ended.code, tally(&told)), (Some(0), [4, 0, 0, 2, 1, 1]), "{}", ended.err);
         let server = server.unwrap_or_else(|| place.start());
         let anon = anon(&server).speaking_nhost();
         let refresh = async |token: &str| anon.post("/token", &json!({ "refreshToken": token })).await;
@@ -120,13 +130,19 @@ async fn whoever_was_signed_in_stays_so() {
             anon.post("/signin/email-password", &password).await.expect(200).body["session"]["user"]["roles"].clone();
         assert_eq!(roles, json!(["editor", "me"]));
 
+        let personal = json!({ "personalAccessToken": PERSONAL.0 });
+        let by_token = anon.post("/signin/pat", &personal).await.expect(200).body;
+        assert_eq!(by_token["session"]["user"]["id"], ADA);
+        refresh(PERSONAL.0).await.expect(401);
+
         // Again: nothing twice, and nothing that has ended works again.
         let (ended, told) = import(&place, &[]);
-        assert_eq!((ended.code, tally(&told)), (Some(0), [0, 4, 0, 0, 0]), "{}", ended.err);
+        assert_eq!((ended.code, tally(&told)), (Some(0), [0, 4, 0, 0, 0, 0]), "{}", ended.err);
         refresh(TOKENS[0].0).await.expect(401);
         assert_eq!(place.run(&["user", "delete", "ada@example.com", "--yes"]).code, Some(0));
         let (ended, told) = import(&place, &[]);
-        assert_eq!((ended.code, tally(&told)), (Some(0), [0, 4, 0, 0, 0]), "{}", ended.err);
+        assert_eq!((ended.code, tally(&told)), (Some(0), [0, 4, 0, 0, 0, 0]), "{}", ended.err);
+        anon.post("/signin/pat", &personal).await.expect(401);
         for token in [TOKENS[0].0, third["refreshToken"].as_str().expect("a token")] {
             refresh(token).await.expect(401);
         }
@@ -183,7 +199,7 @@ async fn older_tables_come_too() {
         &format!("refresh_token,expires_at,user_id\n{},2125-01-01 00:00:00+00,{ADA}\n", TOKENS[0].0),
     );
     let (ended, told) = import(&place, &[]);
-    assert_eq!((ended.code, tally(&told)), (Some(0), [1, 0, 0, 1, 0]), "{}", ended.err);
+    assert_eq!((ended.code, tally(&told)), (Some(0), [1, 0, 0, 1, 0, 0]), "{}", ended.err);
     let token = json!({ "refreshToken": TOKENS[0].0 });
     let user = anon(&server).speaking_nhost().post("/token", &token).await.expect(200).body["user"].clone();
     assert_eq!((&user["roles"], &user["emailVerified"]), (&json!(["me", "user"]), &json!(false)));
@@ -213,11 +229,11 @@ fn wrong_rows_are_named_by_file_and_line() {
         ),
     );
     let (ended, told) = import(&place, &[]);
-    assert_eq!((ended.code, tally(&told)), (Some(1), [0, 0, 0, 0, 0]));
+    assert_eq!((ended.code, tally(&told)), (Some(1), [0, 0, 0, 0, 0, 0]));
     assert!(ended.err.contains("user_roles.csv, line 3"), "{}", ended.err);
     let (ended, told) = import(&place, &["--skip-invalid"]);
     // Of two rows with one token, one is brought.
-    assert_eq!((ended.code, tally(&told)), (Some(0), [1, 0, 12, 1, 0]), "{}", ended.err);
+    assert_eq!((ended.code, tally(&told)), (Some(0), [1, 0, 12, 1, 0, 0]), "{}", ended.err);
     let mut named: Vec<_> = told["skipped_lines"]
         .as_array()
         .expect("a list")

@@ -113,6 +113,44 @@ async fn where_a_mail_goes_out_all_sessions_end() {
 }
 
 #[tokio::test]
+async fn nobody_gets_past_an_operator_by_way_of_an_account_without_credentials() {
+    for body in [by_password(ADA), by_link(ADA)] {
+        let server = Server::with(&[ON, ("PROJECT__DEFAULT__SIGNUP__DISABLE_NEW_USERS", "true")]).await;
+        let (guest, session) = nobody(&server, &json!({})).await;
+        assert_eq!(refused(&guest.post("/user/deanonymize", &body).await, 401), "disabled-user");
+        is_out(&guest).await;
+        refresh(&anon(&server), text(&session, "refreshToken")).await.expect(401);
+        sign_in(&anon(&server), ADA, PASSWORD).await.expect(401);
+        assert!(server.mailbox().messages().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn where_accounts_are_hidden_a_link_says_nothing_of_the_address() {
+    for (mode, of) in [("strict", by_password as fn(&str) -> Value), ("off", by_link)] {
+        let server = Server::with(&[
+            ON,
+            ("PROJECT__DEFAULT__CONCEAL", "true"),
+            ("PROJECT__DEFAULT__VERIFICATION__MODE", mode),
+            ("PROJECT__DEFAULT__NHOST__CLIENT_URL", "https://app.example.com"),
+        ])
+        .await;
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            let (guest, session) = nobody(&server, &json!({})).await;
+            let reply = guest.post("/user/deanonymize", &of(ADA)).await;
+            is_out(&guest).await;
+            refresh(&anon(&server), text(&session, "refreshToken")).await.expect(400);
+            seen.push((reply.status.as_u16(), reply.text));
+        }
+        assert_eq!(seen[0], (200, "\"OK\"".into()));
+        assert_eq!(seen[0], seen[1]);
+        server.mailbox().next_to(ADA).await;
+        assert_eq!(server.mailbox().messages().len(), 1, "the second went nowhere");
+    }
+}
+
+#[tokio::test]
 async fn what_is_refused_changes_nothing() {
     let server = Server::with(&[
         ON,

@@ -6,6 +6,7 @@ mod cors;
 mod later;
 mod limits;
 mod personal_tokens;
+mod proof;
 mod service;
 mod sessions;
 mod sign_in;

@@ -4,6 +4,7 @@ mod address;
 mod bot;
 mod digits;
 mod exchange;
+mod floods;
 mod follow;
 mod links;
 mod page;

@@ -80,8 +80,8 @@ async fn how_every_dialect_refuses_a_password() {
         note("leaked, signing up", sign_up(&anon, &eve, LEAKED).await);
         note("leaked, changing", dialect.change_password(&user, GOOD, LEAKED).await);
         service.answers(Answer::Says(429, String::new()));
-        note("no answer, signing up", sign_up(&anon, &eve, GOOD).await);
-        note("no answer, changing", dialect.change_password(&user, GOOD, "another of mine").await);
+        note("no answer, signing up", sign_up(&anon.failing(), &eve, GOOD).await);
+        note("no answer, changing", dialect.change_password(&user.failing(), GOOD, "another of mine").await);
         // Nothing came of any of it; and who has a password keeps it, whatever the policy says of it.
         dialect.signed_in(&anon, &ada, GOOD).await;
         service.answers(range(0));
