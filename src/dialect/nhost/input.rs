@@ -67,7 +67,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Session {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
-        proved(parts, BEARER).map(|(_, actor)| Self(actor))
+        proved(parts, BEARER).map(|(_, actor)| Self(actor)).map_err(IntoResponse::into_response)
     }
 }
 
@@ -76,23 +76,21 @@ const BEARER: &str = "BearerAuth";
 const ELEVATED: &str = "BearerAuthElevated";
 
 /// Who proves to be somebody, at an endpoint of this scheme.
-fn proved<'a>(parts: &'a Parts, scheme: &'static str) -> Result<(&'a Ctx, Actor), Response> {
-    let Some(ctx) = parts.extensions.get::<Ctx>() else {
-        return Err(error::trouble(&Trouble::Internal));
-    };
-    let refused = |reason| Refusal::Unauthorized { scheme, reason }.into_response();
+fn proved<'a>(parts: &'a Parts, scheme: &'static str) -> Result<(&'a Ctx, Actor), Refusal> {
+    let ctx = parts.extensions.get::<Ctx>().ok_or(Refusal::Trouble(Trouble::Internal))?;
+    let refused = |reason| Refusal::Unauthorized { scheme, reason };
     let token = bearer(&parts.headers).ok_or_else(|| refused("missing or malformed authorization header"))?;
     match session::authenticate(ctx, token) {
         Ok(actor) => Ok((ctx, actor)),
         Err(Error::Unauthenticated) => Err(refused("invalid or expired token")),
-        Err(error) => Err(Refusal::from(error).into_response()),
+        Err(error) => Err(error.into()),
     }
 }
 
 /// The same, whose account may do things.
-fn usable(parts: &Parts, scheme: &'static str) -> Result<Actor, Response> {
+fn usable(parts: &Parts, scheme: &'static str) -> Result<Actor, Refusal> {
     let (ctx, actor) = proved(parts, scheme)?;
-    session::usable(ctx, &actor.user).map_err(|error| Refusal::from(error).into_response())?;
+    session::usable(ctx, &actor.user)?;
     Ok(actor)
 }
 
@@ -110,7 +108,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SignedIn {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
-        usable(parts, BEARER).map(Self)
+        usable(parts, BEARER).map(Self).map_err(IntoResponse::into_response)
     }
 }
 
@@ -131,7 +129,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Elevated {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
-        usable(parts, ELEVATED).map(Self)
+        usable(parts, ELEVATED).map(Self).map_err(IntoResponse::into_response)
     }
 }
 
