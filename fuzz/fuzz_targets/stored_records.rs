@@ -4,11 +4,13 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use keystead::data::lockouts::{LockoutPolicy, Subject, standing};
-use keystead::data::outbox::Lane;
 use keystead::crypto::Digest;
+use keystead::data::lockouts::{LockoutPolicy, Subject, standing};
 use keystead::data::one_time::{self, Purpose};
-use keystead::data::{Email, api_keys, audit, avatars, codes, identities, outbox, personal_tokens, project, rates, sessions, users};
+use keystead::data::outbox::Lane;
+use keystead::data::{
+    Email, api_keys, audit, avatars, codes, identities, outbox, personal_tokens, project, rates, sessions, users,
+};
 use keystead::env::Timestamp;
 use keystead::store::{Read, StoreError, Visit};
 use uuid::Uuid;
