@@ -42,7 +42,7 @@ pub(super) fn message(number: u128) -> Message {
 pub(super) fn ticket_mail(template: Template) -> Message {
     let letter = Templates::sample_letter(template, None);
     let envelope = Envelope {
-        id: Uuid::from_u128(1),
+        id: Uuid::from_u128(0x0193_a5e2_7c1e_7d3a_9b1f_3f6c_2a7d_9e10),
         to: "ada@example.com",
         from: "no-reply@shop.example",
         reply_to: None,
