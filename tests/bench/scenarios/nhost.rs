@@ -55,6 +55,8 @@ pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
     report.below(&format!("Nhost token, {users} users, p99"), median(ours.p99.clone()), "ms", 10.0);
     report.shown(&format!("Nhost token, {users} users"), ours.rate(), "/s", Some(limit.rate()), &ours.note_text());
 
+    // The one from before has been idle for longer than the server keeps such.
+    let mut connection = runtime.block_on(Connection::open(server.target(), client(group::TOKENS, 0)))?;
     let status = |connection: &mut Connection, request: Vec<u8>| {
         runtime.block_on(async { connection.call(&request).await.map(|reply| reply.status) })
     };
