@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{Ctx, Error};
+use super::events::Event;
+use super::{Ctx, Email, Error, User, notices};
 use crate::data::lockouts::{self, LockoutPolicy, Standing, Subject};
+use crate::store::{StoreError, Write};
 
 /// Attempts that wait for others' verdicts, over all subjects; more are told to come back.
 const MAX_WAITING: usize = 4096;
@@ -82,6 +84,25 @@ pub async fn admit<'a>(ctx: &'a Ctx, subject: Subject) -> Result<Attempt<'a>, Er
         let _waiting = Waiting(attempts);
         verdict.await;
     }
+}
+
+/// Counts a wrong secret for `email`, as part of a job; whether that locked the address, whose owner, if there is one, is
+/// then told. As many rows of the same length whether or not the address has an account.
+pub(crate) fn fail(
+    w: &mut dyn Write,
+    ctx: &Ctx,
+    email: &Email,
+    owner: Option<&User>,
+    failed: &Event,
+    lockout: &Event,
+) -> Result<bool, StoreError> {
+    let locked = lockouts::fail(w, &ctx.subject(email), &policy(ctx), ctx.now)?;
+    ctx.record(w, failed)?;
+    if locked {
+        ctx.record(w, lockout)?;
+        notices::locked_out(w, ctx, email, owner, lockout)?;
+    }
+    Ok(locked)
 }
 
 /// Why a secret that was presented let nobody in.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::events::{By, Event, EventKind};
 use super::proof::{self, Owner};
 use super::session::{Draft, Issued};
-use super::{Ctx, Email, Error, attempts, events, notices, tickets};
+use super::{Ctx, Email, Error, attempts, events, tickets};
 use crate::crypto::{Secret, StoredHash};
 use crate::data::codes::{self, Guess};
 use crate::data::users::{self, User};
@@ -135,16 +135,8 @@ impl Judgement {
         Ok(users::get(w, seen.id)?)
     }
 
-    /// Counts the failure; whether it locked the address. As many rows of the same length whether or not the address has
-    /// an account.
     fn wrong(&self, w: &mut dyn Write) -> Result<bool, Error> {
-        let ctx = &self.ctx;
-        let locked = lockouts::fail(w, &ctx.subject(&self.email), &attempts::policy(ctx), ctx.now)?;
-        ctx.record(w, &Event { outcome: events::Outcome::WrongCredentials, ..self.failed.clone() })?;
-        if locked {
-            ctx.record(w, &self.lockout)?;
-            notices::locked_out(w, ctx, &self.email, self.found.as_ref(), &self.lockout)?;
-        }
-        Ok(locked)
+        let failed = Event { outcome: events::Outcome::WrongCredentials, ..self.failed.clone() };
+        Ok(attempts::fail(w, &self.ctx, &self.email, self.found.as_ref(), &failed, &self.lockout)?)
     }
 }

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::events::{By, Event, EventKind};
-use super::{Actor, Ctx, Email, Error, attempts, events, notices, password_policy, session, sign_out};
+use super::{Actor, Ctx, Email, Error, attempts, events, password_policy, session, sign_out};
 use crate::crypto::{Secret, StoredHash};
 use crate::data::users::User;
 use crate::data::{lockouts, one_time, users};
@@ -93,19 +93,13 @@ enum Outcome {
 impl Change {
     fn run(&self, w: &mut dyn Write) -> Result<Outcome, Error> {
         let ctx = &self.ctx;
-        let subject = ctx.subject(&self.email);
         let user = session::recheck(w, &self.actor, ctx.now)?;
         // What was checked must still be what is stored.
         if !self.matches || user.password != self.actor.user.password {
-            ctx.record(w, &self.failed)?;
-            let locked = lockouts::fail(w, &subject, &attempts::policy(ctx), ctx.now)?;
-            if locked {
-                ctx.record(w, &self.lockout)?;
-                notices::locked_out(w, ctx, &self.email, Some(&user), &self.lockout)?;
-            }
+            let locked = attempts::fail(w, ctx, &self.email, Some(&user), &self.failed, &self.lockout)?;
             return Ok(Outcome::Wrong { locked });
         }
-        lockouts::succeed(w, &subject)?;
+        lockouts::succeed(w, &ctx.subject(&self.email))?;
         let Some(hash) = &self.hash else { return Ok(Outcome::Same) };
         replace(w, user, hash.clone(), Some(self.actor.session))?;
         ctx.record(w, &self.changed)?;

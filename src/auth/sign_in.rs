@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::events::{By, Event, EventKind};
 use super::session::{Draft, Issued};
 use super::verify::{self, Candidate};
-use super::{Ctx, Email, Error, Unverified, access, attempts, events, notices, session};
+use super::{Ctx, Email, Error, Unverified, access, attempts, events, session};
 use crate::crypto::{Secret, Verdict};
 use crate::data::lockouts;
 use crate::data::users::{self, User};
@@ -143,15 +143,8 @@ impl Judgement {
         Ok(Outcome::In(Box::new(user)))
     }
 
-    /// Counts the failure; whether it locked the address. As many rows of the same length whether or not the address has an account.
     fn wrong(&self, w: &mut dyn Write, outcome: events::Outcome) -> Result<bool, Error> {
-        let ctx = &self.ctx;
-        let locked = lockouts::fail(w, &ctx.subject(&self.email), &attempts::policy(ctx), ctx.now)?;
-        ctx.record(w, &Event { outcome, ..self.failed.clone() })?;
-        if locked {
-            ctx.record(w, &self.lockout)?;
-            notices::locked_out(w, ctx, &self.email, self.found.as_ref(), &self.lockout)?;
-        }
-        Ok(locked)
+        let failed = Event { outcome, ..self.failed.clone() };
+        Ok(attempts::fail(w, &self.ctx, &self.email, self.found.as_ref(), &failed, &self.lockout)?)
     }
 }
