@@ -32,7 +32,11 @@ mod session_token;
 mod ticket;
 mod white_space;
 
+use aws_lc_rs::hmac;
 use base64::engine::general_purpose::{GeneralPurpose, URL_SAFE_NO_PAD};
+use uuid::Uuid;
+
+use crate::crypto::Secret;
 
 pub use api_key::ApiKey;
 pub use cache::VerifiedCache;
@@ -54,3 +58,11 @@ pub use ticket::{Ticket, TicketKind};
 
 /// RFC 4648 section 5. It decodes canonical text only: no padding, no stray bits after the last byte.
 const BASE64URL: GeneralPurpose = URL_SAFE_NO_PAD;
+
+/// A key for one use in one project, out of the project's 32 secret bytes: HMAC-SHA256 of the use's name and the project.
+fn derived(secret: &Secret<[u8; 32]>, name: &str, project: Uuid) -> hmac::Tag {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret.expose()));
+    context.update(name.as_bytes());
+    context.update(project.as_bytes());
+    context.sign()
+}

@@ -6,7 +6,7 @@ use base64::Engine;
 use uuid::Uuid;
 use zeroize::Zeroize;
 
-use super::BASE64URL;
+use super::{BASE64URL, derived};
 use crate::crypto::{Digest, Secret};
 use crate::env::Env;
 
@@ -39,13 +39,7 @@ const PURPOSE: &str = "keystead/refresh-token";
 impl RefreshKey {
     /// From the project's 32 secret bytes, which the store keeps sealed.
     pub fn new(secret: &Secret<[u8; 32]>, project: Uuid) -> Self {
-        let root = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
-        let derive = |name: &str| {
-            let mut context = hmac::Context::with_key(&root);
-            context.update(name.as_bytes());
-            context.update(project.as_bytes());
-            hmac::Key::new(hmac::HMAC_SHA256, context.sign().as_ref())
-        };
+        let derive = |name| hmac::Key::new(hmac::HMAC_SHA256, derived(secret, name, project).as_ref());
         Self { project, tag: derive("keystead/refresh-tag/1"), next: derive("keystead/refresh-next/1") }
     }
 

@@ -15,6 +15,7 @@
 use aws_lc_rs::hmac;
 use uuid::{Builder, Uuid};
 
+use super::derived;
 use crate::crypto::{Digest, Secret};
 use crate::env::{Env, Timestamp};
 
@@ -48,13 +49,7 @@ impl RefreshUuidKey {
 
     /// From the project's 32 secret bytes, which the store keeps sealed.
     pub fn new(secret: &Secret<[u8; 32]>, project: Uuid) -> Self {
-        let root = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
-        let derive = |name: &str| {
-            let mut context = hmac::Context::with_key(&root);
-            context.update(name.as_bytes());
-            context.update(project.as_bytes());
-            hmac::Key::new(hmac::HMAC_SHA256, context.sign().as_ref())
-        };
+        let derive = |name| hmac::Key::new(hmac::HMAC_SHA256, derived(secret, name, project).as_ref());
         Self { rounds: derive("keystead/refresh-uuid/1"), ids: derive("keystead/refresh-uuid-session/1") }
     }
 

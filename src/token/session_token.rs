@@ -10,7 +10,7 @@ use base64::Engine;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{BASE64URL, white_space};
+use super::{BASE64URL, derived, white_space};
 use crate::crypto::{Digest, Secret};
 use crate::env::{Env, Timestamp};
 
@@ -61,10 +61,7 @@ impl SessionKey {
 
     /// The project's own, from the 32 secret bytes that its file keeps sealed.
     pub fn own(root: &Secret<[u8; 32]>, project: Uuid) -> Self {
-        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, root.expose()));
-        context.update(b"keystead/session-token/1");
-        context.update(project.as_bytes());
-        Self::of(context.sign().as_ref())
+        Self::of(derived(root, "keystead/session-token/1", project).as_ref())
     }
 
     fn of(secret: &[u8]) -> Self {
