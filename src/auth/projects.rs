@@ -1,6 +1,7 @@
 //! All projects of a server: found by id, by host name or by being the only one; opened at first use; made; deleted.
 
 mod adopt;
+mod arrival;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use crate::data::project::ProjectRecord;
 use crate::env::Timestamp;
 use crate::store::Fleet;
 pub use adopt::{Adopted, NotAdopted};
+pub use arrival::{Arrivals, Arrived, NotArrived, Wish};
 
 /// Projects kept open; below what the fleet allows, since requests in flight may hold some that were let go.
 const MAX_OPEN: usize = 48;

@@ -5,6 +5,7 @@
 //! before a serializable cluster. Engine types never show in a signature here.
 
 mod changes;
+mod draft;
 mod file;
 mod fleet;
 mod job;
@@ -20,6 +21,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use self::draft::Draft;
 pub use self::fleet::{Fleet, FleetOptions, LEAST_CACHE_BYTES};
 use crate::metrics::Stores;
 
