@@ -165,9 +165,7 @@ impl KeyRecord {
     fn read(id: Uuid, plain: &[u8]) -> Option<Self> {
         let (kind, rest) = match plain {
             [1, rest @ ..] => (KeyKind::Ed25519, rest),
-            [VERSION, number, rest @ ..] => {
-                (KeyKind::ALL.into_iter().find(|kind| kind.number() == *number)?, rest)
-            }
+            [VERSION, number, rest @ ..] => (KeyKind::ALL.into_iter().find(|kind| kind.number() == *number)?, rest),
             _ => return None,
         };
         let (created, rest) = rest.split_first_chunk()?;

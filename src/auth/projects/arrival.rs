@@ -207,7 +207,11 @@ impl Arrivals {
             twice => twice,
         };
         if let Err(why) = fits {
-            self.note(Wrong { line: number, reason: format!("project `{}`: {why}", record.slug.escape_debug()), is_last: false });
+            self.note(Wrong {
+                line: number,
+                reason: format!("project `{}`: {why}", record.slug.escape_debug()),
+                is_last: false,
+            });
             return Ok(());
         }
         let shared = &self.projects.shared;

@@ -71,7 +71,12 @@ fn tell(args: &Args, around: &mut Surroundings, answer: &Value) -> Result<()> {
     }
     for project in entries(answer, "projects") {
         let done = if args.dry_run { "could be imported" } else { "imported" };
-        let named = format!("project {} ({}) {done}: {}", cell(project, "slug"), cell(project, "id"), counts(&project["written"]));
+        let named = format!(
+            "project {} ({}) {done}: {}",
+            cell(project, "slug"),
+            cell(project, "id"),
+            counts(&project["written"])
+        );
         around.console.say(&named)?;
         if project["left_out"].as_object().is_some_and(|left| !left.is_empty()) {
             around.console.say(&format!("  left out: {}", counts(&project["left_out"])))?;

@@ -16,10 +16,10 @@ use clap::ValueEnum;
 use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Map, Value, json};
 
-use super::{Surroundings, Usage};
 use super::api::Api;
 use super::output::entries;
 use super::place::InProject;
+use super::{Surroundings, Usage};
 use crate::env::Timestamp;
 use nhost::Accounts;
 use rows::{Row, Rows, WrongRow};

@@ -1,8 +1,8 @@
 //! One line: its type and what it says, read with every field known and of its kind, whatever the order.
 
-use serde::de::value::MapDeserializer;
-use serde::de::{Deserialize, Deserializer, Error as _, IntoDeserializer, MapAccess, Visitor};
-use serde::{Serialize, forward_to_deserialize_any};
+use serde::Serialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::access::{ApiKey, Code, OneTime, PersonalToken, Session};
@@ -166,7 +166,7 @@ impl Line {
 /// The fields of a line, unread, but for its type.
 struct Fields<'a> {
     kind: Option<String>,
-    fields: Vec<(String, Field<'a>)>,
+    fields: Vec<(String, &'a RawValue)>,
 }
 
 impl<'de> Deserialize<'de> for Fields<'de> {
@@ -180,7 +180,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Fields<'de>, A::Error> {
-                let (mut kind, mut fields) = (None, Vec::<(String, Field<'de>)>::new());
+                let (mut kind, mut fields) = (None, Vec::<(String, &'de RawValue)>::new());
                 while let Some(name) = entries.next_key::<String>()? {
                     if (name == "type" && kind.is_some()) || fields.iter().any(|(known, _)| *known == name) {
                         return Err(A::Error::custom("a field stands twice"));
@@ -190,7 +190,7 @@ impl<'de> Deserialize<'de> for Fields<'de> {
                     }
                     match name.as_str() {
                         "type" => kind = Some(entries.next_value()?),
-                        _ => fields.push((name.clone(), Field { name, raw: entries.next_value()? })),
+                        _ => fields.push((name, entries.next_value()?)),
                     }
                 }
                 Ok(Fields { kind, fields })
@@ -203,66 +203,38 @@ impl<'de> Deserialize<'de> for Fields<'de> {
 /// More than any line has.
 const MOST_FIELDS: usize = 64;
 
-fn read<'de, T: Deserialize<'de>>(fields: Vec<(String, Field<'de>)>) -> Result<T, String> {
-    T::deserialize(MapDeserializer::new(fields.into_iter())).map_err(|error| told(&error))
+fn read<'de, T: Deserialize<'de>>(fields: Vec<(String, &'de RawValue)>) -> Result<T, String> {
+    let entries = Entries { fields: fields.into_iter(), current: None };
+    T::deserialize(MapAccessDeserializer::new(entries)).map_err(|error| told(&error))
+}
+
+/// Fields one after the other; one that cannot be read says which it is.
+struct Entries<'a> {
+    fields: std::vec::IntoIter<(String, &'a RawValue)>,
+    current: Option<(String, &'a RawValue)>,
+}
+
+impl<'de> MapAccess<'de> for Entries<'de> {
+    type Error = serde_json::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Self::Error> {
+        self.current = self.fields.next();
+        let name = self.current.as_ref().map(|(name, _)| name.as_str());
+        name.map(|name| seed.deserialize(name.into_deserializer())).transpose()
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Self::Error> {
+        let (name, raw) = self.current.take().ok_or_else(|| Self::Error::custom("a value without a name"))?;
+        seed.deserialize(raw).map_err(|error| Self::Error::custom(format_args!("`{name}`: {}", told(&error))))
+    }
 }
 
 /// An error without the place in a text that nobody sees, and without what was found there.
 fn told(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
-    let (field, text) = match text.split_once("`: ") {
-        Some((field, text)) if text.starts_with("invalid ") => (Some(field), text),
-        _ => (None, text),
-    };
-    let cut = match text.rsplit_once(", expected ") {
+    match text.rsplit_once(", expected ") {
         Some((_, expected)) if text.starts_with("invalid ") => format!("expected {expected}"),
         _ => text.to_owned(),
-    };
-    field.map_or_else(|| cut.clone(), |field| format!("{field}`: {cut}"))
-}
-
-/// A field's value, which says whose it is when it cannot be read.
-struct Field<'a> {
-    name: String,
-    raw: &'a RawValue,
-}
-
-impl Field<'_> {
-    fn named(&self, error: &serde_json::Error) -> serde_json::Error {
-        serde_json::Error::custom(format_args!("`{}`: {}", self.name, told(error)))
-    }
-}
-
-impl<'de> Deserializer<'de> for Field<'de> {
-    type Error = serde_json::Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        self.raw.deserialize_any(visitor).map_err(|error| self.named(&error))
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
-        self.raw.deserialize_option(visitor).map_err(|error| self.named(&error))
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Self::Error> {
-        self.raw.deserialize_newtype_struct(name, visitor).map_err(|error| self.named(&error))
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct enum identifier ignored_any
-    }
-}
-
-impl<'de> IntoDeserializer<'de, serde_json::Error> for Field<'de> {
-    type Deserializer = Self;
-
-    fn into_deserializer(self) -> Self {
-        self
     }
 }

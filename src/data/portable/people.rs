@@ -206,7 +206,9 @@ impl Identity {
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
-        self.record().map(drop).ok_or_else(|| "`provider`, `subject`: empty, too long, or with control characters".into())
+        self.record()
+            .map(drop)
+            .ok_or_else(|| "`provider`, `subject`: empty, too long, or with control characters".into())
     }
 }
 

@@ -153,12 +153,16 @@ pub fn is_unused(r: &dyn Read) -> Result<bool, StoreError> {
 /// Refuses rows of tables and names that this program does not know, which an export would lose.
 fn nothing_unknown(r: &dyn Read) -> Result<(), StoreError> {
     let mut from = vec![0];
-    for table in Table::ALL {
-        let begin = key(table, &[]);
-        if let Some(row) = keys(r, &from, &begin, 1)?.first() {
-            return Err(StoreError::Corrupt(format!("rows of a table {:#04x} that this program does not know", row[0])));
+    let tables = Table::ALL.map(|table| key(table, &[]));
+    // Between two tables, and behind the last.
+    for next in tables.iter().cloned().chain([vec![u8::MAX; 64]]) {
+        if let Some(row) = keys(r, &from, &next, 1)?.first() {
+            return Err(StoreError::Corrupt(format!(
+                "a row {} that this program does not know",
+                crate::crypto::hex(row)
+            )));
         }
-        from = end_of(&begin);
+        from = end_of(&next);
     }
     let names = keys(r, &key(Table::Meta, &[]), &end_of(&key(Table::Meta, &[])), usize::MAX)?;
     let unknown = names.iter().find(|name| !NAMES.iter().any(|known| **name == key(Table::Meta, &[known])));

@@ -107,7 +107,8 @@ impl Sending {
             return Err(format!("`payload`: more than {MAX_PAYLOAD} bytes"));
         }
         let is_webhook = self.kind.0 == Kind::Webhook;
-        if is_webhook && (self.recipient.len() > MAX_NAME || self.recipient.is_empty() || self.recipient.contains('\0')) {
+        if is_webhook && (self.recipient.len() > MAX_NAME || self.recipient.is_empty() || self.recipient.contains('\0'))
+        {
             return Err("`recipient`: that is no name of a webhook".into());
         }
         at_most("purpose", Some(&self.purpose), MAX_TEXT)?;

@@ -24,8 +24,7 @@ impl Pen {
     /// # Errors
     /// As [`Line::spell`].
     pub fn begin(header: Header) -> Result<Self, String> {
-        let mut pen =
-            Self { hash: digest::Context::new(&digest::SHA256), counts: BTreeMap::new(), text: Vec::new() };
+        let mut pen = Self { hash: digest::Context::new(&digest::SHA256), counts: BTreeMap::new(), text: Vec::new() };
         pen.push(&Line::Keystead(header))?;
         Ok(pen)
     }

@@ -7,7 +7,9 @@ use super::line::Line;
 use super::people::{Identity, User};
 use super::reading::Row;
 use crate::data::outbox::{self, MAX_DEAD, MAX_WAITING};
-use crate::data::{Record, api_keys, audit, avatars, identities, one_time, personal_tokens, project, sessions, store, users};
+use crate::data::{
+    Record, api_keys, audit, avatars, identities, one_time, personal_tokens, project, sessions, store, users,
+};
 use crate::store::{Read, StoreError, Write};
 use uuid::Uuid;
 
@@ -157,7 +159,9 @@ fn write_line(w: &mut dyn Write, line: &Line) -> Result<Result<(), Refused>, Sto
         Line::Audit(entry) => {
             let (entry, hash) = entry.record();
             if !audit::bring(w, &entry, &hash)? {
-                return lost("this entry of the audit trail does not follow the one before, or is not what its hash says");
+                return lost(
+                    "this entry of the audit trail does not follow the one before, or is not what its hash says",
+                );
             }
         }
         // Opened and sealed by the caller, or no row.
