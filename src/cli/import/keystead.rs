@@ -17,7 +17,7 @@ use crate::cli::{Surroundings, Usage};
 /// Bytes read at once.
 const PIECE: usize = 64 * 1024;
 
-pub(super) fn run(args: Args, around: &mut Surroundings) -> Result<()> {
+pub(super) fn run(args: &Args, around: &mut Surroundings) -> Result<()> {
     if args.format.is_some() || args.skip_invalid || args.verified {
         return Err(Usage("--format, --skip-invalid and --verified are for --from nora and --from nhost".into()).into());
     }
@@ -27,10 +27,10 @@ pub(super) fn run(args: Args, around: &mut Surroundings) -> Result<()> {
     };
     args.within.place.clone().with_api(around, async |api, around| {
         let answer = match &mut file {
-            Some(file) => send(api, &path(&args), file).await?,
-            None => send(api, &path(&args), &mut around.console.input).await?,
+            Some(file) => send(api, &path(args), file).await?,
+            None => send(api, &path(args), &mut around.console.input).await?,
         };
-        tell(&args, around, &answer)
+        tell(args, around, &answer)
     })
 }
 

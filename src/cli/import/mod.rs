@@ -119,7 +119,7 @@ impl<R: Read> Source<R> {
 impl Args {
     pub(super) fn run(self, around: &mut Surroundings) -> Result<()> {
         if self.from == Product::Keystead {
-            return keystead::run(self, around);
+            return keystead::run(&self, around);
         }
         if self.dry_run || self.new_id || self.slug.is_some() {
             return Err(Usage("--dry-run, --slug and --new-id are for files of keystead".into()).into());

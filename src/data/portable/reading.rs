@@ -28,10 +28,13 @@ pub enum Row {
     DeadLetter(DeadLetter),
 }
 
+/// What a row with this key and this value says; it may have to look at others.
+type RowOf = fn(&dyn Read, &[u8], &[u8]) -> Result<Option<Row>, StoreError>;
+
 /// What becomes of a table's rows.
 enum Fate {
     /// Each is told, unless this says that it says nothing.
-    Told(fn(&dyn Read, &[u8], &[u8]) -> Result<Option<Row>, StoreError>),
+    Told(RowOf),
     /// They are not, as what they say follows from others or is told elsewhere.
     Untold,
 }

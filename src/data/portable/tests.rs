@@ -203,7 +203,10 @@ fn parsed(text: &[u8]) -> (Project, Vec<Row>) {
     let (mut lines, mut first, mut rows) = (Lines::default(), None, Vec::new());
     let take = &mut |number, line: Result<Line, Wrong>| {
         let row = match line.unwrap_or_else(|wrong| panic!("line {number}: {}", wrong.reason)) {
-            Line::Project(project) => return Ok::<_, ()>(first = Some(*project)),
+            Line::Project(project) => {
+                first = Some(*project);
+                return Ok::<_, ()>(());
+            }
             Line::Outbox(item) => Row::Outbox(item.item(Payload::Plain(payload(&item)))),
             Line::DeadLetter(item) => Row::DeadLetter(crate::data::outbox::DeadLetter {
                 item: item.item(Payload::Plain(payload(&item))),
