@@ -1,6 +1,7 @@
 //! The real verbs through the real router, in memory.
 
 mod outbox;
+mod portable;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -119,6 +119,10 @@ impl Out {
         }
         let piece = std::mem::take(&mut self.pen.text);
         let sent = self.clock.block_on(tokio::time::timeout(PATIENCE, self.to.send(piece)));
+        if sent.is_err() {
+            let (project, seconds) = (&project.record().slug, PATIENCE.as_secs());
+            tracing::warn!(%project, seconds, "an export was given up: its reader does not read on");
+        }
         if matches!(sent, Ok(Ok(()))) { Ok(()) } else { Err(Stop::Gone) }
     }
 

@@ -50,6 +50,11 @@ pub fn find(r: &(impl Read + ?Sized), digest: &Digest) -> Result<Option<Personal
     }
 }
 
+/// Whether a user has a token with this id.
+pub(super) fn is_there(r: &(impl Read + ?Sized), user: Uuid, id: Uuid) -> Result<bool, StoreError> {
+    Ok(r.get(&row(user, id))?.is_some())
+}
+
 /// A user's tokens, oldest first, expired ones that were not yet swept among them.
 pub fn of_user(r: &(impl Read + ?Sized), user: Uuid) -> Result<Vec<PersonalToken>, StoreError> {
     let from = key(Table::PersonalToken, &[user.as_bytes()]);

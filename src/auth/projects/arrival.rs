@@ -411,6 +411,13 @@ impl Projects {
             return Ok(Err(why));
         }
         let entry = entry_of(record);
+        let settings = match self.settings_of(&self.settings(), &record.slug, record.settings.as_deref()) {
+            Ok(settings) => settings,
+            Err(why) => return Ok(Err(why.to_string())),
+        };
+        if let Some(id) = settings.id.filter(|id| *id != record.id) {
+            return Ok(Err(format!("the configuration says that its id is {id}, and not {}", record.id)));
+        }
         let catalog = self.catalog.load();
         let same_slug = catalog.by_slug.get(&record.slug).copied();
         for id in [Some(record.id).filter(|id| catalog.by_id.contains_key(id)), same_slug].into_iter().flatten() {
@@ -422,7 +429,7 @@ impl Projects {
         let mut entries = catalog.by_id.clone();
         same_slug.map(|id| entries.remove(&id));
         entries.insert(record.id, entry);
-        // Its own settings, and what must hold between them all.
+        // What must hold between them all.
         Ok(self.catalog_of(&self.settings(), entries).map(drop).map_err(|error| error.to_string()))
     }
 

@@ -13,6 +13,9 @@ use crate::data::{
 use crate::store::{Read, StoreError, Write};
 use uuid::Uuid;
 
+/// Most signing keys of a project: all of them are in memory while it is open.
+const MAX_KEYS: usize = 1000;
+
 /// Why a row was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
@@ -45,8 +48,12 @@ pub fn write(w: &mut dyn Write, row: &Row) -> Result<Result<(), Refused>, StoreE
             project::put_refresh_key(w, sealed.clone())?;
         }
         Row::SigningKey(sealed) => {
-            if project::signing_keys(w)?.iter().any(|key| key.id == sealed.id) {
+            let keys = project::signing_keys(w)?;
+            if keys.iter().any(|key| key.id == sealed.id) {
                 return refused("there is a signing key with this id already");
+            }
+            if keys.len() >= MAX_KEYS {
+                return refused("there are more signing keys than any project needs");
             }
             project::put_signing_key(w, sealed)?;
         }
@@ -131,8 +138,8 @@ fn write_line(w: &mut dyn Write, line: &Line) -> Result<Result<(), Refused>, Sto
         }
         Line::PersonalToken(token) => {
             let token = token.record();
-            let of_user = personal_tokens::of_user(w, token.user)?;
-            if of_user.iter().any(|one| one.id == token.id) || personal_tokens::find(w, &token.digest)?.is_some() {
+            let same = personal_tokens::is_there(w, token.user, token.id)?;
+            if same || personal_tokens::find(w, &token.digest)?.is_some() {
                 return refused("there is a personal access token with this id or digest already");
             }
             if !is_there(w, token.user)? {

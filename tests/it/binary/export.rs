@@ -343,6 +343,73 @@ fn a_wrong_file_changes_nothing_and_every_wrong_line_is_told() {
     assert_eq!(server.stop().code, Some(0));
 }
 
+/// A whole file with secrets, wrong in a way that no line shows by itself.
+#[tokio::test]
+async fn keys_trail_and_owners_must_fit() {
+    let place = Place::new();
+    let server = place.start();
+    anon(&server).sign_up("ada@example.com", PASSWORD).await;
+    let text = ok(place.run(&["export", "-", "--with-secrets"])).out;
+    ok(place.run(&["project", "delete", "default", "--yes"]));
+    let lines: Vec<&str> = text.lines().collect();
+    // The `end` as whoever edits on purpose writes it.
+    let edited = |change: &dyn Fn(&str) -> Option<String>| {
+        let body = lines[..lines.len() - 1].iter().filter_map(|line| change(line));
+        body.chain(["{\"type\":\"end\"}".to_owned()]).map(|line| line + "\n").collect::<String>()
+    };
+    let is = |line: &str, kind: &str| line.starts_with(&format!("{{\"type\":\"{kind}\""));
+    let without = |kind: &str| edited(&|line| (!is(line, kind)).then(|| line.to_owned()));
+    let with = |from: &str, to: &str| edited(&|line| Some(line.replace(from, to)));
+    for (name, text, reason) in [
+        ("no secret", without("refresh_secret"), "a project without a refresh secret"),
+        ("no keys", without("signing_key"), "is not whole"),
+        ("no account", without("user"), "no account with the id `user` stands before it"),
+        ("no entry", edited(&|line| (!line.contains("\"seq\":1,")).then(|| line.to_owned())), "does not follow"),
+        (
+            "another event",
+            with("signed_up", "signed_in"),
+            "does not follow the one before, or is not what its hash says",
+        ),
+        ("another key", with("\"EdDSA\"", "\"RS256\""), "`key`: that is no such key"),
+        ("no algorithm", with("\"EdDSA\"", "\"none\""), "`algorithm`: write EdDSA"),
+        ("another carrier", with("\"pair\"", "\"pigeon\""), "`carrier`: write one of pair"),
+    ] {
+        let ended = place.run_with(&["import", "-"], &text);
+        assert!(ended.code == Some(1) && ended.err.contains(reason), "{name}: {ended:?}");
+        assert!(projects(&place).is_empty(), "{name}");
+    }
+    ok(place.run_with(&["import", "-"], &text));
+    assert_eq!(server.stop().code, Some(0));
+}
+
+#[test]
+fn of_several_projects_one_is_taken_and_what_the_configuration_says_of_it_holds() {
+    let place = Place::new();
+    assert_eq!(place.start().stop().code, Some(0));
+    for slug in ["blog", "shop"] {
+        ok(place.run(&["project", "create", slug, "--set", &format!("hosts={slug}.example")]));
+        ok(place.run(&["user", "create", "ada@example.com", "--generate", "--project", slug]));
+    }
+    let all = ok(place.run(&["export", "-"])).out;
+    assert_eq!(ok(place.run(&["export", "-", "--project", "shop", "--project", "blog"])).out.lines().count(), 10);
+    let there = Place::new();
+    assert_eq!(there.start().stop().code, Some(0));
+    let several = there.run_with(&["import", "-", "--slug", "new"], &all);
+    assert!(several.err.contains("several projects"), "{several:?}");
+    // Its hosts come along, and nobody else may have them.
+    ok(there.run(&["project", "create", "other", "--set", "hosts=shop.example"]));
+    let claimed = there.run_with(&["import", "-", "--project", "shop"], &all);
+    assert!(claimed.err.contains("both claim the host shop.example"), "{claimed:?}");
+    let told = ok(there.run_with(&["import", "-", "--project", "blog", "--slug", "news"], &all));
+    assert!(told.out.starts_with("project news ("), "{}", told.out);
+    let shown = ok(there.run(&["project", "show", "news"]));
+    assert!(shown.out.contains("blog.example"), "{}", shown.out);
+    let pinned = there.clone().set("PROJECT__SHOP__ID", "00000000-0000-7000-8000-00000000aaaa");
+    ok(pinned.run(&["project", "delete", "other", "--yes"]));
+    let other = pinned.run_with(&["import", "-", "--project", "shop"], &all);
+    assert!(other.err.contains("the configuration says that its id is"), "{other:?}");
+}
+
 #[test]
 fn a_file_is_private_and_replaces_none_unasked() {
     let place = Place::new();
