@@ -13,6 +13,7 @@ use redb::AccessGuard;
 use super::file::{self, Rows};
 use super::job::{self, Job};
 use super::medium::{self, Direct, FileMedium, Medium};
+use super::upgrade;
 use super::writer::Writer;
 use super::{Read, StoreError, StoreOptions, Visit, Write};
 
@@ -46,8 +47,14 @@ impl Engine {
         new: bool,
         write_pause: Duration,
     ) -> Result<Self, StoreError> {
-        let backend = medium.open().map_err(|error| file::of_io(&error))?;
-        let (db, rows) = file::open(Direct(backend), options.cache_bytes, new)?;
+        let (db, rows) = if new {
+            let backend = medium.open().map_err(|error| file::of_io(&error))?;
+            let db = file::create(Direct(backend), options.cache_bytes, options.steps)?;
+            let rows = file::latest(&db).map_err(file::of_redb)?;
+            (db, rows)
+        } else {
+            upgrade::open(&*medium, options)?
+        };
         let shared = Arc::new(Shared {
             snapshot: ArcSwapOption::from_pointee(Snapshot { rows, epoch: 0 }),
             version: AtomicU64::new(0),
@@ -123,19 +130,14 @@ impl Drop for Engine {
 
 /// A file appears under its name only when it is complete, so that a crash while creating leaves none.
 fn create_file(path: &Path, options: &StoreOptions) -> Result<(), StoreError> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".new");
-    let unfinished = Path::new(&unfinished);
+    let unfinished = &medium::beside(path, ".new");
     let io = |error: std::io::Error| file::of_io(&error);
     medium::create_private_file(unfinished).map_err(io)?;
     let made = FileMedium(unfinished.to_owned())
         .open()
         .map_err(io)
-        .and_then(|backend| file::open(Direct(backend), options.cache_bytes, true))
-        .and_then(|(db, rows)| {
-            drop(rows);
-            db.close().map_err(file::of_redb)
-        })
+        .and_then(|backend| file::create(Direct(backend), options.cache_bytes, options.steps))
+        .and_then(|db| db.close().map_err(file::of_redb))
         .and_then(|()| std::fs::rename(unfinished, path).map_err(io))
         .and_then(|()| medium::sync_dir(medium::parent(path)).map_err(io));
     if made.is_err() {
