@@ -18,11 +18,11 @@ use super::session::{KnownToken, Living};
 use super::{Ctx, Email, Error, ProjectSettings};
 use crate::crypto::{DigestKey, HashPool, MasterKey, Secret};
 use crate::data::audit;
-use crate::data::project::{self as rows, ProjectRecord};
+use crate::data::project::{self as rows, ProjectRecord, SealedKey};
 use crate::env::{Env, Timestamp};
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Write};
 use crate::token::{KeyRecord, KeyRing, RefreshKey, RefreshUuidKey, SessionKey, VerifiedCache};
 
 /// How many verified access tokens, and sessions, a project remembers. Both together are about 700 bytes.
@@ -97,30 +97,12 @@ impl Project {
     /// # Errors
     /// When the store cannot write.
     pub async fn create(store: &Store, record: ProjectRecord, shared: &Shared, maker: Maker) -> Result<(), Error> {
-        let refresh_seed: [u8; 32] = shared.env.random();
-        let refresh_sealed = shared.master.seal(&shared.env, &refresh_context(record.id), &refresh_seed);
-        let key = super::keys::new_signing_key(shared, record.id, record.created_at)?;
-        let (by, uid) = match maker {
-            Maker::Configuration => (By::Server, None),
-            Maker::Operator(uid) => (By::Operator, uid),
-        };
-        let event = Event {
-            id: shared.env.new_id(record.created_at),
-            at: record.created_at,
-            kind: EventKind::ProjectCreated,
-            by,
-            uid,
-            user: None,
-            ip: None,
-            request: None,
-            outcome: Outcome::Done,
-            address: None,
-        };
+        let secrets = Secrets::fresh(shared, record.id, record.created_at)?;
+        let event = maker.event(shared, record.created_at, EventKind::ProjectCreated);
         store
             .write(move |w| {
                 rows::put(w, &record)?;
-                rows::put_refresh_key(w, refresh_sealed.clone())?;
-                rows::put_signing_key(w, &key)?;
+                secrets.put(w)?;
                 // After the record, which the chain begins with.
                 audit::append(w, &event)?;
                 Ok::<_, Error>(())
@@ -358,6 +340,47 @@ impl Project {
 impl fmt::Debug for Project {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Project").field("id", &self.record.id).field("slug", &self.record.slug).finish_non_exhaustive()
+    }
+}
+
+/// What a project begins with, sealed: its refresh secret and its first signing key.
+pub(super) struct Secrets {
+    refresh: Vec<u8>,
+    key: SealedKey,
+}
+
+impl Secrets {
+    pub(super) fn fresh(shared: &Shared, project: Uuid, now: Timestamp) -> Result<Self, Error> {
+        let seed: [u8; 32] = shared.env.random();
+        let refresh = shared.master.seal(&shared.env, &refresh_context(project), &seed);
+        Ok(Self { refresh, key: super::keys::new_signing_key(shared, project, now)? })
+    }
+
+    pub(super) fn put(&self, w: &mut dyn Write) -> Result<(), StoreError> {
+        rows::put_refresh_key(w, self.refresh.clone())?;
+        rows::put_signing_key(w, &self.key)
+    }
+}
+
+impl Maker {
+    /// What the audit trail says of a project that is made or brought.
+    pub(super) fn event(&self, shared: &Shared, at: Timestamp, kind: EventKind) -> Event {
+        let (by, uid) = match self {
+            Self::Configuration => (By::Server, None),
+            Self::Operator(uid) => (By::Operator, *uid),
+        };
+        Event {
+            id: shared.env.new_id(at),
+            at,
+            kind,
+            by,
+            uid,
+            user: None,
+            ip: None,
+            request: None,
+            outcome: Outcome::Done,
+            address: None,
+        }
     }
 }
 

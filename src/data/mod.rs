@@ -11,6 +11,7 @@ pub mod devices;
 pub mod email;
 pub mod events;
 pub mod identities;
+pub mod issued;
 pub mod lockouts;
 pub mod one_time;
 pub mod outbox;

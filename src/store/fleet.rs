@@ -1,14 +1,19 @@
 //! All projects of one data directory: each file opened on first use, never twice at once, and closed when idle.
 
+mod moment;
+mod place;
+
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex as Gate, OwnedMutexGuard};
+use tokio::sync::{Mutex as Gate, OwnedMutexGuard, RwLock};
 use uuid::Uuid;
 
 use super::{Store, StoreError, StoreOptions, file, medium};
+pub use moment::{Moment, NoMoment};
+pub use place::Over;
 
 /// How a fleet keeps its files.
 #[derive(Clone, Debug)]
@@ -41,6 +46,8 @@ struct Inner {
     dir: Option<PathBuf>,
     options: FleetOptions,
     table: Mutex<Table>,
+    /// Shared by those who open, create, close or delete a project; alone for whoever wants none of it for an instant.
+    doors: Arc<RwLock<()>>,
 }
 
 #[derive(Default)]
@@ -52,6 +59,8 @@ struct Table {
     gates: HashMap<Uuid, Weak<Gate<()>>>,
     cache_granted: usize,
     closed: bool,
+    /// What is being backed up.
+    moment: Option<moment::Taken>,
 }
 
 struct Open {
@@ -82,7 +91,7 @@ impl Fleet {
 
     fn new(dir: Option<PathBuf>, options: FleetOptions, known: BTreeSet<Uuid>) -> Self {
         let table = Mutex::new(Table { known, ..Table::default() });
-        Self(Arc::new(Inner { dir, options, table }))
+        Self(Arc::new(Inner { dir, options, table, doors: Arc::default() }))
     }
 
     /// All projects, in the order of their ids.
@@ -157,11 +166,14 @@ impl Fleet {
     /// [`StoreError::Closed`] from then on. Answers whether there was such a project.
     ///
     /// # Errors
-    /// [`StoreError::Io`] when the file cannot be removed.
+    /// [`StoreError::Io`] when the file cannot be removed, [`StoreError::Busy`] during a backup.
     pub async fn delete(&self, id: Uuid) -> Result<bool, StoreError> {
         self.alone(id, move |fleet| {
             let (known, open) = {
                 let mut table = fleet.table();
+                if table.moment.is_some() {
+                    return Err(StoreError::Busy);
+                }
                 (table.known.contains(&id), table.take(id))
             };
             if let Some(open) = open {
@@ -238,12 +250,13 @@ impl Fleet {
         id: Uuid,
         step: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let doors = Arc::clone(&self.0.doors).read_owned().await;
         let gate = self.0.table().gate(id);
         let held = gate.lock_owned().await;
         let fleet = self.0.clone();
         tokio::task::spawn_blocking(move || {
             let result = step(&fleet);
-            drop(held);
+            drop((held, doors));
             fleet.table().gates.retain(|_, gate| gate.strong_count() > 0);
             result
         })
@@ -283,6 +296,7 @@ impl Inner {
             }
         };
         let mut table = self.table();
+        table.note_opened(id, &store);
         table.open.insert(id, Open { store: store.clone(), used: Instant::now(), cache_bytes });
         if table.closed {
             // `close` went by while the file was being opened.
@@ -311,7 +325,7 @@ impl Inner {
         loop {
             let (open, _held) = {
                 let mut table = self.table();
-                if table.open.len() < self.options.max_open {
+                if table.open.len() < self.options.max_open + table.kept_open(self.options.max_open) {
                     return Ok(());
                 }
                 table.take_oldest_unheld().ok_or(StoreError::Busy)?
@@ -360,6 +374,12 @@ impl Table {
 impl Open {
     fn is_idle(&self, idle: Duration) -> bool {
         self.store.is_unshared() && self.used.elapsed() >= idle
+    }
+}
+
+impl std::fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fleet")
     }
 }
 

@@ -5,6 +5,7 @@
 //! before a serializable cluster. Engine types never show in a signature here.
 
 mod changes;
+mod copy;
 mod file;
 mod fleet;
 mod job;
@@ -20,7 +21,8 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use self::fleet::{Fleet, FleetOptions, LEAST_CACHE_BYTES};
+pub use self::copy::{Frozen, Stop, check_file};
+pub use self::fleet::{Fleet, FleetOptions, LEAST_CACHE_BYTES, Moment, NoMoment, Over};
 use crate::metrics::Stores;
 
 /// What a scan does with each row, `(key, value)`; it may break off.
@@ -177,6 +179,14 @@ impl Store {
         }
     }
 
+    /// What is committed now; `None` for a store in memory, and while a file is being reopened.
+    fn freeze(&self) -> Option<Frozen> {
+        match &*self.0 {
+            Engine::Memory(_) => None,
+            Engine::Redb(engine) => Some(Frozen::new(engine.snapshot()?, self.clone())),
+        }
+    }
+
     /// Finishes the writes that wait, closes the file and returns when it is closed. Later calls, also through other
     /// handles, answer [`StoreError::Closed`]. Dropping the last handle does the same without waiting.
     pub async fn close(&self) {
@@ -186,7 +196,7 @@ impl Store {
     }
 
     /// [`Store::close`] for a thread that may block.
-    fn close_blocking(&self) {
+    pub fn close_blocking(&self) {
         match &*self.0 {
             Engine::Memory(engine) => engine.close(),
             Engine::Redb(engine) => engine.close_blocking(),

@@ -66,6 +66,11 @@ impl Engine {
         self.0.version.load(Ordering::Acquire)
     }
 
+    /// The last commit.
+    pub(super) fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.0.snapshot.load_full()
+    }
+
     pub(super) fn failing(&self) -> Option<StoreError> {
         self.0.failing.load().as_deref().cloned()
     }
