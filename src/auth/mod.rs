@@ -19,6 +19,7 @@ mod counting;
 pub mod digits;
 mod error;
 pub mod events;
+pub mod export;
 pub mod follow;
 pub mod import;
 pub mod jwt;

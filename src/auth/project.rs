@@ -62,6 +62,48 @@ pub enum Maker {
     Operator(Option<u32>),
 }
 
+/// What a project's tokens stand on, sealed.
+#[derive(Clone, Debug)]
+pub(crate) struct Secrets {
+    /// The secret from which refresh tokens are derived.
+    pub(crate) refresh: Vec<u8>,
+    /// The first key that signs.
+    pub(crate) signing: SealedKey,
+}
+
+impl Secrets {
+    /// New ones for a project.
+    pub(crate) fn fresh(shared: &Shared, project: Uuid, now: Timestamp) -> Result<Self, Error> {
+        let seed = Secret::new(shared.env.random());
+        let signing = super::keys::new_signing_key(shared, project, now)?;
+        Ok(Self { refresh: Self::seal_refresh(shared, project, &seed), signing })
+    }
+
+    /// Writes them.
+    pub(super) fn put(&self, w: &mut dyn Write) -> Result<(), StoreError> {
+        rows::put_refresh_key(w, self.refresh.clone())?;
+        rows::put_signing_key(w, &self.signing)
+    }
+
+    /// A refresh secret sealed for a project.
+    pub(crate) fn seal_refresh(shared: &Shared, project: Uuid, seed: &Secret<[u8; 32]>) -> Vec<u8> {
+        shared.master.seal(&shared.env, &refresh_context(project), seed.expose())
+    }
+
+    /// A project's refresh secret, opened.
+    pub(crate) fn open_refresh(
+        shared: &Shared,
+        project: &ProjectRecord,
+        sealed: &[u8],
+    ) -> Result<Secret<[u8; 32]>, Error> {
+        let seed = shared.master.open(&refresh_context(project.id), sealed).map_err(|_| {
+            Error::Internal(format!("project {}: its keys are sealed under another master key", project.slug))
+        })?;
+        let seed = seed.expose().as_slice().try_into();
+        seed.map(Secret::new).map_err(|_| corrupt("a refresh secret of the wrong length"))
+    }
+}
+
 /// What all projects of a server share.
 #[derive(Clone)]
 pub struct Shared {
@@ -123,14 +165,9 @@ impl Project {
             store.read(|r| Ok::<_, Error>((rows::get(r)?, rows::refresh_key(r)?, rows::signing_keys(r)?)))?;
         let Some(record) = record else { return Ok(None) };
         let sealed = sealed.ok_or_else(|| corrupt("a project without a refresh secret"))?;
-        let seed = shared.master.open(&refresh_context(record.id), &sealed).map_err(|_| {
-            Error::Internal(format!("project {}: its keys are sealed under another master key", record.slug))
-        })?;
-        let seed: [u8; 32] =
-            seed.expose().as_slice().try_into().map_err(|_| corrupt("a refresh secret of the wrong length"))?;
+        let seed = Secrets::open_refresh(shared, &record, &sealed)?;
         let records = super::keys::unseal(shared, record.id, &signing)?;
         let settings = settings(&record)?;
-        let seed = Secret::new(seed);
         Ok(Some(Self {
             session_key: SessionKey::own(&seed, record.id),
             refresh_key: RefreshKey::new(&seed, record.id),
@@ -340,25 +377,6 @@ impl Project {
 impl fmt::Debug for Project {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Project").field("id", &self.record.id).field("slug", &self.record.slug).finish_non_exhaustive()
-    }
-}
-
-/// What a project begins with, sealed: its refresh secret and its first signing key.
-pub(super) struct Secrets {
-    refresh: Vec<u8>,
-    key: SealedKey,
-}
-
-impl Secrets {
-    pub(super) fn fresh(shared: &Shared, project: Uuid, now: Timestamp) -> Result<Self, Error> {
-        let seed: [u8; 32] = shared.env.random();
-        let refresh = shared.master.seal(&shared.env, &refresh_context(project), &seed);
-        Ok(Self { refresh, key: super::keys::new_signing_key(shared, project, now)? })
-    }
-
-    pub(super) fn put(&self, w: &mut dyn Write) -> Result<(), StoreError> {
-        rows::put_refresh_key(w, self.refresh.clone())?;
-        rows::put_signing_key(w, &self.key)
     }
 }
 

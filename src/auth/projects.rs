@@ -1,6 +1,7 @@
 //! All projects of a server: found by id, by host name or by being the only one; opened at first use; made; deleted.
 
 mod adopt;
+mod arrival;
 mod restore;
 mod shot;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use crate::data::project::ProjectRecord;
 use crate::env::Timestamp;
 use crate::store::Fleet;
 pub use adopt::{Adopted, NotAdopted};
+pub use arrival::{Arrivals, Arrived, NotArrived, Wish};
 pub use restore::{NotRestored, Restore, Restored};
 pub use shot::{Copied, NotBackedUp, Scratch, Shot};
 

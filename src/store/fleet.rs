@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex as Gate, OwnedMutexGuard, RwLock};
 use uuid::Uuid;
 
-use super::{Store, StoreError, StoreOptions, file, medium};
+use super::{Store, StoreError, StoreOptions, draft, file, medium};
 pub use moment::{Moment, NoMoment};
 pub use place::Over;
 
@@ -41,19 +41,19 @@ pub const LEAST_CACHE_BYTES: usize = 256 << 10;
 #[derive(Clone)]
 pub struct Fleet(Arc<Inner>);
 
-struct Inner {
+pub(super) struct Inner {
     /// `projects/`; `None` for a fleet in memory.
-    dir: Option<PathBuf>,
-    options: FleetOptions,
+    pub(super) dir: Option<PathBuf>,
+    pub(super) options: FleetOptions,
     table: Mutex<Table>,
     /// Shared by those who open, create, close or delete a project; alone for whoever wants none of it for an instant.
     doors: Arc<RwLock<()>>,
 }
 
 #[derive(Default)]
-struct Table {
+pub(super) struct Table {
     /// Every project there is, open or not.
-    known: BTreeSet<Uuid>,
+    pub(super) known: BTreeSet<Uuid>,
     open: HashMap<Uuid, Open>,
     /// Held by whoever opens, creates, closes or deletes that project.
     gates: HashMap<Uuid, Weak<Gate<()>>>,
@@ -63,8 +63,8 @@ struct Table {
     moment: Option<moment::Taken>,
 }
 
-struct Open {
-    store: Store,
+pub(super) struct Open {
+    pub(super) store: Store,
     used: Instant,
     cache_bytes: usize,
 }
@@ -79,7 +79,10 @@ impl Fleet {
         medium::private_dir(dir).map_err(named)?;
         let mut known = BTreeSet::new();
         for entry in std::fs::read_dir(dir).map_err(named)? {
-            known.extend(project_of(&entry.map_err(named)?.file_name()));
+            let entry = entry.map_err(named)?;
+            if !draft::remove_left_over(&entry.path()) {
+                known.extend(project_of(&entry.file_name()));
+            }
         }
         Ok(Self::new(Some(dir.to_owned()), options, known))
     }
@@ -171,7 +174,7 @@ impl Fleet {
         self.alone(id, move |fleet| {
             let (known, open) = {
                 let mut table = fleet.table();
-                if table.moment.is_some() {
+                if table.is_backed_up() {
                     return Err(StoreError::Busy);
                 }
                 (table.known.contains(&id), table.take(id))
@@ -245,7 +248,7 @@ impl Fleet {
 
     /// Runs `step` on a blocking thread while nothing else opens, closes or deletes the project. The step holds the gate
     /// itself, so that it ends in good order when its caller stops waiting.
-    async fn alone<T: Send + 'static>(
+    pub(super) async fn alone<T: Send + 'static>(
         &self,
         id: Uuid,
         step: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
@@ -266,7 +269,7 @@ impl Fleet {
 }
 
 impl Inner {
-    fn table(&self) -> MutexGuard<'_, Table> {
+    pub(super) fn table(&self) -> MutexGuard<'_, Table> {
         // Only plain maps change under this lock.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -310,6 +313,11 @@ impl Inner {
         Ok(store)
     }
 
+    /// Enters a store that has no file.
+    pub(super) fn keep(&self, id: Uuid, store: Store) {
+        self.table().open.insert(id, Open { store, used: Instant::now(), cache_bytes: 0 });
+    }
+
     /// Half of what is left: one project alone has a large cache, a thousand together do not have a thousand of them.
     fn grant_cache(&self) -> usize {
         let most = self.options.store.cache_bytes;
@@ -342,7 +350,7 @@ impl Table {
         Some(open.store.clone())
     }
 
-    fn take(&mut self, id: Uuid) -> Option<Open> {
+    pub(super) fn take(&mut self, id: Uuid) -> Option<Open> {
         let open = self.open.remove(&id)?;
         self.cache_granted -= open.cache_bytes;
         Some(open)
@@ -383,7 +391,7 @@ impl std::fmt::Debug for Fleet {
     }
 }
 
-fn file_of(dir: &Path, id: Uuid) -> PathBuf {
+pub(super) fn file_of(dir: &Path, id: Uuid) -> PathBuf {
     dir.join(format!("{id}.redb"))
 }
 

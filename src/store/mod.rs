@@ -6,6 +6,7 @@
 
 mod changes;
 mod copy;
+mod draft;
 mod file;
 mod fleet;
 mod job;
@@ -22,6 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use self::copy::{Frozen, Stop, check_file};
+pub use self::draft::Draft;
 pub use self::fleet::{Fleet, FleetOptions, LEAST_CACHE_BYTES, Moment, NoMoment, Over};
 use crate::metrics::Stores;
 

@@ -148,6 +148,11 @@ impl Drop for Moment {
 }
 
 impl Table {
+    /// Whether a backup is under way, during which no project goes.
+    pub(in crate::store) fn is_backed_up(&self) -> bool {
+        self.moment.is_some()
+    }
+
     /// Notes the state of a file that has just been opened, if it belongs to a moment.
     pub(super) fn note_opened(&mut self, id: Uuid, store: &Store) {
         if let Some(taken) = &mut self.moment

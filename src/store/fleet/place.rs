@@ -33,7 +33,7 @@ impl Fleet {
             let Some(dir) = &fleet.dir else { return Err(StoreError::Io("the fleet is in memory".into())) };
             let open = {
                 let mut table = fleet.table();
-                match (table.closed, table.moment.is_some()) {
+                match (table.closed, table.is_backed_up()) {
                     (true, _) => return Err(StoreError::Closed),
                     (_, true) => return Err(StoreError::Busy),
                     _ => {}
