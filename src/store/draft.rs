@@ -48,6 +48,9 @@ impl Fleet {
     /// As [`Store::open`]; [`StoreError::Closed`] after [`Fleet::close`].
     pub async fn draft(&self, name: Uuid) -> Result<Draft, StoreError> {
         self.alone(name, move |fleet| {
+            if fleet.table().closed {
+                return Err(StoreError::Closed);
+            }
             let Some(dir) = &fleet.dir else { return Ok(Draft { store: Store::memory(), path: None }) };
             let path = dir.join(format!("{name}.redb{END}"));
             let store = Store::open(&path, &fleet.options.store)?;

@@ -58,7 +58,7 @@ pub(super) struct Table {
     /// Held by whoever opens, creates, closes or deletes that project.
     gates: HashMap<Uuid, Weak<Gate<()>>>,
     cache_granted: usize,
-    closed: bool,
+    pub(super) closed: bool,
     /// What is being backed up.
     moment: Option<moment::Taken>,
 }
