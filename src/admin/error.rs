@@ -11,6 +11,7 @@ use serde_json::json;
 use super::host::NotReloaded;
 use crate::auth::Error;
 use crate::config::{Problem, Problems};
+use crate::data::portable::Wrong;
 use crate::http::body::BodyError;
 
 /// Why a request was not done.
@@ -22,6 +23,8 @@ pub(super) enum Refusal {
     Invalid(String),
     /// Settings for a project are wrong.
     Settings(Problems),
+    /// A file of lines is wrong, or does not fit.
+    File(Vec<Wrong>),
     /// The configuration was not taken anew.
     NotReloaded(NotReloaded),
     /// The body could not be read.
@@ -52,6 +55,7 @@ impl IntoResponse for Refusal {
             Self::Verb(error) => return verb(&error),
             Self::Invalid(message) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", message, None),
             Self::Settings(problems) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_settings", spell(&problems), None),
+            Self::File(wrong) => return file(&wrong),
             Self::NotReloaded(NotReloaded::Settings(problems)) => return configuration(&problems),
             Self::NotReloaded(error @ NotReloaded::Failed(_)) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "not_reloaded", error.to_string(), None)
@@ -159,6 +163,13 @@ fn configuration(Problems(problems): &Problems) -> Response {
     let view = |problem: &Problem| json!({"source": problem.source, "key": problem.key, "reason": problem.reason});
     let problems: Vec<_> = problems.iter().map(view).collect();
     let error = json!({"code": "configuration", "message": "the configuration has mistakes", "problems": problems});
+    (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "error": error }))).into_response()
+}
+
+/// All wrong lines, in their order.
+fn file(wrong: &[Wrong]) -> Response {
+    let lines: Vec<_> = wrong.iter().map(|wrong| json!({"line": wrong.line, "reason": wrong.reason})).collect();
+    let error = json!({"code": "invalid_file", "message": "the file cannot be taken", "lines": lines});
     (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "error": error }))).into_response()
 }
 

@@ -81,6 +81,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Said<T> {
 #[derive(Debug, Deserialize)]
 pub(super) struct ProjectName(String);
 
+impl From<&str> for ProjectName {
+    fn from(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+}
+
 impl ProjectName {
     pub(super) fn id(&self) -> Option<Uuid> {
         Uuid::parse_str(&self.0).ok()

@@ -18,6 +18,8 @@
 //! | `GET /projects/P/sessions` | `?user=WHO&after=ID&limit=N` | `{"sessions": [Session], "next": ID or null}` |
 //! | `DELETE /projects/P/sessions/ID` | | `{"revoked": 1}` |
 //! | `GET /projects/P/keys` | | `{"keys": [Key]}` |
+//! | `GET /export` | `?projects=P,P&secrets=true` | JSON lines: all that projects hold ([`crate::data::portable`]) |
+//! | `POST /import` | `?project=P&slug=SLUG&new_id=true&dry_run=true`; such lines | `{"projects": [{"id", "slug", "written": {TYPE: N}, "left_out": {TYPE: N}}], "dry_run"}` |
 //! | `POST /reload` | | `{"changed": [KEY], "needs_restart": [KEY], "made": [SLUG], "undeclared": [SLUG], "new_certificate"}` |
 //! | `GET /config` | | `{"settings": [{"key", "value", "source"}]}` |
 //! | `GET /findings` | | `{"findings": [{"severity", "what", "why", "remedy"}]}` |
@@ -58,6 +60,7 @@ mod import;
 mod input;
 mod keys;
 mod outbox;
+mod portable;
 mod projects;
 mod sessions;
 mod testing;
@@ -124,6 +127,8 @@ fn api(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
     Router::new()
         .route("/v1/projects", get(projects::list).post(projects::create))
         .nest("/v1/projects/{project}", one_project)
+        .route("/v1/export", get(portable::export))
+        .route("/v1/import", post(portable::import))
         .route("/v1/reload", post(host::reload))
         .route("/v1/config", get(host::settings))
         .route("/v1/findings", get(host::findings))

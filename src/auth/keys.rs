@@ -114,7 +114,7 @@ pub(crate) fn new_signing_key(shared: &Shared, project: Uuid, now: Timestamp) ->
     Ok(seal(shared, project, &record))
 }
 
-/// The keys in rows.
+/// The keys in rows, opened.
 pub(crate) fn unseal(shared: &Shared, project: Uuid, keys: &[SealedKey]) -> Result<Vec<KeyRecord>, Error> {
     let unsealed = |key: &SealedKey| {
         KeyRecord::unseal(&shared.master, project, key.id, &key.sealed)
@@ -179,7 +179,7 @@ fn internal(error: impl std::fmt::Display) -> Error {
     Error::Internal(error.to_string())
 }
 
-fn seal(shared: &Shared, project: Uuid, record: &KeyRecord) -> SealedKey {
+pub(crate) fn seal(shared: &Shared, project: Uuid, record: &KeyRecord) -> SealedKey {
     SealedKey { id: record.id, sealed: record.seal(&shared.master, &shared.env, project) }
 }
 

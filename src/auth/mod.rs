@@ -19,6 +19,7 @@ mod counting;
 pub mod digits;
 mod error;
 pub mod events;
+pub mod export;
 pub mod follow;
 pub mod import;
 pub mod jwt;
@@ -53,6 +54,7 @@ mod ticket_mail_tests;
 #[cfg(test)]
 mod ticket_tests;
 pub mod tickets;
+pub mod transplant;
 pub mod verify;
 pub mod webhooks;
 pub mod wishes;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::events::{self, Event, EventKind};
 pub use super::mail::message;
+use super::project::Shared;
 use super::{Email, Error, Operator, Project};
 use crate::crypto::Secret;
 use crate::data::outbox::{self as rows, DeadLetter, Item, Kind, Lane, Payload};
@@ -308,20 +309,28 @@ pub fn pause_after(attempts: u32, jitter: u32) -> Duration {
 /// # Errors
 /// `Internal` when it does not open: sealed under another master key, or damaged.
 pub fn open(project: &Project, item: &Item) -> Result<Secret<Vec<u8>>, Error> {
+    open_of(project.shared(), project.id(), item)
+}
+
+/// The same, of a project that need not be open.
+pub(crate) fn open_of(shared: &Shared, project: Uuid, item: &Item) -> Result<Secret<Vec<u8>>, Error> {
     match &item.payload {
         Payload::Plain(bytes) => Ok(Secret::new(bytes.clone())),
-        Payload::Sealed(bytes) => project
-            .shared()
+        Payload::Sealed(bytes) => shared
             .master
-            .open(&context(project.id(), item.id), bytes)
+            .open(&context(project, item.id), bytes)
             .map_err(|error| Error::Internal(format!("an item of the outbox: {error}"))),
     }
 }
 
 /// Seals what an item is to say, before the transaction that writes it.
 pub(crate) fn seal(project: &Project, item: Uuid, plain: &[u8]) -> Payload {
-    let shared = project.shared();
-    Payload::Sealed(shared.master.seal(&shared.env, &context(project.id(), item), plain))
+    seal_of(project.shared(), project.id(), item, plain)
+}
+
+/// The same, of a project that need not be open.
+pub(crate) fn seal_of(shared: &Shared, project: Uuid, item: Uuid, plain: &[u8]) -> Payload {
+    Payload::Sealed(shared.master.seal(&shared.env, &context(project, item), plain))
 }
 
 fn context(project: Uuid, item: Uuid) -> String {

@@ -18,11 +18,11 @@ use super::session::{KnownToken, Living};
 use super::{Ctx, Email, Error, ProjectSettings};
 use crate::crypto::{DigestKey, HashPool, MasterKey, Secret};
 use crate::data::audit;
-use crate::data::project::{self as rows, ProjectRecord};
+use crate::data::project::{self as rows, ProjectRecord, SealedKey};
 use crate::env::{Env, Timestamp};
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Write};
 use crate::token::{KeyRecord, KeyRing, RefreshKey, RefreshUuidKey, SessionKey, VerifiedCache};
 
 /// How many verified access tokens, and sessions, a project remembers. Both together are about 700 bytes.
@@ -62,6 +62,48 @@ pub enum Maker {
     Operator(Option<u32>),
 }
 
+/// What a project's tokens stand on, sealed.
+#[derive(Clone, Debug)]
+pub(crate) struct Secrets {
+    /// The secret from which refresh tokens are derived.
+    pub(crate) refresh: Vec<u8>,
+    /// The first key that signs.
+    pub(crate) signing: SealedKey,
+}
+
+impl Secrets {
+    /// New ones for a project.
+    pub(crate) fn fresh(shared: &Shared, project: Uuid, now: Timestamp) -> Result<Self, Error> {
+        let seed = Secret::new(shared.env.random());
+        let signing = super::keys::new_signing_key(shared, project, now)?;
+        Ok(Self { refresh: Self::seal_refresh(shared, project, &seed), signing })
+    }
+
+    /// Writes them.
+    pub(super) fn put(&self, w: &mut dyn Write) -> Result<(), StoreError> {
+        rows::put_refresh_key(w, self.refresh.clone())?;
+        rows::put_signing_key(w, &self.signing)
+    }
+
+    /// A refresh secret sealed for a project.
+    pub(crate) fn seal_refresh(shared: &Shared, project: Uuid, seed: &Secret<[u8; 32]>) -> Vec<u8> {
+        shared.master.seal(&shared.env, &refresh_context(project), seed.expose())
+    }
+
+    /// A project's refresh secret, opened.
+    pub(crate) fn open_refresh(
+        shared: &Shared,
+        project: &ProjectRecord,
+        sealed: &[u8],
+    ) -> Result<Secret<[u8; 32]>, Error> {
+        let seed = shared.master.open(&refresh_context(project.id), sealed).map_err(|_| {
+            Error::Internal(format!("project {}: its keys are sealed under another master key", project.slug))
+        })?;
+        let seed = seed.expose().as_slice().try_into();
+        seed.map(Secret::new).map_err(|_| corrupt("a refresh secret of the wrong length"))
+    }
+}
+
 /// What all projects of a server share.
 #[derive(Clone)]
 pub struct Shared {
@@ -97,30 +139,12 @@ impl Project {
     /// # Errors
     /// When the store cannot write.
     pub async fn create(store: &Store, record: ProjectRecord, shared: &Shared, maker: Maker) -> Result<(), Error> {
-        let refresh_seed: [u8; 32] = shared.env.random();
-        let refresh_sealed = shared.master.seal(&shared.env, &refresh_context(record.id), &refresh_seed);
-        let key = super::keys::new_signing_key(shared, record.id, record.created_at)?;
-        let (by, uid) = match maker {
-            Maker::Configuration => (By::Server, None),
-            Maker::Operator(uid) => (By::Operator, uid),
-        };
-        let event = Event {
-            id: shared.env.new_id(record.created_at),
-            at: record.created_at,
-            kind: EventKind::ProjectCreated,
-            by,
-            uid,
-            user: None,
-            ip: None,
-            request: None,
-            outcome: Outcome::Done,
-            address: None,
-        };
+        let secrets = Secrets::fresh(shared, record.id, record.created_at)?;
+        let event = maker.event(shared, record.created_at, EventKind::ProjectCreated);
         store
             .write(move |w| {
                 rows::put(w, &record)?;
-                rows::put_refresh_key(w, refresh_sealed.clone())?;
-                rows::put_signing_key(w, &key)?;
+                secrets.put(w)?;
                 // After the record, which the chain begins with.
                 audit::append(w, &event)?;
                 Ok::<_, Error>(())
@@ -141,14 +165,9 @@ impl Project {
             store.read(|r| Ok::<_, Error>((rows::get(r)?, rows::refresh_key(r)?, rows::signing_keys(r)?)))?;
         let Some(record) = record else { return Ok(None) };
         let sealed = sealed.ok_or_else(|| corrupt("a project without a refresh secret"))?;
-        let seed = shared.master.open(&refresh_context(record.id), &sealed).map_err(|_| {
-            Error::Internal(format!("project {}: its keys are sealed under another master key", record.slug))
-        })?;
-        let seed: [u8; 32] =
-            seed.expose().as_slice().try_into().map_err(|_| corrupt("a refresh secret of the wrong length"))?;
+        let seed = Secrets::open_refresh(shared, &record, &sealed)?;
         let records = super::keys::unseal(shared, record.id, &signing)?;
         let settings = settings(&record)?;
-        let seed = Secret::new(seed);
         Ok(Some(Self {
             session_key: SessionKey::own(&seed, record.id),
             refresh_key: RefreshKey::new(&seed, record.id),
@@ -358,6 +377,28 @@ impl Project {
 impl fmt::Debug for Project {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Project").field("id", &self.record.id).field("slug", &self.record.slug).finish_non_exhaustive()
+    }
+}
+
+impl Maker {
+    /// What the audit trail says of a project that is made or brought.
+    pub(super) fn event(&self, shared: &Shared, at: Timestamp, kind: EventKind) -> Event {
+        let (by, uid) = match self {
+            Self::Configuration => (By::Server, None),
+            Self::Operator(uid) => (By::Operator, *uid),
+        };
+        Event {
+            id: shared.env.new_id(at),
+            at,
+            kind,
+            by,
+            uid,
+            user: None,
+            ip: None,
+            request: None,
+            outcome: Outcome::Done,
+            address: None,
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! All projects of a server: found by id, by host name or by being the only one; opened at first use; made; deleted.
 
 mod adopt;
+mod arrival;
+mod restore;
+mod shot;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +26,9 @@ use crate::data::project::ProjectRecord;
 use crate::env::Timestamp;
 use crate::store::Fleet;
 pub use adopt::{Adopted, NotAdopted};
+pub use arrival::{Arrivals, Arrived, NotArrived, Wish};
+pub use restore::{NotRestored, Restore, Restored};
+pub use shot::{Copied, NotBackedUp, Scratch, Shot};
 
 /// Projects kept open; below what the fleet allows, since requests in flight may hold some that were let go.
 const MAX_OPEN: usize = 48;
@@ -95,6 +101,31 @@ impl Projects {
         catalog_file: Option<PathBuf>,
         now: Timestamp,
     ) -> Result<Self, Error> {
+        let projects = Self::learned(fleet, shared, settings, default_url, catalog_file).await?;
+        for project in projects.settings().projects.values() {
+            if !projects.catalog.load().by_slug.contains_key(&project.slug) {
+                let new = NewProject { slug: project.slug.clone(), id: project.id, settings: None };
+                projects.make(new, now, Maker::Configuration).await?;
+            }
+        }
+        if projects.catalog.load().by_id.is_empty() {
+            let new = NewProject { slug: "default".into(), id: None, settings: None };
+            projects.make(new, now, Maker::Configuration).await?;
+        }
+        Ok(projects)
+    }
+
+    /// Learns which projects there are, and makes none.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub async fn learned(
+        fleet: Fleet,
+        shared: Shared,
+        settings: Arc<Settings>,
+        default_url: String,
+        catalog_file: Option<PathBuf>,
+    ) -> Result<Self, Error> {
         let projects = Self {
             fleet,
             shared,
@@ -107,17 +138,8 @@ impl Projects {
             unopened: ArcSwap::default(),
             changing: Mutex::new(()),
         };
+        projects.clear_workshop();
         projects.learn().await?;
-        for project in projects.settings().projects.values() {
-            if !projects.catalog.load().by_slug.contains_key(&project.slug) {
-                let new = NewProject { slug: project.slug.clone(), id: project.id, settings: None };
-                projects.make(new, now, Maker::Configuration).await?;
-            }
-        }
-        if projects.catalog.load().by_id.is_empty() {
-            let new = NewProject { slug: "default".into(), id: None, settings: None };
-            projects.make(new, now, Maker::Configuration).await?;
-        }
         Ok(projects)
     }
 

@@ -19,6 +19,7 @@ use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
+use super::output::{cell, visible};
 use crate::admin;
 use crate::app::{App, StartError};
 use crate::config::{Problem, Problems, Settings};
@@ -120,21 +121,37 @@ impl Api {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let request = request.body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))?;
-        let answered = timeout(PATIENCE, self.answer(request)).await;
+        let answered = timeout(PATIENCE, async { read(self.answer(request).await?).await }).await;
         let (status, answer) = answered
             .map_err(|_| anyhow!("no answer for {} s; whether the work was done is unknown", PATIENCE.as_secs()))??;
-        if status.is_success() {
-            return Ok(answer);
-        }
-        Err(problems(&answer).map_or_else(|| Refused::new(status, &answer).into(), Into::into))
+        if status.is_success() { Ok(answer) } else { Err(refusal(status, &answer)) }
     }
 
-    async fn answer(&self, mut request: Request<Body>) -> Result<(StatusCode, Value)> {
+    /// An answer that comes piece by piece, for as long as it takes.
+    pub(super) async fn stream(&self, path: &str) -> Result<Body> {
+        let request = Request::builder().uri(path).header(HOST, "localhost").body(Body::empty())?;
+        let response = self.answer(request).await?;
+        if response.status().is_success() {
+            return Ok(response.into_body());
+        }
+        let (status, answer) = read(response).await?;
+        Err(refusal(status, &answer))
+    }
+
+    /// Sends what comes piece by piece, for as long as it takes.
+    pub(super) async fn send(&self, path: &str, body: Body) -> Result<Value> {
+        let request = Request::builder().method(Method::POST).uri(path).header(HOST, "localhost");
+        let request = request.header(CONTENT_TYPE, "application/x-ndjson").body(body)?;
+        let (status, answer) = read(self.answer(request).await?).await?;
+        if status.is_success() { Ok(answer) } else { Err(refusal(status, &answer)) }
+    }
+
+    async fn answer(&self, mut request: Request<Body>) -> Result<Response<Body>> {
         match &self.0 {
             Way::Direct(_, router) => {
                 request.extensions_mut().insert(admin::own_uid());
                 let Ok(response) = router.clone().oneshot(request).await;
-                read(response).await
+                Ok(response)
             }
             Way::Socket(path) => {
                 // A connection for each request: the server closes one that waits while a person types.
@@ -143,10 +160,15 @@ impl Api {
                 let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.with_context(gone)?;
                 tokio::spawn(connection);
                 let response = sender.send_request(request).await.with_context(gone)?;
-                read(response.map(Body::new)).await
+                Ok(response.map(Body::new))
             }
         }
     }
+}
+
+/// Why the API did not do it.
+fn refusal(status: StatusCode, answer: &Value) -> anyhow::Error {
+    problems(answer).map_or_else(|| Refused::new(status, answer).into(), Into::into)
 }
 
 /// The mistakes in its configuration that a server refused to take anew.
@@ -172,10 +194,11 @@ struct Refused {
 impl Refused {
     fn new(status: StatusCode, answer: &Value) -> Self {
         let text = |field: &str| answer["error"][field].as_str().map(str::to_owned);
-        Self {
-            code: text("code").unwrap_or_default(),
-            message: text("message").unwrap_or_else(|| format!("the server answered {status}")),
+        let mut message = text("message").unwrap_or_else(|| format!("the server answered {status}"));
+        for wrong in answer["error"]["lines"].as_array().into_iter().flatten() {
+            message.push_str(&format!("\n  line {}: {}", wrong["line"], visible(&cell(wrong, "reason"))));
         }
+        Self { code: text("code").unwrap_or_default(), message }
     }
 
     /// What to do about it, where that is not in the message.
@@ -190,6 +213,7 @@ impl Refused {
             "unknown_session" => Some("it may have ended; `keystead session list` shows those there are"),
             "project_exists" => Some("choose another slug or id"),
             "busy" | "unwritable" => Some("nothing was changed; try again in a moment"),
+            "invalid_file" => Some("nothing was changed"),
             "unknown_route" => Some("restart the server after an update"),
             "invalid_settings" => Some("`keystead config example` explains every key"),
             _ => None,
@@ -200,7 +224,9 @@ impl Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        self.advice().map_or(Ok(()), |advice| write!(f, "; {advice}"))
+        // Behind a list, on a line of its own.
+        let join = if self.message.contains('\n') { "\n" } else { "; " };
+        self.advice().map_or(Ok(()), |advice| write!(f, "{join}{advice}"))
     }
 }
 

@@ -12,6 +12,7 @@ mod completions;
 mod config;
 mod console;
 mod doctor;
+mod export;
 mod import;
 mod key;
 mod log_line;
@@ -113,7 +114,9 @@ enum Command {
     Project(project::Args),
     /// Make, list, show, switch off and on, unlock and delete accounts; set passwords and roles
     User(user::Args),
-    /// Bring accounts from another product
+    /// Write all that projects hold into a file of JSON lines
+    Export(export::Args),
+    /// Bring projects from an export, or accounts from another product
     Import(import::Args),
     /// List and end sessions
     Session(session::Args),
@@ -147,6 +150,7 @@ impl Command {
             Self::Serve(args) => serve::run(args, around),
             Self::Project(args) => args.run(around),
             Self::User(args) => args.run(around),
+            Self::Export(args) => args.run(around),
             Self::Import(args) => args.run(around),
             Self::Session(args) => args.run(around),
             Self::Key(args) => args.run(around),

@@ -65,7 +65,7 @@ pub use project_settings::*;
 pub use redirects::{ClientUrl, NoRedirectUrl, RedirectPattern, RedirectUrl};
 pub use settings::*;
 pub use show::{Shown, annotated};
-pub use stored::{check_together, stored_from, validate_stored};
+pub use stored::{check_together, stored_for_copy, stored_from, validate_stored};
 pub use webhook::{Webhook, WebhookEvent};
 
 use file::Lines;

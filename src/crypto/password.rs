@@ -5,6 +5,8 @@ use std::fmt;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -108,6 +110,39 @@ impl StoredHash {
                 }
             }
             _ => Ok(Self(Form::Imported(text.into()))),
+        }
+    }
+
+    /// What [`StoredHash::text`] wrote: also at costs that no import may have, but a server's own configuration may.
+    ///
+    /// # Errors
+    /// As [`StoredHash::parse_import`].
+    pub fn parse_stored(text: &str) -> Result<Self, ImportError> {
+        match Self::parse_import(text) {
+            Err(ImportError::TooCostly) => Self::parse_own(text).ok_or(ImportError::TooCostly),
+            read => read,
+        }
+    }
+
+    /// Our own form, at a cost that a server may be configured with.
+    fn parse_own(text: &str) -> Option<Self> {
+        let phc = PasswordHash::new(text).ok()?;
+        let number = |name: &str| phc.params.get_decimal(name);
+        let cost = HashCost { memory_kib: number("m")?, iterations: number("t")?, parallelism: number("p")? };
+        let is_own = text.starts_with("$argon2id$v=19$") && cost.check().is_ok();
+        let salt = phc.salt.as_ref()?.as_ref().try_into().ok()?;
+        let hash = phc.hash.as_ref()?.as_bytes().try_into().ok()?;
+        is_own.then_some(Self(Form::Own { cost, salt, hash }))
+    }
+
+    /// It as text: a PHC string, or what was imported as it came.
+    pub fn text(&self) -> String {
+        match &self.0 {
+            Form::Own { cost: HashCost { memory_kib, iterations, parallelism }, salt, hash } => {
+                let (salt, hash) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash));
+                format!("$argon2id$v=19$m={memory_kib},t={iterations},p={parallelism}${salt}${hash}")
+            }
+            Form::Imported(text) => text.to_string(),
         }
     }
 

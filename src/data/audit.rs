@@ -47,6 +47,11 @@ pub struct Row {
 }
 
 impl Row {
+    /// The row with this key and this value.
+    pub(super) fn of(key: &[u8], value: &[u8]) -> Result<Self, StoreError> {
+        Ok(Self { seq: seq_of(key)?, key: key.to_vec(), value: value.to_vec() })
+    }
+
     /// What it says.
     ///
     /// # Errors
@@ -111,6 +116,34 @@ pub fn append(w: &mut (impl Write + ?Sized), event: &Event) -> Result<(), StoreE
     store(w, &head_key(), &Head { next: head.next.saturating_add(1), last })
 }
 
+/// Keeps the trail whole where the file is about to become another project: it goes on hanging on what it began with.
+pub fn pin_beginning(w: &mut (impl Write + ?Sized)) -> Result<(), StoreError> {
+    let Bounds { first, before, .. } = bounds(w)?;
+    store(w, &anchor_key(), &Anchor { first, before })
+}
+
+/// Lets a trail begin where it did elsewhere: with the entry `first`, after the hash `before`.
+pub(super) fn begin(w: &mut (impl Write + ?Sized), first: u64, before: Digest) -> Result<(), StoreError> {
+    if first == 1 && before == beginning(w)? {
+        return Ok(());
+    }
+    store(w, &anchor_key(), &Anchor { first, before })?;
+    store(w, &head_key(), &Head { next: first, last: before })
+}
+
+/// Appends an entry of elsewhere, when it follows the last one and its hash is this; `false` when not.
+pub(super) fn bring(w: &mut (impl Write + ?Sized), entry: &Entry, its_hash: &Digest) -> Result<bool, StoreError> {
+    let at = bounds(w)?;
+    let value = encode(entry);
+    let last = hash(entry.seq, &value);
+    if entry.seq != at.next || entry.previous != at.last || last != *its_hash {
+        return Ok(false);
+    }
+    w.put(&entry_key(entry.seq), &value)?;
+    store(w, &head_key(), &Head { next: at.next.saturating_add(1), last })?;
+    Ok(true)
+}
+
 /// The bounds as of now.
 pub fn bounds(r: &(impl Read + ?Sized)) -> Result<Bounds, StoreError> {
     let beginning = beginning(r)?;
@@ -159,9 +192,9 @@ pub fn trim(w: &mut (impl Write + ?Sized), first: u64, upto: u64) -> Result<usiz
 }
 
 fn gather(rows: &mut Vec<Row>, bad: &mut Option<StoreError>, key: &[u8], value: &[u8]) -> ControlFlow<()> {
-    match seq_of(key) {
-        Ok(seq) => {
-            rows.push(Row { seq, key: key.to_vec(), value: value.to_vec() });
+    match Row::of(key, value) {
+        Ok(row) => {
+            rows.push(row);
             ControlFlow::Continue(())
         }
         Err(error) => {

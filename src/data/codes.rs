@@ -24,10 +24,10 @@ pub const MOST: usize = 5;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Code {
     /// The hash of the code that works, until it expires.
-    hash: Option<StoredHash>,
-    expires_at: Timestamp,
+    pub(super) hash: Option<StoredHash>,
+    pub(super) expires_at: Timestamp,
     /// When it was guessed at.
-    guesses: Vec<Timestamp>,
+    pub(super) guesses: Vec<Timestamp>,
     pub(crate) keep_until: Timestamp,
 }
 
@@ -117,7 +117,7 @@ fn put(w: &mut (impl Write + ?Sized), user: Uuid, mut code: Code, now: Timestamp
     store(w, &row(user), &code)
 }
 
-fn row(user: Uuid) -> Vec<u8> {
+pub(super) fn row(user: Uuid) -> Vec<u8> {
     key(Table::Code, &[user.as_bytes()])
 }
 

@@ -14,8 +14,8 @@ const MAX: usize = 20;
 const EXACT: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Device {
-    used_at: Timestamp,
+pub(super) struct Device {
+    pub(super) used_at: Timestamp,
 }
 
 impl Record for Device {}
@@ -39,7 +39,7 @@ pub fn mark(agent: Option<&str>) -> [u8; 16] {
 
 /// Remembers that an account is used from a device.
 pub fn used(w: &mut (impl Write + ?Sized), user: Uuid, mark: &[u8; 16], now: Timestamp) -> Result<Seen, StoreError> {
-    let row = key(Table::Device, &[user.as_bytes(), mark]);
+    let row = row(user, mark);
     if let Some(device) = fetch::<Device>(w, &row)? {
         if now.since(device.used_at) >= EXACT {
             store(w, &row, &Device { used_at: now })?;
@@ -62,6 +62,10 @@ pub fn used(w: &mut (impl Write + ?Sized), user: Uuid, mark: &[u8; 16], now: Tim
     }
     store(w, &row, &Device { used_at: now })?;
     Ok(if others.is_empty() { Seen::First } else { Seen::New })
+}
+
+pub(super) fn row(user: Uuid, mark: &[u8; 16]) -> Vec<u8> {
+    key(Table::Device, &[user.as_bytes(), mark])
 }
 
 /// Forgets the devices of an account.

@@ -124,6 +124,10 @@ pub enum EventKind {
     Deanonymized,
     /// A personal access token was made.
     PersonalTokenCreated,
+    /// The project was brought back from a backup.
+    ProjectRestored,
+    /// The project began as a copy of another, under an id of its own.
+    ProjectTransplanted,
 }
 
 impl EventKind {
@@ -166,6 +170,8 @@ impl EventKind {
             Self::EmailChanged => "email_changed",
             Self::Deanonymized => "deanonymized",
             Self::PersonalTokenCreated => "personal_token_created",
+            Self::ProjectRestored => "project_restored",
+            Self::ProjectTransplanted => "project_transplanted",
         }
     }
 }

@@ -28,6 +28,23 @@ impl Name {
             .then(|| Self { provider: provider.to_owned(), subject: subject.to_owned() })
     }
 
+    /// The name in an identity's row key.
+    pub(super) fn of_key(key: &[u8]) -> Option<Self> {
+        let (&length, rest) = key.get(2..)?.split_first()?;
+        let (provider, subject) = rest.split_at_checked(length.into())?;
+        Self::new(str::from_utf8(provider).ok()?, str::from_utf8(subject).ok()?)
+    }
+
+    /// The provider's name.
+    pub fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    /// What the provider calls the account.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
     /// Both halves as bytes: the length of the first tells where the second begins.
     fn bytes(&self) -> Vec<u8> {
         let length = u8::try_from(self.provider.len()).unwrap_or(u8::MAX);

@@ -24,8 +24,8 @@ pub struct LockoutPolicy {
 /// Who fails on what: the address, and the group the client belongs to (an IPv4 address, an IPv6 /64).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Subject {
-    address: [u8; 16],
-    client: [u8; 16],
+    pub(super) address: [u8; 16],
+    pub(super) client: [u8; 16],
 }
 
 impl Subject {
@@ -130,8 +130,8 @@ pub fn unlock(w: &mut (impl Write + ?Sized), email: &Email) -> Result<usize, Sto
 /// The pair's counter: when it failed, within the window.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct ByClient {
-    failures: Vec<Timestamp>,
-    locked_at: Option<Timestamp>,
+    pub(super) failures: Vec<Timestamp>,
+    pub(super) locked_at: Option<Timestamp>,
     pub(crate) keep_until: Timestamp,
 }
 
@@ -154,9 +154,9 @@ impl ByClient {
 /// The address's counter: consecutive failures, forgotten a window after the last.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct ByAccount {
-    failures: u32,
-    last: Timestamp,
-    locked_at: Option<Timestamp>,
+    pub(super) failures: u32,
+    pub(super) last: Timestamp,
+    pub(super) locked_at: Option<Timestamp>,
     pub(crate) keep_until: Timestamp,
 }
 
@@ -172,10 +172,10 @@ fn remaining(locked_at: Option<Timestamp>, policy: &LockoutPolicy, now: Timestam
     locked_at.map_or(Duration::ZERO, |at| policy.duration.saturating_sub(now.since(at)))
 }
 
-fn client_key(subject: &Subject) -> Vec<u8> {
+pub(super) fn client_key(subject: &Subject) -> Vec<u8> {
     key(Table::LockoutByClient, &[&subject.address, &subject.client])
 }
 
-fn account_key(subject: &Subject) -> Vec<u8> {
+pub(super) fn account_key(subject: &Subject) -> Vec<u8> {
     key(Table::LockoutByAccount, &[&subject.address])
 }

@@ -13,10 +13,12 @@ pub mod email;
 pub mod events;
 pub mod format;
 pub mod identities;
+pub mod issued;
 pub mod lockouts;
 pub mod one_time;
 pub mod outbox;
 pub mod personal_tokens;
+pub mod portable;
 pub mod project;
 pub mod rates;
 pub mod sessions;
@@ -66,6 +68,41 @@ pub(crate) enum Table {
     Outbox = 0x70,
     OutboxDue = 0x71,
     DeadLetter = 0x72,
+}
+
+impl Table {
+    /// All of them, as they lie in a file one after the other.
+    pub(crate) const ALL: [Self; 29] = [
+        Self::Meta,
+        Self::SigningKey,
+        Self::User,
+        Self::UserByEmail,
+        Self::Avatar,
+        Self::UserGone,
+        Self::Identity,
+        Self::IdentityByUser,
+        Self::Session,
+        Self::SessionByUser,
+        Self::SessionRefreshed,
+        Self::SessionByToken,
+        Self::Device,
+        Self::OneTime,
+        Self::OneTimeSlot,
+        Self::Code,
+        Self::ApiKey,
+        Self::ApiKeyByPublic,
+        Self::PersonalToken,
+        Self::PersonalTokenByDigest,
+        Self::LockoutByClient,
+        Self::LockoutByAccount,
+        Self::Cooldown,
+        Self::Rate,
+        Self::Event,
+        Self::Audit,
+        Self::Outbox,
+        Self::OutboxDue,
+        Self::DeadLetter,
+    ];
 }
 
 /// The version of how keys are spelled; one for all tables so far.

@@ -160,7 +160,7 @@ pub fn note_issued(
 /// When a secret was last issued for an address.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Cooldown {
-    issued_at: Timestamp,
+    pub(super) issued_at: Timestamp,
     pub(crate) until: Timestamp,
 }
 
@@ -197,6 +197,9 @@ pub fn may_notice(
     Ok(true)
 }
 
+/// Where a purpose or a notice would stand in the key of a row that only pads.
+pub(super) const PADDING: u8 = 0xff;
+
 /// Writes as many rows as making an account does, where none is made; they go at `until`.
 pub fn pad_as_account(
     w: &mut (impl Write + ?Sized),
@@ -205,19 +208,19 @@ pub fn pad_as_account(
     until: Timestamp,
 ) -> Result<(), StoreError> {
     for n in 0..2 {
-        store(w, &key(Table::Cooldown, &[&[0xff, n], id.as_bytes()]), &Cooldown { issued_at: now, until })?;
+        store(w, &key(Table::Cooldown, &[&[PADDING, n], id.as_bytes()]), &Cooldown { issued_at: now, until })?;
     }
     Ok(())
 }
 
 /// Bytes of a digest in a slot.
-const DIGEST: usize = 32;
+pub(super) const DIGEST: usize = 32;
 
-fn row(purpose: Purpose, digest: &[u8]) -> Vec<u8> {
+pub(super) fn row(purpose: Purpose, digest: &[u8]) -> Vec<u8> {
     key(Table::OneTime, &[&[purpose as u8], digest])
 }
 
-fn slot(user: Uuid, purpose: Purpose) -> Vec<u8> {
+pub(super) fn slot(user: Uuid, purpose: Purpose) -> Vec<u8> {
     key(Table::OneTimeSlot, &[user.as_bytes(), &[purpose as u8]])
 }
 

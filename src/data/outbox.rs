@@ -283,6 +283,19 @@ fn entomb(w: &mut (impl Write + ?Sized), mut item: Item, now: Timestamp, error: 
     store(w, &tomb(item.id), &DeadLetter { item, died_at: now })
 }
 
+/// Writes an item that waited elsewhere. The caller has seen that its id is free, and that there is room.
+pub(super) fn bring(w: &mut (impl Write + ?Sized), item: &Item) -> Result<(), StoreError> {
+    let waiting = count(w, WAITING)?;
+    insert(w, item, waiting)
+}
+
+/// Writes a dead letter of elsewhere. The same.
+pub(super) fn bring_dead(w: &mut (impl Write + ?Sized), letter: &DeadLetter) -> Result<(), StoreError> {
+    let dead = count(w, DEAD)?;
+    set_count(w, DEAD, dead + 1)?;
+    store(w, &tomb(letter.item.id), letter)
+}
+
 /// The dead letter with this id.
 pub fn dead(r: &(impl Read + ?Sized), id: Uuid) -> Result<Option<DeadLetter>, StoreError> {
     fetch(r, &tomb(id))
@@ -343,6 +356,12 @@ pub fn dead_letters(
 /// How many items wait (decoys among them), and how many dead letters there are.
 pub fn counts(r: &(impl Read + ?Sized)) -> Result<(u64, u64), StoreError> {
     Ok((count(r, WAITING)?, count(r, DEAD)?))
+}
+
+/// Nothing waits and nothing was given up: for whoever has removed all rows.
+pub(super) fn forget_counts(w: &mut (impl Write + ?Sized)) -> Result<(), StoreError> {
+    set_count(w, WAITING, 0)?;
+    set_count(w, DEAD, 0)
 }
 
 const WAITING: &[u8] = b"count/outbox";

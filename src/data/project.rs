@@ -67,9 +67,19 @@ impl Sequence {
 /// The next number of a sequence, from 1.
 pub fn next(w: &mut (impl Write + ?Sized), sequence: Sequence) -> Result<u64, StoreError> {
     let key = sequence.key();
-    let number = fetch::<Counter>(w, &key)?.map_or(0, |counter| counter.0) + 1;
+    let number = last(w, sequence)? + 1;
     store(w, &key, &Counter(number))?;
     Ok(number)
+}
+
+/// The number that [`next`] gave last; 0 before the first.
+pub fn last(r: &(impl Read + ?Sized), sequence: Sequence) -> Result<u64, StoreError> {
+    Ok(fetch::<Counter>(r, &sequence.key())?.map_or(0, |counter| counter.0))
+}
+
+/// Goes on after `last`, as the project did elsewhere.
+pub(super) fn go_on_after(w: &mut (impl Write + ?Sized), sequence: Sequence, last: u64) -> Result<(), StoreError> {
+    if last > 0 { store(w, &sequence.key(), &Counter(last)) } else { Ok(()) }
 }
 
 /// The project this file is; `None` in a file that was never made into one.

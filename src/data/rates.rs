@@ -43,6 +43,9 @@ pub fn put(
 }
 
 fn row(limiter: u8, length: Duration, client: u128) -> Vec<u8> {
-    let seconds = u32::try_from(length.as_secs()).unwrap_or(u32::MAX);
+    row_of(limiter, u32::try_from(length.as_secs()).unwrap_or(u32::MAX), client)
+}
+
+pub(super) fn row_of(limiter: u8, seconds: u32, client: u128) -> Vec<u8> {
     key(Table::Rate, &[&[limiter], &seconds.to_be_bytes(), &client.to_be_bytes()])
 }

@@ -75,7 +75,7 @@ impl Record for Session {
 impl Session {
     /// The digest by which it is found, where it is found by one. A token that was brought stays so until the one that
     /// replaced it is replaced: within the grace it may come again.
-    fn indexed(&self) -> Option<Digest> {
+    pub(super) fn indexed(&self) -> Option<Digest> {
         match self.carrier {
             Carrier::Pair | Carrier::Uuid => None,
             Carrier::Token => Some(self.refresh),

@@ -229,6 +229,11 @@ pub fn remove(w: &mut (impl Write + ?Sized), user: &User) -> Result<(), StoreErr
     w.delete(&key(Table::User, &[user.id.as_bytes()]))
 }
 
+/// Remembers the id of an account that was deleted elsewhere.
+pub(super) fn put_gone(w: &mut (impl Write + ?Sized), id: Uuid) -> Result<(), StoreError> {
+    w.put(&gone_key(id), &[])
+}
+
 /// Whether there was an account with this id that was deleted. Ids of our own never come again; one that is brought from
 /// elsewhere might.
 pub fn is_gone(r: &(impl Read + ?Sized), id: Uuid) -> Result<bool, StoreError> {

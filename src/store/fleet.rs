@@ -1,14 +1,19 @@
 //! All projects of one data directory: each file opened on first use, never twice at once, and closed when idle.
 
+mod moment;
+mod place;
+
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex as Gate, OwnedMutexGuard};
+use tokio::sync::{Mutex as Gate, OwnedMutexGuard, RwLock};
 use uuid::Uuid;
 
-use super::{Store, StoreError, StoreOptions, file, medium};
+use super::{Store, StoreError, StoreOptions, draft, file, medium};
+pub use moment::{Moment, NoMoment};
+pub use place::Over;
 
 /// How a fleet keeps its files.
 #[derive(Clone, Debug)]
@@ -36,26 +41,30 @@ pub const LEAST_CACHE_BYTES: usize = 256 << 10;
 #[derive(Clone)]
 pub struct Fleet(Arc<Inner>);
 
-struct Inner {
+pub(super) struct Inner {
     /// `projects/`; `None` for a fleet in memory.
-    dir: Option<PathBuf>,
-    options: FleetOptions,
+    pub(super) dir: Option<PathBuf>,
+    pub(super) options: FleetOptions,
     table: Mutex<Table>,
+    /// Shared by those who open, create, close or delete a project; alone for whoever wants none of it for an instant.
+    doors: Arc<RwLock<()>>,
 }
 
 #[derive(Default)]
-struct Table {
+pub(super) struct Table {
     /// Every project there is, open or not.
-    known: BTreeSet<Uuid>,
+    pub(super) known: BTreeSet<Uuid>,
     open: HashMap<Uuid, Open>,
     /// Held by whoever opens, creates, closes or deletes that project.
     gates: HashMap<Uuid, Weak<Gate<()>>>,
     cache_granted: usize,
-    closed: bool,
+    pub(super) closed: bool,
+    /// What is being backed up.
+    moment: Option<moment::Taken>,
 }
 
-struct Open {
-    store: Store,
+pub(super) struct Open {
+    pub(super) store: Store,
     used: Instant,
     cache_bytes: usize,
 }
@@ -70,7 +79,10 @@ impl Fleet {
         medium::private_dir(dir).map_err(named)?;
         let mut known = BTreeSet::new();
         for entry in std::fs::read_dir(dir).map_err(named)? {
-            known.extend(project_of(&entry.map_err(named)?.file_name()));
+            let entry = entry.map_err(named)?;
+            if !draft::remove_left_over(&entry.path()) {
+                known.extend(project_of(&entry.file_name()));
+            }
         }
         Ok(Self::new(Some(dir.to_owned()), options, known))
     }
@@ -82,7 +94,7 @@ impl Fleet {
 
     fn new(dir: Option<PathBuf>, options: FleetOptions, known: BTreeSet<Uuid>) -> Self {
         let table = Mutex::new(Table { known, ..Table::default() });
-        Self(Arc::new(Inner { dir, options, table }))
+        Self(Arc::new(Inner { dir, options, table, doors: Arc::default() }))
     }
 
     /// All projects, in the order of their ids.
@@ -157,11 +169,14 @@ impl Fleet {
     /// [`StoreError::Closed`] from then on. Answers whether there was such a project.
     ///
     /// # Errors
-    /// [`StoreError::Io`] when the file cannot be removed.
+    /// [`StoreError::Io`] when the file cannot be removed, [`StoreError::Busy`] during a backup.
     pub async fn delete(&self, id: Uuid) -> Result<bool, StoreError> {
         self.alone(id, move |fleet| {
             let (known, open) = {
                 let mut table = fleet.table();
+                if table.is_backed_up() {
+                    return Err(StoreError::Busy);
+                }
                 (table.known.contains(&id), table.take(id))
             };
             if let Some(open) = open {
@@ -229,17 +244,18 @@ impl Fleet {
 
     /// Runs `step` on a blocking thread while nothing else opens, closes or deletes the project. The step holds the gate
     /// itself, so that it ends in good order when its caller stops waiting.
-    async fn alone<T: Send + 'static>(
+    pub(super) async fn alone<T: Send + 'static>(
         &self,
         id: Uuid,
         step: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let doors = Arc::clone(&self.0.doors).read_owned().await;
         let gate = self.0.table().gate(id);
         let held = gate.lock_owned().await;
         let fleet = self.0.clone();
         tokio::task::spawn_blocking(move || {
             let result = step(&fleet);
-            drop(held);
+            drop((held, doors));
             fleet.table().gates.retain(|_, gate| gate.strong_count() > 0);
             result
         })
@@ -249,7 +265,7 @@ impl Fleet {
 }
 
 impl Inner {
-    fn table(&self) -> MutexGuard<'_, Table> {
+    pub(super) fn table(&self) -> MutexGuard<'_, Table> {
         // Only plain maps change under this lock.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -279,6 +295,7 @@ impl Inner {
             }
         };
         let mut table = self.table();
+        table.note_opened(id, &store);
         table.open.insert(id, Open { store: store.clone(), used: Instant::now(), cache_bytes });
         if table.closed {
             // `close` went by while the file was being opened.
@@ -290,6 +307,11 @@ impl Inner {
             return Err(StoreError::Closed);
         }
         Ok(store)
+    }
+
+    /// Enters a store that has no file.
+    pub(super) fn keep(&self, id: Uuid, store: Store) {
+        self.table().open.insert(id, Open { store, used: Instant::now(), cache_bytes: 0 });
     }
 
     /// Half of what is left: one project alone has a large cache, a thousand together do not have a thousand of them.
@@ -307,7 +329,7 @@ impl Inner {
         loop {
             let (open, _held) = {
                 let mut table = self.table();
-                if table.open.len() < self.options.max_open {
+                if table.open.len() < self.options.max_open + table.kept_open(self.options.max_open) {
                     return Ok(());
                 }
                 table.take_oldest_unheld().ok_or(StoreError::Busy)?
@@ -324,7 +346,7 @@ impl Table {
         Some(open.store.clone())
     }
 
-    fn take(&mut self, id: Uuid) -> Option<Open> {
+    pub(super) fn take(&mut self, id: Uuid) -> Option<Open> {
         let open = self.open.remove(&id)?;
         self.cache_granted -= open.cache_bytes;
         Some(open)
@@ -359,7 +381,13 @@ impl Open {
     }
 }
 
-fn file_of(dir: &Path, id: Uuid) -> PathBuf {
+impl std::fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fleet")
+    }
+}
+
+pub(super) fn file_of(dir: &Path, id: Uuid) -> PathBuf {
     dir.join(format!("{id}.redb"))
 }
 

@@ -5,6 +5,8 @@
 //! before a serializable cluster. Engine types never show in a signature here.
 
 mod changes;
+mod copy;
+mod draft;
 mod file;
 mod fleet;
 mod job;
@@ -21,7 +23,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use self::fleet::{Fleet, FleetOptions, LEAST_CACHE_BYTES};
+pub use self::copy::{Frozen, Stop, check_file};
+pub use self::draft::Draft;
+pub use self::fleet::{Fleet, FleetOptions, LEAST_CACHE_BYTES, Moment, NoMoment, Over};
 pub use self::upgrade::Step;
 use crate::metrics::Stores;
 
@@ -157,6 +161,14 @@ impl Store {
         }
     }
 
+    /// How its file came to the format it has; none in memory.
+    fn steps(&self) -> &'static [Step] {
+        match &*self.0 {
+            Engine::Memory(_) => &[],
+            Engine::Redb(engine) => engine.steps(),
+        }
+    }
+
     /// Why the last change was not made, if it was not: the state of the disk as of then, for free.
     pub fn failing(&self) -> Option<StoreError> {
         match &*self.0 {
@@ -182,6 +194,14 @@ impl Store {
         }
     }
 
+    /// What is committed now; `None` for a store in memory, and while a file is being reopened.
+    fn freeze(&self) -> Option<Frozen> {
+        match &*self.0 {
+            Engine::Memory(_) => None,
+            Engine::Redb(engine) => Some(Frozen::new(engine.snapshot()?, self.clone())),
+        }
+    }
+
     /// Finishes the writes that wait, closes the file and returns when it is closed. Later calls, also through other
     /// handles, answer [`StoreError::Closed`]. Dropping the last handle does the same without waiting.
     pub async fn close(&self) {
@@ -191,7 +211,7 @@ impl Store {
     }
 
     /// [`Store::close`] for a thread that may block.
-    fn close_blocking(&self) {
+    pub fn close_blocking(&self) {
         match &*self.0 {
             Engine::Memory(engine) => engine.close(),
             Engine::Redb(engine) => engine.close_blocking(),

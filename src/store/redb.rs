@@ -15,7 +15,7 @@ use super::job::{self, Job};
 use super::medium::{self, Direct, FileMedium, Medium};
 use super::upgrade;
 use super::writer::Writer;
-use super::{Read, StoreError, StoreOptions, Visit, Write};
+use super::{Read, Step, StoreError, StoreOptions, Visit, Write};
 
 /// How long a read waits for a file that is being reopened.
 const REOPEN_PATIENCE: Duration = Duration::from_secs(2);
@@ -64,6 +64,7 @@ impl Engine {
             serving: Mutex::new(Serving::Up(0)),
             changed: Condvar::new(),
             failing: ArcSwapOption::empty(),
+            steps: options.steps,
         });
         Writer::start(shared.clone(), medium, db, options, write_pause).map_err(|error| file::of_io(&error))?;
         Ok(Self(shared))
@@ -71,6 +72,15 @@ impl Engine {
 
     pub(super) fn version(&self) -> u64 {
         self.0.version.load(Ordering::Acquire)
+    }
+
+    /// The last commit.
+    pub(super) fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.0.snapshot.load_full()
+    }
+
+    pub(super) fn steps(&self) -> &'static [Step] {
+        self.0.steps
     }
 
     pub(super) fn failing(&self) -> Option<StoreError> {
@@ -160,6 +170,8 @@ pub(super) struct Shared {
     changed: Condvar,
     /// Why the last commit failed; `None` after one that did not.
     pub(super) failing: ArcSwapOption<StoreError>,
+    /// How the file came to its format.
+    pub(super) steps: &'static [Step],
 }
 
 /// The rows as of one commit, through the `epoch`th opening of the file.

@@ -12,7 +12,7 @@ use super::file::{self, Rows};
 use super::job::Job;
 use super::medium::{Detached, Direct, Medium};
 use super::redb::{Next, Reader, Serving, Shared, Snapshot};
-use super::{Step, StoreError, StoreOptions};
+use super::{StoreError, StoreOptions};
 use crate::metrics::Stores;
 
 /// Jobs are shallow, and thousands of files may be open: a small stack.
@@ -29,7 +29,6 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     medium: Box<dyn Medium>,
     cache_bytes: usize,
-    steps: &'static [Step],
     counts: Arc<Stores>,
     write_pause: Duration,
     /// The open file; `None` while it could not be reopened.
@@ -56,7 +55,6 @@ impl Writer {
             shared,
             medium,
             cache_bytes: options.cache_bytes,
-            steps: options.steps,
             counts: Arc::clone(&options.counts),
             write_pause,
             db: Some(db),
@@ -214,12 +212,12 @@ impl Writer {
 
     fn open_for_writing(&self) -> Result<(Database, Rows), StoreError> {
         let backend = self.medium.open().map_err(|error| file::of_io(&error))?;
-        file::open(Direct(backend), self.cache_bytes, self.steps)
+        file::open(Direct(backend), self.cache_bytes, self.shared.steps)
     }
 
     fn open_detached(&self) -> Result<(Database, Rows), StoreError> {
         let backend = self.medium.open().and_then(Detached::over).map_err(|error| file::of_io(&error))?;
-        file::open(backend, self.cache_bytes, self.steps)
+        file::open(backend, self.cache_bytes, self.shared.steps)
     }
 
     fn close(&mut self) {

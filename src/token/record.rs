@@ -43,6 +43,18 @@ pub enum KeyMaterial {
     Rs256(Secret<Vec<u8>>),
 }
 
+impl KeyMaterial {
+    /// Reads [`KeyRecord::material`]; `None` when its length is no such key's.
+    pub fn of(kind: KeyKind, bytes: &[u8]) -> Option<Self> {
+        let short = || <[u8; 32]>::try_from(bytes).ok().map(Secret::new);
+        Some(match kind {
+            KeyKind::Ed25519 => Self::Ed25519(short()?),
+            KeyKind::Es256 => Self::Es256(short()?),
+            KeyKind::Rs256 => Self::Rs256(Secret::new(bytes.to_vec())),
+        })
+    }
+}
+
 /// A sealed key that cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum UnsealError {
@@ -65,6 +77,9 @@ const VERSION: u8 = 2;
 const NO_END: u64 = u64::MAX;
 
 impl KeyKind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Ed25519, Self::Es256, Self::Rs256];
+
     /// The algorithm as JWTs spell it (`alg`).
     pub const fn algorithm(self) -> &'static str {
         match self {
@@ -117,12 +132,17 @@ impl KeyRecord {
         }
     }
 
-    /// The record sealed for its place; its id is the store's key.
-    pub fn seal(&self, master: &MasterKey, env: &Env, project: Uuid) -> Vec<u8> {
-        let material: &[u8] = match &self.material {
+    /// The secret part as bytes: a seed, a scalar, or PKCS #8.
+    pub fn material(&self) -> &[u8] {
+        match &self.material {
             KeyMaterial::Ed25519(secret) | KeyMaterial::Es256(secret) => secret.expose(),
             KeyMaterial::Rs256(secret) => secret.expose(),
-        };
+        }
+    }
+
+    /// The record sealed for its place; its id is the store's key.
+    pub fn seal(&self, master: &MasterKey, env: &Env, project: Uuid) -> Vec<u8> {
+        let material = self.material();
         // Of its full length at once: a buffer that grows leaves copies behind.
         let mut plain = Secret::new(Vec::with_capacity(18 + material.len()));
         let bytes = plain.expose_mut();
@@ -145,20 +165,12 @@ impl KeyRecord {
     fn read(id: Uuid, plain: &[u8]) -> Option<Self> {
         let (kind, rest) = match plain {
             [1, rest @ ..] => (KeyKind::Ed25519, rest),
-            [VERSION, number, rest @ ..] => {
-                let kinds = [KeyKind::Ed25519, KeyKind::Es256, KeyKind::Rs256];
-                (kinds.into_iter().find(|kind| kind.number() == *number)?, rest)
-            }
+            [VERSION, number, rest @ ..] => (KeyKind::ALL.into_iter().find(|kind| kind.number() == *number)?, rest),
             _ => return None,
         };
         let (created, rest) = rest.split_first_chunk()?;
         let (retires, rest) = rest.split_first_chunk()?;
-        let short = || <[u8; 32]>::try_from(rest).ok().map(Secret::new);
-        let material = match kind {
-            KeyKind::Ed25519 => KeyMaterial::Ed25519(short()?),
-            KeyKind::Es256 => KeyMaterial::Es256(short()?),
-            KeyKind::Rs256 => KeyMaterial::Rs256(Secret::new(rest.to_vec())),
-        };
+        let material = KeyMaterial::of(kind, rest)?;
         let retires = u64::from_be_bytes(*retires);
         Some(Self {
             id,
@@ -177,8 +189,6 @@ fn context(project: Uuid, key: Uuid) -> String {
 mod tests {
     use super::*;
 
-    const KINDS: [KeyKind; 3] = [KeyKind::Ed25519, KeyKind::Es256, KeyKind::Rs256];
-
     fn bytes(key: &KeyRecord) -> Vec<u8> {
         match &key.material {
             KeyMaterial::Ed25519(secret) | KeyMaterial::Es256(secret) => secret.expose().to_vec(),
@@ -190,7 +200,7 @@ mod tests {
     fn a_key_opens_in_its_own_place_only() {
         let env = Env::system();
         let (master, project) = (MasterKey::generate(&env), Uuid::from_u128(1));
-        for (kind, retires_at) in KINDS.into_iter().zip([None, Some(Timestamp::from_secs(9)), None]) {
+        for (kind, retires_at) in KeyKind::ALL.into_iter().zip([None, Some(Timestamp::from_secs(9)), None]) {
             let key =
                 KeyRecord { retires_at, ..KeyRecord::generate(kind, &env, Timestamp::from_secs(5)).expect("a key") };
             let sealed = key.seal(&master, &env, project);

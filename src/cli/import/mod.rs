@@ -1,7 +1,8 @@
-//! `keystead import`: accounts of another product, read row by row and brought to the admin API in batches, whether the
-//! server runs or not. What was brought before is found and passed over, also what was deleted since, so
-//! it can be run again.
+//! `keystead import`: projects out of an export; or accounts of another product, read row by row and brought to the admin
+//! API in batches. Whether the server runs or not. What was brought from another product before is found and passed over,
+//! also what was deleted since, so it can be run again.
 
+mod keystead;
 mod nhost;
 mod rows;
 mod table;
@@ -12,12 +13,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Map, Value, json};
 
-use super::Surroundings;
 use super::api::Api;
 use super::output::entries;
 use super::place::InProject;
+use super::{Surroundings, Usage};
 use crate::env::Timestamp;
 use nhost::Accounts;
 use rows::{Row, Rows, WrongRow};
@@ -34,18 +36,27 @@ pub(super) struct Args {
     #[command(flatten)]
     within: InProject,
     /// Whose file it is
-    #[arg(long, value_name = "PRODUCT")]
+    #[arg(long, value_name = "PRODUCT", default_value = "keystead")]
     from: Product,
-    /// The file; of nhost the directory of its tables: users.csv, user_roles.csv, and where there are any
+    /// The file; of keystead also - for standard input; of nhost the directory of its tables: users.csv, user_roles.csv, and where there are any
     /// refresh_tokens.csv, user_providers.csv and user_security_keys.csv
     file: PathBuf,
-    /// How it is written [else by the end of its name]
+    /// Look at everything and change nothing (keystead)
+    #[arg(long)]
+    dry_run: bool,
+    /// Bring the project under this slug (keystead)
+    #[arg(long, value_name = "SLUG", value_parser = NonEmptyStringValueParser::new())]
+    slug: Option<String>,
+    /// Bring the project under a new id: as another one, in which no session, token or key of the old one works (keystead)
+    #[arg(long)]
+    new_id: bool,
+    /// How it is written [else by the end of its name] (nora, nhost)
     #[arg(long)]
     format: Option<Format>,
-    /// Leave out lines that are wrong, and say which; without it the first one ends the import before its batch
+    /// Leave out lines that are wrong, and say which; without it the first one ends the import before its batch (nora, nhost)
     #[arg(long)]
     skip_invalid: bool,
-    /// All addresses count as proved
+    /// All addresses count as proved (nora, nhost)
     #[arg(long)]
     verified: bool,
 }
@@ -53,6 +64,8 @@ pub(super) struct Args {
 /// Products whose accounts are understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Product {
+    /// Keystead: what `keystead export` wrote
+    Keystead,
     /// Nora: its table `users`
     Nora,
     /// Nhost Auth: the tables of its schema `auth`
@@ -105,6 +118,12 @@ impl<R: Read> Source<R> {
 
 impl Args {
     pub(super) fn run(self, around: &mut Surroundings) -> Result<()> {
+        if self.from == Product::Keystead {
+            return keystead::run(&self, around);
+        }
+        if self.dry_run || self.new_id || self.slug.is_some() {
+            return Err(Usage("--dry-run, --slug and --new-id are for files of keystead".into()).into());
+        }
         let mut source = self.source(around)?;
         self.within.place.clone().with_api(around, async |api, around| {
             let path = format!("{}/users/import", self.within.path(api).await?);

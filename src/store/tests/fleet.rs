@@ -152,3 +152,42 @@ async fn cache_is_shared_out_and_given_back() {
     fleet.close_idle(Duration::ZERO).await;
     assert_eq!(fleet.cache_granted(), 0);
 }
+
+#[tokio::test]
+async fn a_draft_is_found_by_nobody_until_it_takes_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let projects = dir.path().join("projects");
+    let fleet = Fleet::open(&projects, FleetOptions::default()).unwrap();
+    let (id, name) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let former = fleet.create(id).await.unwrap();
+    former.write(|w| w.put(b"former", b"1")).await.unwrap();
+    drop(former);
+    let names = || {
+        let mut names: Vec<_> = std::fs::read_dir(&projects).unwrap().map(|one| one.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+
+    let draft = fleet.draft(name).await.unwrap();
+    draft.store().write(|w| w.put(b"new", b"2")).await.unwrap();
+    assert_eq!((fleet.ids(), names().len()), (vec![id], 2));
+    drop(draft);
+    assert_eq!(names().len(), 1, "dropped, it is gone");
+
+    let draft = fleet.draft(name).await.unwrap();
+    draft.store().write(|w| w.put(b"new", b"2")).await.unwrap();
+    fleet.install(draft, id).await.unwrap();
+    assert_eq!((fleet.ids(), names().len()), (vec![id], 1));
+    let now = fleet.get(id).await.unwrap().unwrap();
+    let rows = now.read(|r| Ok::<_, StoreError>((r.get(b"former")?, r.get(b"new")?))).unwrap();
+    assert_eq!(rows, (None, Some(b"2".to_vec())));
+    drop(now);
+    fleet.close().await;
+    assert!(matches!(fleet.draft(name).await, Err(StoreError::Closed)));
+
+    // What a crash leaves is no project, and goes at the next start.
+    std::fs::write(projects.join(format!("{name}.redb.draft")), b"half").unwrap();
+    std::fs::write(projects.join(format!("{name}.redb.draft.new")), b"").unwrap();
+    let again = Fleet::open(&projects, FleetOptions::default()).unwrap();
+    assert_eq!((again.ids(), names().len()), (vec![id], 1));
+}

@@ -5,6 +5,7 @@ mod faults;
 mod files;
 mod fleet;
 mod model;
+mod moment;
 pub(crate) mod pages;
 mod upgrade;
 

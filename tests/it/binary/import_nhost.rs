@@ -13,7 +13,7 @@ const GRACE: &str = "0b5d0c1e-8f2f-4b39-9a5b-0f7a3f1d2c02";
 const NOBODY: &str = "0b5d0c1e-8f2f-4b39-9a5b-0f7a3f1d2c03";
 const LINUS: &str = "0b5d0c1e-8f2f-4b39-9a5b-0f7a3f1d2c04";
 /// A refresh token's text, and `\x` and its SHA-256 (`printf %s TOKEN | sha256sum`), for each number.
-const TOKENS: [(&str, &str); 5] = [
+pub(super) const TOKENS: [(&str, &str); 5] = [
     ("6f1a4c1e-0d5b-4b8e-9a53-2f6d0d1f7c01", r"\xba974a4ff108d69c0a45054d22006e4e58804df5e67b42d73982997e57ed7e24"),
     ("6f1a4c1e-0d5b-4b8e-9a53-2f6d0d1f7c02", r"\xea58f95f2e2ab6c8f70d971a1b9162c736d04ad6c95b670235d0a76287bcd9c5"),
     ("6f1a4c1e-0d5b-4b8e-9a53-2f6d0d1f7c03", r"\xef3f381c97be02cac0482096d14c3694b854813fa6219f806f19233b2b5e5371"),
@@ -22,7 +22,7 @@ const TOKENS: [(&str, &str); 5] = [
 ];
 
 /// The same of a personal access token.
-const PERSONAL: (&str, &str) =
+pub(super) const PERSONAL: (&str, &str) =
     ("6f1a4c1e-0d5b-4b8e-9a53-2f6d0d1f7c06", r"\x7a196d580c4643e661f77364cbe46141eacc58f28bf8b05acf5fd98fc046a37b");
 
 /// As `\copy (select * from auth.users) to 'users.csv' with csv header` writes them: an account with everything, one that
@@ -42,7 +42,7 @@ fn users() -> String {
     )
 }
 
-fn tables(place: &Place) {
+pub(super) fn tables(place: &Place) {
     let line = |user: &str, number: usize, until: &str, kind: &str| {
         let hash = TOKENS[number].1;
         format!("0c5d0c1e-8f2f-4b39-9a5b-0f7a3f1d2c0{number},2025-02-01 00:00:00+00,{until},{user},,{kind},{hash}\n")

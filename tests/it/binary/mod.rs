@@ -8,6 +8,7 @@ mod crash;
 mod doctor;
 mod elf;
 mod ephemeral;
+mod export;
 mod first_start;
 mod from_nhost;
 mod full_disk;
