@@ -85,6 +85,7 @@ const CHECKS: &[Check] = &[
     contents::first_admin,
     contents::dead_letters,
     contents::webhooks,
+    machine::kept_copies,
     machine::master_key,
 ];
 
