@@ -105,7 +105,8 @@ impl Projects {
             }
             if let Some((other, _)) = entries.iter().find(|(id, entry)| entry.slug == *slug && **id != one.id) {
                 return Err(NotRestored::Exists(format!(
-                    "there is another project called {slug} ({other}); bring this one as a new one, under another slug"
+                    "there is another project called {slug} ({other}): delete that one, or bring this one as a new one under \
+                     another slug"
                 )));
             }
             entries.insert(one.id, one.entry.clone());
@@ -186,7 +187,12 @@ impl Projects {
         let dir = self.fleet.dir().map(Path::to_owned).unwrap_or_default();
         let there = self.catalog.load().by_id.contains_key(&one.id);
         let moment = by.now.rfc3339().replace(':', "");
-        let kept = there.then(|| dir.join(format!("{}.redb.replaced-{moment}", one.id)));
+        let names = (1_u32..).map(|n| match n {
+            1 => format!("{}.redb.replaced-{moment}", one.id),
+            // Replaced already within this second.
+            n => format!("{}.redb.replaced-{moment}-{n}", one.id),
+        });
+        let kept = names.map(|name| dir.join(name)).find(|path| !path.exists()).filter(|_| there);
         let over = kept.clone().map_or(Over::Nothing, Over::KeptAt);
         // Opened anew at its next request, which waits for us.
         self.forget_open(one.id);
