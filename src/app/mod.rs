@@ -28,6 +28,7 @@ use crate::auth::project::Shared;
 use crate::auth::projects::Parts;
 use crate::config::{MasterKeySource, Settings};
 use crate::crypto::{HashPool, MasterKey, PoolSettings, Secret};
+use crate::data::format;
 use crate::env::Env;
 use crate::mail::Mailbox;
 use crate::metrics::{Count, Metrics, Stores};
@@ -200,6 +201,7 @@ impl admin::Host for Stopped {
 
 fn fleet_options(settings: &Settings, counts: &Arc<Stores>) -> FleetOptions {
     let cache_bytes = settings.store.cache_mib << 20;
-    let store = StoreOptions { cache_bytes, counts: Arc::clone(counts), ..StoreOptions::default() };
+    let store =
+        StoreOptions { cache_bytes, counts: Arc::clone(counts), steps: format::STEPS, ..StoreOptions::default() };
     FleetOptions { store, ..FleetOptions::default() }
 }

@@ -11,7 +11,7 @@ use redb::{Database, ReadableTable};
 use super::file::{self, Rows};
 use super::medium::{self, Direct, FileMedium, Medium};
 use super::redb::{Reader, Snapshot};
-use super::{Read, Store, StoreError};
+use super::{Read, Step, Store, StoreError};
 
 /// Memory for the pages of a copy.
 const CACHE_BYTES: usize = 16 << 20;
@@ -25,7 +25,7 @@ const LOOK: u32 = 64;
 pub struct Frozen {
     rows: Arc<Snapshot>,
     /// Keeps the file open.
-    _store: Store,
+    store: Store,
 }
 
 /// Whether work should stop, for whoever does it and whoever wants it to. Clones are handles to the same.
@@ -53,7 +53,7 @@ impl Stop {
 
 impl Frozen {
     pub(super) fn new(rows: Arc<Snapshot>, store: Store) -> Self {
-        Self { rows, _store: store }
+        Self { rows, store }
     }
 
     /// Runs `view` on the rows.
@@ -73,11 +73,11 @@ impl Frozen {
     pub fn copy_to(&self, path: &Path, stop: &Stop) -> Result<u64, StoreError> {
         guarded(|| {
             medium::create_private_file(path).map_err(|error| file::of_io(&error))?;
-            let (db, rows) = file::open(Direct(backend(path)?), CACHE_BYTES, true)?;
-            drop(rows);
+            let steps = self.store.steps();
+            let db = file::create(Direct(backend(path)?), CACHE_BYTES, steps)?;
             self.insert_all(&db, stop)?;
             db.close().map_err(file::of_redb)?;
-            let (db, copy) = file::open(Direct(backend(path)?), CACHE_BYTES, false)?;
+            let (db, copy) = file::open(Direct(backend(path)?), CACHE_BYTES, steps)?;
             let count = self.compare(&copy, stop)?;
             drop(copy);
             db.close().map_err(file::of_redb)?;
@@ -125,15 +125,14 @@ impl std::fmt::Debug for Frozen {
     }
 }
 
-/// Checks a file that came from elsewhere: its form, every page's checksum, every row. Answers how many rows there are.
-/// For a thread that may block.
+/// Checks a file that came from elsewhere: its form, every page's checksum, every row. It may be of any format from which
+/// `steps` lead on. Answers how many rows there are. For a thread that may block.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when it is damaged, foreign or of a later format.
-pub fn check_file(path: &Path) -> Result<u64, StoreError> {
+pub fn check_file(path: &Path, steps: &[Step]) -> Result<u64, StoreError> {
     guarded(|| {
-        let (mut db, rows) = file::open(Direct(backend(path)?), CACHE_BYTES, false)?;
-        drop(rows);
+        let (mut db, _) = file::open_any(Direct(backend(path)?), CACHE_BYTES, steps)?;
         let whole = db.check_integrity().map_err(|error| StoreError::Corrupt(format!("it is damaged ({error})")))?;
         if !whole {
             return Err(StoreError::Corrupt("it is damaged: its pages do not fit together".into()));

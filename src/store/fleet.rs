@@ -186,11 +186,7 @@ impl Fleet {
                 return Ok(false);
             }
             if let Some(dir) = &fleet.dir {
-                let io = |error: std::io::Error| file::of_io(&error);
-                match std::fs::remove_file(file_of(dir, id)) {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
-                    _ => medium::sync_dir(dir).map_err(io)?,
-                }
+                remove_files(dir, id).map_err(|error| file::of_io(&error))?;
             }
             fleet.table().known.remove(&id);
             Ok(true)
@@ -393,6 +389,21 @@ impl std::fmt::Debug for Fleet {
 
 pub(super) fn file_of(dir: &Path, id: Uuid) -> PathBuf {
     dir.join(format!("{id}.redb"))
+}
+
+/// Removes the project's file, and first all that lies beside it under its name: what earlier formats left is as secret.
+fn remove_files(dir: &Path, id: Uuid) -> std::io::Result<()> {
+    let (file, name) = (file_of(dir, id), format!("{id}.redb."));
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(name.as_bytes()) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => medium::sync_dir(dir),
+    }
 }
 
 /// The project whose file has this name; `None` for anything else in the directory.

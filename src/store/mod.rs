@@ -13,10 +13,11 @@ mod job;
 mod medium;
 mod memory;
 mod redb;
+mod upgrade;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 pub use self::copy::{Frozen, Stop, check_file};
 pub use self::draft::Draft;
 pub use self::fleet::{Fleet, FleetOptions, LEAST_CACHE_BYTES, Moment, NoMoment, Over};
+pub use self::upgrade::Step;
 use crate::metrics::Stores;
 
 /// What a scan does with each row, `(key, value)`; it may break off.
@@ -102,11 +104,14 @@ pub struct StoreOptions {
     pub queue: usize,
     /// Where commits are counted.
     pub counts: Arc<Stores>,
+    /// The formats after the first, oldest first: how a file gets from each to the next. Whoever opens files passes all
+    /// there are; a file of a format beyond the last is refused.
+    pub steps: &'static [Step],
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { cache_bytes: 4 << 20, queue: 4096, counts: Arc::default() }
+        Self { cache_bytes: 4 << 20, queue: 4096, counts: Arc::default(), steps: &[] }
     }
 }
 
@@ -125,12 +130,12 @@ impl Store {
         Self(Arc::new(Engine::Memory(memory::Engine::default())))
     }
 
-    /// Opens the file at `path`, creating it (mode 0600, whatever the umask) when it is absent. Blocks: not for the
-    /// async runtime's threads.
+    /// Opens the file at `path`, creating it (mode 0600, whatever the umask) when it is absent. One of an earlier format
+    /// is upgraded, which leaves a copy of what it was beside it. Blocks: not for the async runtime's threads.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] for a damaged, foreign or later-format file, [`StoreError::Full`] without space to create
-    /// it, [`StoreError::Io`] for anything else, such as a file that another process has open.
+    /// or upgrade it, [`StoreError::Io`] for anything else, such as a file that another process has open.
     pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
         Ok(Self(Arc::new(Engine::Redb(redb::Engine::open_file(path, options)?))))
     }
@@ -153,6 +158,14 @@ impl Store {
         match &*self.0 {
             Engine::Memory(engine) => engine.version(),
             Engine::Redb(engine) => engine.version(),
+        }
+    }
+
+    /// How its file came to the format it has; none in memory.
+    fn steps(&self) -> &'static [Step] {
+        match &*self.0 {
+            Engine::Memory(_) => &[],
+            Engine::Redb(engine) => engine.steps(),
         }
     }
 

@@ -13,8 +13,9 @@ use redb::AccessGuard;
 use super::file::{self, Rows};
 use super::job::{self, Job};
 use super::medium::{self, Direct, FileMedium, Medium};
+use super::upgrade;
 use super::writer::Writer;
-use super::{Read, StoreError, StoreOptions, Visit, Write};
+use super::{Read, Step, StoreError, StoreOptions, Visit, Write};
 
 /// How long a read waits for a file that is being reopened.
 const REOPEN_PATIENCE: Duration = Duration::from_secs(2);
@@ -46,8 +47,14 @@ impl Engine {
         new: bool,
         write_pause: Duration,
     ) -> Result<Self, StoreError> {
-        let backend = medium.open().map_err(|error| file::of_io(&error))?;
-        let (db, rows) = file::open(Direct(backend), options.cache_bytes, new)?;
+        let (db, rows) = if new {
+            let backend = medium.open().map_err(|error| file::of_io(&error))?;
+            let db = file::create(Direct(backend), options.cache_bytes, options.steps)?;
+            let rows = file::latest(&db).map_err(file::of_redb)?;
+            (db, rows)
+        } else {
+            upgrade::open(&*medium, options)?
+        };
         let shared = Arc::new(Shared {
             snapshot: ArcSwapOption::from_pointee(Snapshot { rows, epoch: 0 }),
             version: AtomicU64::new(0),
@@ -57,6 +64,7 @@ impl Engine {
             serving: Mutex::new(Serving::Up(0)),
             changed: Condvar::new(),
             failing: ArcSwapOption::empty(),
+            steps: options.steps,
         });
         Writer::start(shared.clone(), medium, db, options, write_pause).map_err(|error| file::of_io(&error))?;
         Ok(Self(shared))
@@ -69,6 +77,10 @@ impl Engine {
     /// The last commit.
     pub(super) fn snapshot(&self) -> Option<Arc<Snapshot>> {
         self.0.snapshot.load_full()
+    }
+
+    pub(super) fn steps(&self) -> &'static [Step] {
+        self.0.steps
     }
 
     pub(super) fn failing(&self) -> Option<StoreError> {
@@ -128,19 +140,14 @@ impl Drop for Engine {
 
 /// A file appears under its name only when it is complete, so that a crash while creating leaves none.
 fn create_file(path: &Path, options: &StoreOptions) -> Result<(), StoreError> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".new");
-    let unfinished = Path::new(&unfinished);
+    let unfinished = &medium::beside(path, ".new");
     let io = |error: std::io::Error| file::of_io(&error);
     medium::create_private_file(unfinished).map_err(io)?;
     let made = FileMedium(unfinished.to_owned())
         .open()
         .map_err(io)
-        .and_then(|backend| file::open(Direct(backend), options.cache_bytes, true))
-        .and_then(|(db, rows)| {
-            drop(rows);
-            db.close().map_err(file::of_redb)
-        })
+        .and_then(|backend| file::create(Direct(backend), options.cache_bytes, options.steps))
+        .and_then(|db| db.close().map_err(file::of_redb))
         .and_then(|()| std::fs::rename(unfinished, path).map_err(io))
         .and_then(|()| medium::sync_dir(medium::parent(path)).map_err(io));
     if made.is_err() {
@@ -163,6 +170,8 @@ pub(super) struct Shared {
     changed: Condvar,
     /// Why the last commit failed; `None` after one that did not.
     pub(super) failing: ArcSwapOption<StoreError>,
+    /// How the file came to its format.
+    pub(super) steps: &'static [Step],
 }
 
 /// The rows as of one commit, through the `epoch`th opening of the file.

@@ -212,12 +212,12 @@ impl Writer {
 
     fn open_for_writing(&self) -> Result<(Database, Rows), StoreError> {
         let backend = self.medium.open().map_err(|error| file::of_io(&error))?;
-        file::open(Direct(backend), self.cache_bytes, false)
+        file::open(Direct(backend), self.cache_bytes, self.shared.steps)
     }
 
     fn open_detached(&self) -> Result<(Database, Rows), StoreError> {
         let backend = self.medium.open().and_then(Detached::over).map_err(|error| file::of_io(&error))?;
-        file::open(backend, self.cache_bytes, false)
+        file::open(backend, self.cache_bytes, self.shared.steps)
     }
 
     fn close(&mut self) {

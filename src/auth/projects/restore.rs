@@ -13,6 +13,7 @@ use crate::auth::transplant::{remove_issued, transplant};
 use crate::auth::{Error, Operator, Project, ProjectSettings};
 use crate::config::stored_for_copy;
 use crate::data::audit;
+use crate::data::format;
 use crate::data::issued::Issued;
 use crate::data::project::{self as rows, ProjectRecord};
 use crate::store::{Over, Store, StoreError, StoreOptions, check_file};
@@ -217,8 +218,8 @@ impl Projects {
 async fn open(file: &Path) -> Result<Store, StoreError> {
     let file = file.to_owned();
     let opened = tokio::task::spawn_blocking(move || {
-        check_file(&file)?;
-        Store::open(&file, &StoreOptions::default())
+        check_file(&file, format::STEPS)?;
+        Store::open(&file, &StoreOptions { steps: format::STEPS, ..StoreOptions::default() })
     });
     opened.await.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))
 }

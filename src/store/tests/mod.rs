@@ -6,6 +6,8 @@ mod files;
 mod fleet;
 mod model;
 mod moment;
+pub(crate) mod pages;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,7 +18,7 @@ use std::time::Duration;
 use redb::StorageBackend;
 
 use super::medium::Medium;
-use super::{Engine, Store, StoreError, StoreOptions, redb as engine};
+use super::{Engine, Step, Store, StoreError, StoreOptions, redb as engine};
 
 pub(super) type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -66,6 +68,8 @@ pub(super) struct State {
     pub(super) opens_fail: bool,
     pub(super) free: Option<u64>,
     pub(super) operations: u64,
+    /// What was kept of it before an upgrade.
+    pub(super) kept: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -116,7 +120,12 @@ impl Disk {
     }
 
     pub(super) fn store(&self, new: bool) -> Result<Store, StoreError> {
-        let options = StoreOptions { cache_bytes: 1 << 20, ..StoreOptions::default() };
+        self.store_after(new, &[])
+    }
+
+    /// With a store of the format that `steps` lead to.
+    pub(super) fn store_after(&self, new: bool, steps: &'static [Step]) -> Result<Store, StoreError> {
+        let options = StoreOptions { cache_bytes: 1 << 20, steps, ..StoreOptions::default() };
         let engine = engine::Engine::open_medium(Box::new(self.clone()), &options, new, Duration::ZERO)?;
         Ok(Store(Arc::new(Engine::Redb(engine))))
     }
@@ -160,6 +169,13 @@ impl Medium for Disk {
 
     fn free_bytes(&self) -> Option<u64> {
         self.state().free
+    }
+
+    fn keep_copy(&self, _format: u64) -> io::Result<String> {
+        let mut state = self.state();
+        Self::change(&mut state)?;
+        state.kept = Some(state.bytes.clone());
+        Ok("a copy".into())
     }
 }
 

@@ -110,7 +110,7 @@ async fn a_copy_that_is_stopped_says_so() {
     stop.ask();
     assert_eq!(frozen.copy_to(&to.path().join("copy"), &stop), Err(StoreError::Closed));
     assert_eq!(frozen.copy_to(&to.path().join("copy"), &Stop::default()), Ok(200));
-    assert_eq!(check_file(&to.path().join("copy")), Ok(200));
+    assert_eq!(check_file(&to.path().join("copy"), &[]), Ok(200));
     assert_eq!(Fleet::memory().moment(None, || ()).await.unwrap_err(), NoMoment::Memory);
 }
 
@@ -123,14 +123,14 @@ async fn a_damaged_copy_is_found() {
         put(&store, &[n], &[n; 300]).await.unwrap();
     }
     store.close().await;
-    assert_eq!(check_file(&path), Ok(200));
+    assert_eq!(check_file(&path, &[]), Ok(200));
     let mut bytes = std::fs::read(&path).unwrap();
     let at = bytes.windows(300).rposition(|part| part == [77; 300]).unwrap();
     bytes[at] ^= 1;
     std::fs::write(&path, &bytes).unwrap();
-    assert!(matches!(check_file(&path), Err(StoreError::Corrupt(_))));
+    assert!(matches!(check_file(&path, &[]), Err(StoreError::Corrupt(_))));
     std::fs::write(&path, b"something else").unwrap();
-    assert!(matches!(check_file(&path), Err(StoreError::Corrupt(_))));
+    assert!(matches!(check_file(&path, &[]), Err(StoreError::Corrupt(_))));
 }
 
 #[tokio::test]
