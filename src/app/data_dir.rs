@@ -91,6 +91,12 @@ pub(super) fn master_key(dir: &Path) -> PathBuf {
     dir.join("master.key")
 }
 
+/// Whether no project's file lies in a directory, which need not exist.
+pub(super) fn holds_nothing(dir: &Path) -> bool {
+    let Ok(files) = fs::read_dir(projects(dir)) else { return true };
+    !files.flatten().any(|file| file.path().extension().is_some_and(|end| end == "redb"))
+}
+
 pub(super) fn projects(dir: &Path) -> PathBuf {
     dir.join("projects")
 }

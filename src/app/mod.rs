@@ -1,6 +1,7 @@
 //! Putting it together: settings and environment become projects, then listeners; start, serve, stop.
 
 mod acme;
+mod backups;
 mod certificates;
 mod data_dir;
 mod delivery;
@@ -24,8 +25,9 @@ use crate::admin;
 use crate::admin::{Finding, NotReloaded, Reloaded};
 use crate::auth::Projects;
 use crate::auth::project::Shared;
+use crate::auth::projects::Parts;
 use crate::config::{MasterKeySource, Settings};
-use crate::crypto::{HashPool, MasterKey, PoolSettings};
+use crate::crypto::{HashPool, MasterKey, PoolSettings, Secret};
 use crate::data::format;
 use crate::env::Env;
 use crate::mail::Mailbox;
@@ -63,6 +65,35 @@ impl App {
         Self::open_in(data_dir, settings, env, Arc::default()).await
     }
 
+    /// Whether a data directory holds no project: then what is restored there is all there is.
+    pub fn holds_nothing(settings: &Settings) -> bool {
+        data_dir::holds_nothing(&settings.data_dir)
+    }
+
+    /// As [`App::open`] for a data directory that [holds nothing](App::holds_nothing), in which nothing is made but what a
+    /// restore needs: the master key that came with the backup, unless there is one already.
+    ///
+    /// # Errors
+    /// [`StartError::NoMasterKey`], and as [`App::open`].
+    pub async fn open_to_restore(
+        settings: Settings,
+        env: Env,
+        brought: Option<&Secret<[u8; 32]>>,
+    ) -> Result<Self, StartError> {
+        let data_dir = Self::take_data_dir(&settings)?;
+        if let (Some(dir), None) = (&data_dir, &settings.master_key) {
+            let path = dir.master_key();
+            match brought {
+                Some(key) => MasterKey::place(&path, key, &env).map_err(|error| StartError::file(&path, error))?,
+                None if !path.exists() => return Err(StartError::NoMasterKey(path)),
+                None => {}
+            }
+        }
+        let parts = Self::parts(&data_dir, &settings, env, Arc::default())?;
+        let projects = Projects::learned(parts).await?;
+        Ok(Self { projects: Arc::new(projects), mailbox: Arc::default(), data_dir })
+    }
+
     /// Takes the data directory; none for a server in memory.
     fn take_data_dir(settings: &Settings) -> Result<Option<DataDir>, StartError> {
         if settings.ephemeral { Ok(None) } else { DataDir::take(&settings.data_dir).map(Some) }
@@ -75,7 +106,19 @@ impl App {
         env: Env,
         lost_lines: Arc<Count>,
     ) -> Result<Self, StartError> {
-        let master = match (&settings.master_key, &data_dir) {
+        let now = env.now();
+        let projects = Projects::start(Self::parts(&data_dir, &settings, env, lost_lines)?, now).await?;
+        Ok(Self { projects: Arc::new(projects), mailbox: Arc::default(), data_dir })
+    }
+
+    /// What projects are made of.
+    fn parts(
+        data_dir: &Option<DataDir>,
+        settings: &Settings,
+        env: Env,
+        lost_lines: Arc<Count>,
+    ) -> Result<Parts, StartError> {
+        let master = match (&settings.master_key, data_dir) {
             (Some(MasterKeySource::Bytes(bytes)), _) => MasterKey::from_bytes(*bytes.expose()),
             (Some(MasterKeySource::File(path)), _) => {
                 MasterKey::load(path).map_err(|error| StartError::file(path, error))?
@@ -87,9 +130,10 @@ impl App {
             (None, None) => MasterKey::generate(&env),
         };
         let store = Arc::<Stores>::default();
-        let fleet = match &data_dir {
-            Some(dir) => Fleet::open(&dir.projects(), fleet_options(&settings, &store, &env))
-                .map_err(crate::auth::Error::from)?,
+        let fleet = match data_dir {
+            Some(dir) => {
+                Fleet::open(&dir.projects(), fleet_options(settings, &store, &env)).map_err(crate::auth::Error::from)?
+            }
             None => Fleet::memory(),
         };
         let (hashing, cost) = (&settings.hashing, settings.hashing.cost());
@@ -106,11 +150,13 @@ impl App {
             outbound: Outbound::new(&env, &settings.outbound.policy())?,
             env: env.clone(),
         };
-        let settings = Arc::new(settings);
-        let url = ready::configured_url(&settings);
-        let catalog = data_dir.as_ref().map(DataDir::catalog);
-        let projects = Projects::start(fleet, shared, settings, url, catalog, env.now()).await?;
-        Ok(Self { projects: Arc::new(projects), mailbox: Arc::default(), data_dir })
+        Ok(Parts {
+            fleet,
+            shared,
+            settings: Arc::new(settings.clone()),
+            default_url: ready::configured_url(settings),
+            catalog_file: data_dir.as_ref().map(DataDir::catalog),
+        })
     }
 
     /// The projects.

@@ -25,6 +25,7 @@ use crate::config::Settings;
 use crate::data::project::ProjectRecord;
 use crate::env::Timestamp;
 use crate::store::Fleet;
+pub use crate::store::NoMoment;
 pub use adopt::{Adopted, NotAdopted};
 pub use arrival::{Arrivals, Arrived, NotArrived, Wish};
 pub use restore::{NotRestored, Restore, Restored};
@@ -55,6 +56,20 @@ pub struct Projects {
     changing: Mutex<()>,
     /// Files that are made ready for their projects at a time.
     readying: Semaphore,
+}
+
+/// What projects are made of.
+pub struct Parts {
+    /// Their files.
+    pub fleet: Fleet,
+    /// Clock, entropy, hashing pool and master key.
+    pub shared: Shared,
+    /// The settings in force.
+    pub settings: Arc<Settings>,
+    /// What links are built from where a project says nothing.
+    pub default_url: String,
+    /// Where the catalog is kept; `None` in memory.
+    pub catalog_file: Option<PathBuf>,
 }
 
 /// How a request names its project.
@@ -98,15 +113,8 @@ impl Projects {
     ///
     /// # Errors
     /// When a file cannot be read or made.
-    pub async fn start(
-        fleet: Fleet,
-        shared: Shared,
-        settings: Arc<Settings>,
-        default_url: String,
-        catalog_file: Option<PathBuf>,
-        now: Timestamp,
-    ) -> Result<Self, Error> {
-        let projects = Self::learned(fleet, shared, settings, default_url, catalog_file).await?;
+    pub async fn start(parts: Parts, now: Timestamp) -> Result<Self, Error> {
+        let projects = Self::learned(parts).await?;
         for project in projects.settings().projects.values() {
             if !projects.catalog.load().by_slug.contains_key(&project.slug) {
                 let new = NewProject { slug: project.slug.clone(), id: project.id, settings: None };
@@ -124,20 +132,14 @@ impl Projects {
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub async fn learned(
-        fleet: Fleet,
-        shared: Shared,
-        settings: Arc<Settings>,
-        default_url: String,
-        catalog_file: Option<PathBuf>,
-    ) -> Result<Self, Error> {
+    pub async fn learned(parts: Parts) -> Result<Self, Error> {
         let projects = Self {
-            fleet,
-            shared,
-            settings: ArcSwap::new(settings),
-            default_url: ArcSwap::from_pointee(default_url),
+            fleet: parts.fleet,
+            shared: parts.shared,
+            settings: ArcSwap::new(parts.settings),
+            default_url: ArcSwap::from_pointee(parts.default_url),
             reachable: AtomicBool::new(false),
-            catalog_file,
+            catalog_file: parts.catalog_file,
             catalog: ArcSwap::default(),
             open: ArcSwap::default(),
             unopened: ArcSwap::default(),

@@ -16,6 +16,7 @@
 //! file, are relative to the working directory.
 
 mod access;
+mod backup;
 mod bot;
 mod dialect_settings;
 mod example;
@@ -54,6 +55,7 @@ use figment::Figment;
 use figment::value::{Dict, Value};
 
 pub use access::Access;
+pub use backup::BackupSettings;
 pub use bot::{Bot, BotProvider};
 pub use dialect_settings::*;
 pub use example::example;

@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::Facts;
 use crate::admin::{self, Finding, Severity};
-use crate::app::data_dir;
+use crate::app::{backups as files, data_dir};
 use crate::config::{ListenAddress, TlsMode};
 use crate::env::Timestamp;
 use crate::net;
@@ -118,6 +118,26 @@ pub(super) fn master_key(facts: &Facts) -> Vec<Finding> {
         )],
         _ => Vec::new(),
     }
+}
+
+/// Whether the backups are there that the server should have taken by itself.
+pub(super) fn backups(facts: &Facts) -> Vec<Finding> {
+    let settings = &facts.settings.backup;
+    let Some(dir) = &settings.dir else { return Vec::new() };
+    let last = files::newest(dir);
+    let is_late = last.is_none_or(|at| facts.now.since(at) > 2 * settings.every);
+    let what = match (&facts.backup_trouble, last) {
+        (Some(why), _) => format!("the last backup failed: {why}"),
+        (None, _) if !is_late => return Vec::new(),
+        (None, Some(at)) => format!("the last backup in {} is of {}", dir.display(), at.rfc3339()),
+        (None, None) => format!("there is no backup in {}", dir.display()),
+    };
+    vec![Finding::new(
+        Severity::Warning,
+        what,
+        "what is written since the last one is lost with the disk",
+        "see that the server runs and may write to backup.dir, which has space; `keystead backup FILE` takes one now",
+    )]
 }
 
 pub(super) fn certificate(facts: &Facts) -> Vec<Finding> {

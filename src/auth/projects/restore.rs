@@ -13,7 +13,6 @@ use crate::auth::transplant::{remove_issued, transplant};
 use crate::auth::{Error, Operator, Project, ProjectSettings};
 use crate::config::stored_for_copy;
 use crate::data::audit;
-use crate::data::format;
 use crate::data::issued::Issued;
 use crate::data::project::{self as rows, ProjectRecord};
 use crate::store::{Over, Store, StoreError, StoreOptions, check_file};
@@ -106,7 +105,8 @@ impl Projects {
             }
             if let Some((other, _)) = entries.iter().find(|(id, entry)| entry.slug == *slug && **id != one.id) {
                 return Err(NotRestored::Exists(format!(
-                    "there is another project called {slug} ({other}); bring this one as a new one, under another slug"
+                    "there is another project called {slug} ({other}): delete that one, or bring this one as a new one under \
+                     another slug"
                 )));
             }
             entries.insert(one.id, one.entry.clone());
@@ -148,7 +148,7 @@ impl Projects {
         others: &[Ready],
     ) -> Result<Ready, NotRestored> {
         let refused = |why: String| NotRestored::Refused(format!("projects/{id}.redb: {why}"));
-        let store = open(&file).await.map_err(|error| refused(error.to_string()))?;
+        let store = open(&file, self.fleet.store_options()).await.map_err(|error| refused(error.to_string()))?;
         let mut record = known(&store, id, &self.shared).map_err(refused)?;
         let maker = Maker::Operator(by.uid);
         let was = how.as_new.then_some(id);
@@ -187,7 +187,12 @@ impl Projects {
         let dir = self.fleet.dir().map(Path::to_owned).unwrap_or_default();
         let there = self.catalog.load().by_id.contains_key(&one.id);
         let moment = by.now.rfc3339().replace(':', "");
-        let kept = there.then(|| dir.join(format!("{}.redb.replaced-{moment}", one.id)));
+        let names = (1_u32..).map(|n| match n {
+            1 => format!("{}.redb.replaced-{moment}", one.id),
+            // Replaced already within this second.
+            n => format!("{}.redb.replaced-{moment}-{n}", one.id),
+        });
+        let kept = names.map(|name| dir.join(name)).find(|path| !path.exists()).filter(|_| there);
         let over = kept.clone().map_or(Over::Nothing, Over::KeptAt);
         // Opened anew at its next request, which waits for us.
         self.forget_open(one.id);
@@ -209,11 +214,11 @@ impl Projects {
     }
 }
 
-async fn open(file: &Path) -> Result<Store, StoreError> {
-    let file = file.to_owned();
+async fn open(file: &Path, options: &StoreOptions) -> Result<Store, StoreError> {
+    let (file, options) = (file.to_owned(), options.clone());
     let opened = tokio::task::spawn_blocking(move || {
-        check_file(&file, format::STEPS)?;
-        Store::open(&file, &StoreOptions { steps: format::STEPS, ..StoreOptions::default() })
+        check_file(&file, options.steps)?;
+        Store::open(&file, &options)
     });
     opened.await.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))
 }

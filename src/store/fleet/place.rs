@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use super::{Fleet, file_of};
-use crate::store::{StoreError, file, mark, medium};
+use crate::store::{StoreError, StoreOptions, file, mark, medium};
 
 /// What becomes of a file that is there already.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +59,11 @@ impl Fleet {
             Ok(())
         })
         .await
+    }
+
+    /// How the files of projects are opened, for one that is to become one.
+    pub fn store_options(&self) -> &StoreOptions {
+        &self.0.options.store
     }
 
     /// The directory of the project files; `None` for a fleet in memory.
