@@ -89,7 +89,7 @@ impl App {
                 None => {}
             }
         }
-        let parts = Self::parts(&data_dir, &settings, env, Arc::default())?;
+        let parts = Self::parts(&data_dir, &settings, &env, Arc::default())?;
         let projects = Projects::learned(parts).await?;
         Ok(Self { projects: Arc::new(projects), mailbox: Arc::default(), data_dir })
     }
@@ -107,7 +107,7 @@ impl App {
         lost_lines: Arc<Count>,
     ) -> Result<Self, StartError> {
         let now = env.now();
-        let projects = Projects::start(Self::parts(&data_dir, &settings, env, lost_lines)?, now).await?;
+        let projects = Projects::start(Self::parts(&data_dir, &settings, &env, lost_lines)?, now).await?;
         Ok(Self { projects: Arc::new(projects), mailbox: Arc::default(), data_dir })
     }
 
@@ -115,7 +115,7 @@ impl App {
     fn parts(
         data_dir: &Option<DataDir>,
         settings: &Settings,
-        env: Env,
+        env: &Env,
         lost_lines: Arc<Count>,
     ) -> Result<Parts, StartError> {
         let master = match (&settings.master_key, data_dir) {
@@ -125,9 +125,9 @@ impl App {
             }
             (None, Some(dir)) => {
                 let path = dir.master_key();
-                MasterKey::load_or_create(&path, &env).map_err(|error| StartError::file(&path, error))?
+                MasterKey::load_or_create(&path, env).map_err(|error| StartError::file(&path, error))?
             }
-            (None, None) => MasterKey::generate(&env),
+            (None, None) => MasterKey::generate(env),
         };
         let store = Arc::<Stores>::default();
         let fleet = match data_dir {
@@ -147,7 +147,7 @@ impl App {
             wakes: Arc::default(),
             webhook_wakes: Arc::default(),
             several: Arc::default(),
-            outbound: Outbound::new(&env, &settings.outbound.policy())?,
+            outbound: Outbound::new(env, &settings.outbound.policy())?,
             env: env.clone(),
         };
         Ok(Parts {

@@ -170,7 +170,7 @@ async fn send(api: &Api, path: &str, mut from: impl Read) -> Result<Value> {
         let mut piece = vec![0; PIECE];
         loop {
             match from.read(&mut piece) {
-                Ok(0) => return Ok(drop(to)),
+                Ok(0) => return Ok(()),
                 Ok(length) => {
                     // Nobody takes it any more: the answer says why.
                     if to.send_data(Bytes::copy_from_slice(&piece[..length])).await.is_err() {

@@ -225,7 +225,7 @@ async fn open(file: &Path, options: &StoreOptions) -> Result<Store, StoreError> 
 
 /// The project in a store: the one that is expected, with keys that can be unsealed here.
 fn known(store: &Store, id: Uuid, shared: &Shared) -> Result<ProjectRecord, String> {
-    let record = store.read(|r| Ok::<_, StoreError>(rows::get(r)?)).map_err(|error| error.to_string())?;
+    let record = store.read(|r| rows::get(r)).map_err(|error| error.to_string())?;
     let record = record.ok_or("it holds no project")?;
     if record.id != id {
         return Err(format!("it holds project {}", record.id));

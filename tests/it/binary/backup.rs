@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -222,6 +223,41 @@ fn an_encrypted_backup_opens_for_whom_it_was_made_and_may_hold_the_master_key() 
     let bare = Place::new();
     let wrong = bare.run(&["restore", &path("cut.age"), "--identity", &path("ours.txt")]);
     assert!(wrong.code == Some(1) && !bare.data().exists(), "{wrong:?}");
+}
+
+#[test]
+fn a_backup_that_is_broken_off_ends_and_one_of_a_killed_server_goes_at_its_next_start() {
+    let place = Place::new();
+    let server = place.start();
+    let work = place.data().join("work");
+    let is_at_work = || fs::read_dir(&work).is_ok_and(|mut all| all.next().is_some());
+    // Nobody reads what it writes, so it gets no further than the pipe is long.
+    let stalled = || {
+        let child = place.command(&["backup", "-"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let child = child.expect("a process");
+        while !is_at_work() {
+            std::thread::yield_now();
+        }
+        child
+    };
+    let mut first = stalled();
+    refused(&place.run(&["backup", "x.tar"]), "another backup is under way");
+    assert!(!place.path().join("x.tar").exists());
+    refused(&place.run(&["project", "delete", "default", "--yes"]), "try again in a moment");
+    ok(place.run(&["user", "create", "ada@example.com", "--generate"]));
+    first.kill().and_then(|()| first.wait()).expect("a killed process");
+    while is_at_work() {
+        std::thread::yield_now();
+    }
+    ok(place.run(&["backup", "x.tar"]));
+
+    let mut second = stalled();
+    server.kill();
+    assert!(is_at_work());
+    assert!(!second.wait().expect("an ended process").success());
+    let server = place.start();
+    assert!(!is_at_work());
+    assert_eq!(server.stop().code, Some(0));
 }
 
 #[test]

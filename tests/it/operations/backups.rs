@@ -36,9 +36,8 @@ async fn one_a_day_and_the_last_three_are_kept() {
     let mut seen: Vec<String> = Vec::new();
     for day in 0..6 {
         let last = loop {
-            let last = names(&kept).pop();
-            if last.is_some() && last != seen.last().cloned() {
-                break last.expect("a name");
+            if let Some(last) = names(&kept).pop().filter(|last| seen.last() != Some(last)) {
+                break last;
             }
             tokio::task::yield_now().await;
         };
