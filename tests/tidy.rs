@@ -23,15 +23,17 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("config", &["crypto", "data", "mail", "net", "outbound", "token"]),
     // `config::ProjectSettings` is the policy of a project as plain values; `auth` reads it, and nothing else of config.
     ("auth", &["config", "crypto", "data", "env", "mail", "metrics", "outbound", "store", "token"]),
+    // What a backup is made of are the projects that `auth` shows at one moment; nothing of it decides.
+    ("backup", &["auth", "crypto", "env", "store"]),
     // `http` finds the dialect of a request, a dialect reads bodies and tokens with `http`: one layer, two folders.
     ("http", &["auth", "dialect", "env", "metrics", "net"]),
     ("dialect", &["auth", "crypto", "env", "http"]),
     // The operator's API sets projects up, and shows records as they are: hence `config` and the types of `data`.
-    ("admin", &["auth", "config", "crypto", "data", "env", "http", "mail", "net"]),
+    ("admin", &["auth", "backup", "config", "crypto", "data", "env", "http", "mail", "net"]),
     (
         "app",
         &[
-            "admin", "auth", "config", "crypto", "data", "dialect", "env", "http", "mail", "metrics", "net",
+            "admin", "auth", "backup", "config", "crypto", "data", "dialect", "env", "http", "mail", "metrics", "net",
             "outbound", "store", "token",
         ],
     ),
@@ -39,8 +41,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "admin", "app", "auth", "config", "crypto", "dialect", "env", "http", "mail", "metrics", "net", "outbound",
-            "testing",
+            "admin", "app", "auth", "backup", "config", "crypto", "dialect", "env", "http", "mail", "metrics", "net",
+            "outbound", "testing",
         ],
     ),
 ];
@@ -48,6 +50,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 /// Crates that only these modules may name.
 const CRATES_OF: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
+    ("age", &["backup", "config"]),
+    ("tar", &["backup"]),
     ("clap", &["cli"]),
     ("figment", &["config"]),
     ("redb", &["store"]),

@@ -10,6 +10,8 @@ use serde_json::json;
 
 use super::host::NotReloaded;
 use crate::auth::Error;
+use crate::auth::projects::{NoMoment, NotBackedUp, NotRestored};
+use crate::backup::{BadArchive, NotMade};
 use crate::config::{Problem, Problems};
 use crate::data::portable::Wrong;
 use crate::http::body::BodyError;
@@ -27,6 +29,12 @@ pub(super) enum Refusal {
     File(Vec<Wrong>),
     /// The configuration was not taken anew.
     NotReloaded(NotReloaded),
+    /// Projects were not backed up.
+    NotBackedUp(NotBackedUp),
+    /// A backup cannot be read.
+    BadArchive(BadArchive),
+    /// It was read, and not brought back.
+    NotRestored(NotRestored),
     /// The body could not be read.
     Body(BodyError),
     /// There is nothing at this path.
@@ -49,6 +57,33 @@ impl From<NotReloaded> for Refusal {
     }
 }
 
+impl From<NotBackedUp> for Refusal {
+    fn from(error: NotBackedUp) -> Self {
+        Self::NotBackedUp(error)
+    }
+}
+
+impl From<NotMade> for Refusal {
+    fn from(error: NotMade) -> Self {
+        Self::Verb(Error::Internal(error.to_string()))
+    }
+}
+
+impl From<BadArchive> for Refusal {
+    fn from(error: BadArchive) -> Self {
+        Self::BadArchive(error)
+    }
+}
+
+impl From<NotRestored> for Refusal {
+    fn from(error: NotRestored) -> Self {
+        match error {
+            NotRestored::Failed(error) => Self::Verb(error),
+            error => Self::NotRestored(error),
+        }
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, code, message, retry_after) = match self {
@@ -63,6 +98,15 @@ impl IntoResponse for Refusal {
             Self::NotReloaded(error @ NotReloaded::Stopped) => {
                 (StatusCode::CONFLICT, "stopped", error.to_string(), None)
             }
+            Self::NotBackedUp(error) => {
+                let (status, code) = not_backed_up(&error);
+                (status, code, error.to_string(), None)
+            }
+            Self::BadArchive(error) => (StatusCode::UNPROCESSABLE_ENTITY, "bad_backup", error.to_string(), None),
+            Self::NotRestored(error @ NotRestored::Exists(_)) => {
+                (StatusCode::CONFLICT, "in_the_way", error.to_string(), None)
+            }
+            Self::NotRestored(error) => (StatusCode::UNPROCESSABLE_ENTITY, "not_restored", error.to_string(), None),
             Self::Body(error) => {
                 let (status, message) = body(error);
                 (status, "unreadable_body", message.to_owned(), None)
@@ -144,6 +188,17 @@ fn verb(error: &Error) -> Response {
         tracing::error!(%error, code, "an operator's request failed");
     }
     answer(status, code, &error.to_string(), retry_after)
+}
+
+fn not_backed_up(error: &NotBackedUp) -> (StatusCode, &'static str) {
+    match error {
+        NotBackedUp::Unknown(_) => (StatusCode::NOT_FOUND, "unknown_project"),
+        NotBackedUp::Moment(NoMoment::UnderWay | NoMoment::Memory) => (StatusCode::CONFLICT, "not_backed_up"),
+        NotBackedUp::Moment(NoMoment::Late(_) | NoMoment::Doors | NoMoment::Project(..) | NoMoment::Closed)
+        | NotBackedUp::Project(..)
+        | NotBackedUp::Stopped
+        | NotBackedUp::Folder(..) => (StatusCode::INTERNAL_SERVER_ERROR, "not_backed_up"),
+    }
 }
 
 fn body(error: BodyError) -> (StatusCode, &'static str) {

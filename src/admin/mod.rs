@@ -20,6 +20,8 @@
 //! | `GET /projects/P/keys` | | `{"keys": [Key]}` |
 //! | `GET /export` | `?projects=P,P&secrets=true` | JSON lines: all that projects hold ([`crate::data::portable`]) |
 //! | `POST /import` | `?project=P&slug=SLUG&new_id=true&dry_run=true`; such lines | `{"projects": [{"id", "slug", "written": {TYPE: N}, "left_out": {TYPE: N}}], "dry_run"}` |
+//! | `GET /backup` | `?projects=P,P` | a tar: projects as of one moment ([`crate::backup`]) |
+//! | `POST /restore` | `?project=P&as_new=true&slug=SLUG&replace=true&end_sessions=true`; such a tar | `{"moment", "projects": [{"id", "slug", "was", "kept"}]}` |
 //! | `POST /reload` | | `{"changed": [KEY], "needs_restart": [KEY], "made": [SLUG], "undeclared": [SLUG], "new_certificate"}` |
 //! | `GET /config` | | `{"settings": [{"key", "value", "source"}]}` |
 //! | `GET /findings` | | `{"findings": [{"severity", "what", "why", "remedy"}]}` |
@@ -54,6 +56,7 @@
 //! handler parses, calls one verb of `auth`, and says what came of it.
 
 mod audit;
+mod backup;
 mod error;
 mod host;
 mod import;
@@ -129,6 +132,8 @@ fn api(projects: Arc<Projects>, host: Arc<dyn Host>) -> Router {
         .nest("/v1/projects/{project}", one_project)
         .route("/v1/export", get(portable::export))
         .route("/v1/import", post(portable::import))
+        .route("/v1/backup", get(backup::backup))
+        .route("/v1/restore", post(backup::restore))
         .route("/v1/reload", post(host::reload))
         .route("/v1/config", get(host::settings))
         .route("/v1/findings", get(host::findings))

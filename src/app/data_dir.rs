@@ -1,4 +1,8 @@
 //! The data directory: made private, held by one process at a time, and where things lie in it.
+//!
+//! Only project files have a format with a number, and are upgraded (`store::upgrade`). What lies beside them needs none:
+//! `catalog.json` and the marks (`UUID.redb.opened`) are made anew where they cannot be read; `tls/` and `acme/` hold PEM
+//! and what is asked for anew; `master.key` is 32 bytes, and what they seal begins with a version of its own.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -85,6 +89,12 @@ impl DataDir {
 
 pub(super) fn master_key(dir: &Path) -> PathBuf {
     dir.join("master.key")
+}
+
+/// Whether no project's file lies in a directory, which need not exist.
+pub(super) fn holds_nothing(dir: &Path) -> bool {
+    let Ok(files) = fs::read_dir(projects(dir)) else { return true };
+    !files.flatten().any(|file| file.path().extension().is_some_and(|end| end == "redb"))
 }
 
 pub(super) fn projects(dir: &Path) -> PathBuf {

@@ -31,6 +31,13 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// There is no master key, and a backup that needs one is to be restored.
+    #[error(
+        "the keys in this backup are sealed under a master key that is not in it: put the one it was made with at {} \
+         (32 bytes, mode 0600), or name it with master_key_file, and restore again",
+        .0.display()
+    )]
+    NoMasterKey(PathBuf),
     /// The hashing settings cannot be used.
     #[error("hashing: {0}")]
     Hashing(String),

@@ -1,6 +1,7 @@
 //! Putting it together: settings and environment become projects, then listeners; start, serve, stop.
 
 mod acme;
+mod backups;
 mod certificates;
 mod data_dir;
 mod delivery;
@@ -24,13 +25,15 @@ use crate::admin;
 use crate::admin::{Finding, NotReloaded, Reloaded};
 use crate::auth::Projects;
 use crate::auth::project::Shared;
+use crate::auth::projects::Parts;
 use crate::config::{MasterKeySource, Settings};
-use crate::crypto::{HashPool, MasterKey, PoolSettings};
+use crate::crypto::{HashPool, MasterKey, PoolSettings, Secret};
+use crate::data::format;
 use crate::env::Env;
 use crate::mail::Mailbox;
 use crate::metrics::{Count, Metrics, Stores};
 use crate::outbound::Outbound;
-use crate::store::{Fleet, FleetOptions, StoreOptions};
+use crate::store::{Fleet, FleetOptions, Numbers, StoreOptions};
 use data_dir::DataDir;
 pub use ephemeral::{Ephemeral, Folder};
 pub use error::StartError;
@@ -62,6 +65,35 @@ impl App {
         Self::open_in(data_dir, settings, env, Arc::default()).await
     }
 
+    /// Whether a data directory holds no project: then what is restored there is all there is.
+    pub fn holds_nothing(settings: &Settings) -> bool {
+        data_dir::holds_nothing(&settings.data_dir)
+    }
+
+    /// As [`App::open`] for a data directory that [holds nothing](App::holds_nothing), in which nothing is made but what a
+    /// restore needs: the master key that came with the backup, unless there is one already.
+    ///
+    /// # Errors
+    /// [`StartError::NoMasterKey`], and as [`App::open`].
+    pub async fn open_to_restore(
+        settings: Settings,
+        env: Env,
+        brought: Option<&Secret<[u8; 32]>>,
+    ) -> Result<Self, StartError> {
+        let data_dir = Self::take_data_dir(&settings)?;
+        if let (Some(dir), None) = (&data_dir, &settings.master_key) {
+            let path = dir.master_key();
+            match brought {
+                Some(key) => MasterKey::place(&path, key, &env).map_err(|error| StartError::file(&path, error))?,
+                None if !path.exists() => return Err(StartError::NoMasterKey(path)),
+                None => {}
+            }
+        }
+        let parts = Self::parts(&data_dir, &settings, &env, Arc::default())?;
+        let projects = Projects::learned(parts).await?;
+        Ok(Self { projects: Arc::new(projects), mailbox: Arc::default(), data_dir })
+    }
+
     /// Takes the data directory; none for a server in memory.
     fn take_data_dir(settings: &Settings) -> Result<Option<DataDir>, StartError> {
         if settings.ephemeral { Ok(None) } else { DataDir::take(&settings.data_dir).map(Some) }
@@ -74,21 +106,33 @@ impl App {
         env: Env,
         lost_lines: Arc<Count>,
     ) -> Result<Self, StartError> {
-        let master = match (&settings.master_key, &data_dir) {
+        let now = env.now();
+        let projects = Projects::start(Self::parts(&data_dir, &settings, &env, lost_lines)?, now).await?;
+        Ok(Self { projects: Arc::new(projects), mailbox: Arc::default(), data_dir })
+    }
+
+    /// What projects are made of.
+    fn parts(
+        data_dir: &Option<DataDir>,
+        settings: &Settings,
+        env: &Env,
+        lost_lines: Arc<Count>,
+    ) -> Result<Parts, StartError> {
+        let master = match (&settings.master_key, data_dir) {
             (Some(MasterKeySource::Bytes(bytes)), _) => MasterKey::from_bytes(*bytes.expose()),
             (Some(MasterKeySource::File(path)), _) => {
                 MasterKey::load(path).map_err(|error| StartError::file(path, error))?
             }
             (None, Some(dir)) => {
                 let path = dir.master_key();
-                MasterKey::load_or_create(&path, &env).map_err(|error| StartError::file(&path, error))?
+                MasterKey::load_or_create(&path, env).map_err(|error| StartError::file(&path, error))?
             }
-            (None, None) => MasterKey::generate(&env),
+            (None, None) => MasterKey::generate(env),
         };
         let store = Arc::<Stores>::default();
-        let fleet = match &data_dir {
+        let fleet = match data_dir {
             Some(dir) => {
-                Fleet::open(&dir.projects(), fleet_options(&settings, &store)).map_err(crate::auth::Error::from)?
+                Fleet::open(&dir.projects(), fleet_options(settings, &store, &env)).map_err(crate::auth::Error::from)?
             }
             None => Fleet::memory(),
         };
@@ -103,14 +147,16 @@ impl App {
             wakes: Arc::default(),
             webhook_wakes: Arc::default(),
             several: Arc::default(),
-            outbound: Outbound::new(&env, &settings.outbound.policy())?,
+            outbound: Outbound::new(env, &settings.outbound.policy())?,
             env: env.clone(),
         };
-        let settings = Arc::new(settings);
-        let url = ready::configured_url(&settings);
-        let catalog = data_dir.as_ref().map(DataDir::catalog);
-        let projects = Projects::start(fleet, shared, settings, url, catalog, env.now()).await?;
-        Ok(Self { projects: Arc::new(projects), mailbox: Arc::default(), data_dir })
+        Ok(Parts {
+            fleet,
+            shared,
+            settings: Arc::new(settings.clone()),
+            default_url: ready::configured_url(settings),
+            catalog_file: data_dir.as_ref().map(DataDir::catalog),
+        })
     }
 
     /// The projects.
@@ -153,8 +199,14 @@ impl admin::Host for Stopped {
     }
 }
 
-fn fleet_options(settings: &Settings, counts: &Arc<Stores>) -> FleetOptions {
-    let cache_bytes = settings.store.cache_mib << 20;
-    let store = StoreOptions { cache_bytes, counts: Arc::clone(counts), ..StoreOptions::default() };
+fn fleet_options(settings: &Settings, counts: &Arc<Stores>, env: &Env) -> FleetOptions {
+    let env = env.clone();
+    let store = StoreOptions {
+        cache_bytes: settings.store.cache_mib << 20,
+        counts: Arc::clone(counts),
+        steps: format::STEPS,
+        numbers: Numbers::from(move || u64::from_be_bytes(env.random())),
+        ..StoreOptions::default()
+    };
     FleetOptions { store, ..FleetOptions::default() }
 }

@@ -14,7 +14,7 @@ use super::certificates::{self, Certificates, Places};
 use super::ready::{self, Ready, ReadyProject};
 use super::reload::{Reloader, Source};
 use super::supervisor::{self, Supervisor};
-use super::{App, Ephemeral, StartError, delivery, doctor, redirect, upkeep, webhooks};
+use super::{App, Ephemeral, StartError, backups, delivery, doctor, redirect, upkeep, webhooks};
 use crate::admin::{self, Finding, NotReloaded, Reloaded, TestBench};
 use crate::config::Settings;
 use crate::env::Env;
@@ -188,6 +188,7 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
     let mut tasks = vec![
         tokio::spawn(public(&app, listeners, limits, health, stopped.clone())),
         tokio::spawn(upkeep::run(Arc::clone(app.projects()), certificates.clone(), env.clone(), wall, stopped.clone())),
+        tokio::spawn(backups::run(Arc::clone(app.projects()), env.clone(), stopped.clone())),
         tokio::spawn(webhooks::run(Arc::clone(app.projects()), env.clone(), stopped.clone())),
         tokio::spawn(delivery::run(Arc::clone(app.projects()), Arc::clone(app.mailbox()), env, stopped.clone())),
         tokio::spawn(supervisor::beat(supervisor, Arc::clone(app.projects()), stopped.clone())),

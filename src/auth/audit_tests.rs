@@ -391,36 +391,6 @@ async fn a_gap_is_trimmed_with_the_rest() {
     assert_eq!(whole(&project, None).await.0, 7);
 }
 
-/// Rows of version 0.1.0 had no chain; all that is done with them is to remove them in time.
-#[tokio::test]
-async fn events_of_an_earlier_version_are_only_swept() {
-    let server = Server::start().await;
-    let project = project(&server).await;
-    let (at, id) = (server.clock().now(), uuid::Uuid::from_u128(7));
-    let key = crate::data::key(Table::Event, &[id.as_bytes()]);
-    // Version, id with its length, when; then kind, no account, no address.
-    let row = [&[1, 16][..], id.as_bytes(), &varint(at.millis()), &[0, 0, 0]].concat();
-    let old = key.clone();
-    project.store().write(move |w| w.put(&old, &row)).await.map_err(|error: StoreError| error).expect("written");
-    let is_there = || project.store().read(|r| r.get(&key)).map_err(|error: StoreError| error).expect("read").is_some();
-    server.clock().advance(Duration::from_secs(90 * 24 * 3600 - 1));
-    super::sweep::round(&project, server.clock().now()).await.expect("swept");
-    assert!(is_there());
-    server.clock().advance(Duration::from_secs(1));
-    super::sweep::round(&project, server.clock().now()).await.expect("swept");
-    assert!(!is_there());
-}
-
-fn varint(mut number: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while number > 127 {
-        bytes.push((number & 127) as u8 | 128);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-    bytes
-}
-
 #[tokio::test]
 async fn a_lock_is_what_the_trail_says_it_is() {
     let server = Server::start().await;

@@ -54,6 +54,7 @@ mod ticket_mail_tests;
 #[cfg(test)]
 mod ticket_tests;
 pub mod tickets;
+pub mod transplant;
 pub mod verify;
 pub mod webhooks;
 pub mod wishes;

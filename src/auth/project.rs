@@ -22,7 +22,7 @@ use crate::data::project::{self as rows, ProjectRecord, SealedKey};
 use crate::env::{Env, Timestamp};
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Write};
 use crate::token::{KeyRecord, KeyRing, RefreshKey, RefreshUuidKey, SessionKey, VerifiedCache};
 
 /// How many verified access tokens, and sessions, a project remembers. Both together are about 700 bytes.
@@ -79,6 +79,12 @@ impl Secrets {
         Ok(Self { refresh: Self::seal_refresh(shared, project, &seed), signing })
     }
 
+    /// Writes them.
+    pub(super) fn put(&self, w: &mut dyn Write) -> Result<(), StoreError> {
+        rows::put_refresh_key(w, self.refresh.clone())?;
+        rows::put_signing_key(w, &self.signing)
+    }
+
     /// A refresh secret sealed for a project.
     pub(crate) fn seal_refresh(shared: &Shared, project: Uuid, seed: &Secret<[u8; 32]>) -> Vec<u8> {
         shared.master.seal(&shared.env, &refresh_context(project), seed.expose())
@@ -133,28 +139,12 @@ impl Project {
     /// # Errors
     /// When the store cannot write.
     pub async fn create(store: &Store, record: ProjectRecord, shared: &Shared, maker: Maker) -> Result<(), Error> {
-        let Secrets { refresh, signing } = Secrets::fresh(shared, record.id, record.created_at)?;
-        let (by, uid) = match maker {
-            Maker::Configuration => (By::Server, None),
-            Maker::Operator(uid) => (By::Operator, uid),
-        };
-        let event = Event {
-            id: shared.env.new_id(record.created_at),
-            at: record.created_at,
-            kind: EventKind::ProjectCreated,
-            by,
-            uid,
-            user: None,
-            ip: None,
-            request: None,
-            outcome: Outcome::Done,
-            address: None,
-        };
+        let secrets = Secrets::fresh(shared, record.id, record.created_at)?;
+        let event = maker.event(shared, record.created_at, EventKind::ProjectCreated);
         store
             .write(move |w| {
                 rows::put(w, &record)?;
-                rows::put_refresh_key(w, refresh.clone())?;
-                rows::put_signing_key(w, &signing)?;
+                secrets.put(w)?;
                 // After the record, which the chain begins with.
                 audit::append(w, &event)?;
                 Ok::<_, Error>(())
@@ -387,6 +377,28 @@ impl Project {
 impl fmt::Debug for Project {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Project").field("id", &self.record.id).field("slug", &self.record.slug).finish_non_exhaustive()
+    }
+}
+
+impl Maker {
+    /// What the audit trail says of a project that is made or brought.
+    pub(super) fn event(&self, shared: &Shared, at: Timestamp, kind: EventKind) -> Event {
+        let (by, uid) = match self {
+            Self::Configuration => (By::Server, None),
+            Self::Operator(uid) => (By::Operator, *uid),
+        };
+        Event {
+            id: shared.env.new_id(at),
+            at,
+            kind,
+            by,
+            uid,
+            user: None,
+            ip: None,
+            request: None,
+            outcome: Outcome::Done,
+            address: None,
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod adopt;
 mod arrival;
+mod restore;
+mod shot;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use uuid::Uuid;
 
 use super::catalog::{self, Entry};
@@ -23,11 +25,17 @@ use crate::config::Settings;
 use crate::data::project::ProjectRecord;
 use crate::env::Timestamp;
 use crate::store::Fleet;
+pub use crate::store::NoMoment;
 pub use adopt::{Adopted, NotAdopted};
 pub use arrival::{Arrivals, Arrived, NotArrived, Wish};
+pub use restore::{NotRestored, Restore, Restored};
+pub use shot::{Copied, NotBackedUp, Scratch, Shot};
 
 /// Projects kept open; below what the fleet allows, since requests in flight may hold some that were let go.
 const MAX_OPEN: usize = 48;
+
+/// Files made ready at a time: so few that they find room beside the projects kept open.
+const MAX_READYING: usize = 8;
 
 /// The projects of a server.
 pub struct Projects {
@@ -46,6 +54,22 @@ pub struct Projects {
     unopened: ArcSwap<BTreeMap<Uuid, String>>,
     /// Held while a project is opened, made, closed or deleted.
     changing: Mutex<()>,
+    /// Files that are made ready for their projects at a time.
+    readying: Semaphore,
+}
+
+/// What projects are made of.
+pub struct Parts {
+    /// Their files.
+    pub fleet: Fleet,
+    /// Clock, entropy, hashing pool and master key.
+    pub shared: Shared,
+    /// The settings in force.
+    pub settings: Arc<Settings>,
+    /// What links are built from where a project says nothing.
+    pub default_url: String,
+    /// Where the catalog is kept; `None` in memory.
+    pub catalog_file: Option<PathBuf>,
 }
 
 /// How a request names its project.
@@ -89,27 +113,8 @@ impl Projects {
     ///
     /// # Errors
     /// When a file cannot be read or made.
-    pub async fn start(
-        fleet: Fleet,
-        shared: Shared,
-        settings: Arc<Settings>,
-        default_url: String,
-        catalog_file: Option<PathBuf>,
-        now: Timestamp,
-    ) -> Result<Self, Error> {
-        let projects = Self {
-            fleet,
-            shared,
-            settings: ArcSwap::new(settings),
-            default_url: ArcSwap::from_pointee(default_url),
-            reachable: AtomicBool::new(false),
-            catalog_file,
-            catalog: ArcSwap::default(),
-            open: ArcSwap::default(),
-            unopened: ArcSwap::default(),
-            changing: Mutex::new(()),
-        };
-        projects.learn().await?;
+    pub async fn start(parts: Parts, now: Timestamp) -> Result<Self, Error> {
+        let projects = Self::learned(parts).await?;
         for project in projects.settings().projects.values() {
             if !projects.catalog.load().by_slug.contains_key(&project.slug) {
                 let new = NewProject { slug: project.slug.clone(), id: project.id, settings: None };
@@ -120,6 +125,29 @@ impl Projects {
             let new = NewProject { slug: "default".into(), id: None, settings: None };
             projects.make(new, now, Maker::Configuration).await?;
         }
+        Ok(projects)
+    }
+
+    /// Learns which projects there are, and makes none.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub async fn learned(parts: Parts) -> Result<Self, Error> {
+        let projects = Self {
+            fleet: parts.fleet,
+            shared: parts.shared,
+            settings: ArcSwap::new(parts.settings),
+            default_url: ArcSwap::from_pointee(parts.default_url),
+            reachable: AtomicBool::new(false),
+            catalog_file: parts.catalog_file,
+            catalog: ArcSwap::default(),
+            open: ArcSwap::default(),
+            unopened: ArcSwap::default(),
+            changing: Mutex::new(()),
+            readying: Semaphore::new(MAX_READYING),
+        };
+        projects.clear_workshop();
+        projects.learn().await?;
         Ok(projects)
     }
 
@@ -305,11 +333,19 @@ impl Projects {
     }
 
     async fn open(&self, id: Uuid) -> Result<Option<Arc<Project>>, Error> {
+        // The file first, while others are opened and changed: it may have to be checked or upgraded, which can take long.
+        let readied = {
+            let _turn = self.readying.acquire().await;
+            self.fleet.get(id).await
+        };
         let _changing = self.changing.lock().await;
         if let Some(project) = self.opened(id) {
             return Ok(Some(project));
         }
-        let result = self.open_file(id).await;
+        let result = match &readied {
+            Ok(_) => self.open_file(id).await,
+            Err(error) => Err(error.clone().into()),
+        };
         match &result {
             // Only that others are at work: nothing is wrong with the file.
             Err(Error::Unwritable(_)) => {}

@@ -23,6 +23,7 @@ use super::output::{cell, visible};
 use crate::admin;
 use crate::app::{App, StartError};
 use crate::config::{Problem, Problems, Settings};
+use crate::crypto::Secret;
 use crate::env::Env;
 
 /// How long a server that is starting or stopping gets before it is looked for again.
@@ -40,6 +41,15 @@ enum Way {
     Socket(PathBuf),
     /// No server runs, and this process holds the directory.
     Direct(Box<App>, Router),
+    /// The same of a directory that held nothing: what it is put back to when nothing is restored in it.
+    Fresh(Box<App>, Router, Before),
+}
+
+/// A data directory before a restore into it.
+struct Before {
+    dir: PathBuf,
+    /// What lay in it; `None` when there was no directory.
+    entries: Option<Vec<std::ffi::OsString>>,
 }
 
 impl Api {
@@ -76,6 +86,48 @@ impl Api {
         }
     }
 
+    /// As [`Api::open`]; in a directory that holds no project, and may not exist, nothing is made but what a restore needs.
+    ///
+    /// # Errors
+    /// What an operator can do about it.
+    pub(super) async fn open_to_restore(
+        settings: Settings,
+        env: Env,
+        brought: Option<&Secret<[u8; 32]>>,
+    ) -> Result<Self> {
+        let dir = settings.data_dir.clone();
+        let has_server = connect(&dir.join("control.sock")).await?.is_some();
+        if has_server || !App::holds_nothing(&settings) {
+            return Self::open(settings, env).await;
+        }
+        let before = Before::of(dir);
+        match App::open_to_restore(settings, env, brought).await {
+            Ok(app) => {
+                let router = app.admin();
+                Ok(Self(Way::Fresh(Box::new(app), router, before)))
+            }
+            Err(error) => {
+                if !matches!(error, StartError::InUse { .. }) {
+                    before.again();
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// As [`Api::close`], after a restore that succeeded or not.
+    pub(super) async fn close_after_restore(self, restored: bool) {
+        if let Way::Fresh(app, router, before) = self.0 {
+            drop(router);
+            app.close().await;
+            if !restored {
+                before.again();
+            }
+        } else {
+            self.close().await;
+        }
+    }
+
     fn direct(app: App) -> Self {
         let router = app.admin();
         Self(Way::Direct(Box::new(app), router))
@@ -109,7 +161,7 @@ impl Api {
 
     /// Lets the data directory go.
     pub(super) async fn close(self) {
-        if let Way::Direct(app, router) = self.0 {
+        if let Way::Direct(app, router) | Way::Fresh(app, router, _) = self.0 {
             drop(router);
             app.close().await;
         }
@@ -148,7 +200,7 @@ impl Api {
 
     async fn answer(&self, mut request: Request<Body>) -> Result<Response<Body>> {
         match &self.0 {
-            Way::Direct(_, router) => {
+            Way::Direct(_, router) | Way::Fresh(_, router, _) => {
                 request.extensions_mut().insert(admin::own_uid());
                 let Ok(response) = router.clone().oneshot(request).await;
                 Ok(response)
@@ -161,6 +213,26 @@ impl Api {
                 tokio::spawn(connection);
                 let response = sender.send_request(request).await.with_context(gone)?;
                 Ok(response.map(Body::new))
+            }
+        }
+    }
+}
+
+impl Before {
+    fn of(dir: PathBuf) -> Self {
+        let entries = std::fs::read_dir(&dir).ok();
+        Self { entries: entries.map(|all| all.flatten().map(|entry| entry.file_name()).collect()), dir }
+    }
+
+    /// Removes what was not there. Nobody else has written there: the directory was held.
+    fn again(&self) {
+        let Some(entries) = &self.entries else {
+            return drop(std::fs::remove_dir_all(&self.dir));
+        };
+        for entry in std::fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            if !entries.contains(&entry.file_name()) {
+                // One of the two; what stays is empty.
+                let _ = std::fs::remove_file(entry.path()).or_else(|_| std::fs::remove_dir_all(entry.path()));
             }
         }
     }
@@ -213,6 +285,11 @@ impl Refused {
             "unknown_session" => Some("it may have ended; `keystead session list` shows those there are"),
             "project_exists" => Some("choose another slug or id"),
             "busy" | "unwritable" => Some("nothing was changed; try again in a moment"),
+            "bad_backup" => Some("nothing was changed"),
+            "not_restored" => Some("nothing was changed"),
+            "in_the_way" => {
+                Some("nothing was changed. --replace puts the backup in its place, --as-new brings it beside it")
+            }
             "invalid_file" => Some("nothing was changed"),
             "unknown_route" => Some("restart the server after an update"),
             "invalid_settings" => Some("`keystead config example` explains every key"),

@@ -8,6 +8,7 @@
 
 mod api;
 mod audit;
+mod backup;
 mod completions;
 mod config;
 mod console;
@@ -25,6 +26,7 @@ mod password;
 mod place;
 mod project;
 mod reload;
+mod restore;
 mod serve;
 mod session;
 #[cfg(test)]
@@ -118,6 +120,10 @@ enum Command {
     Export(export::Args),
     /// Bring projects from an export, or accounts from another product
     Import(import::Args),
+    /// Take a backup of projects as they are now, while they are in use
+    Backup(backup::Args),
+    /// Bring projects back from a backup
+    Restore(restore::Args),
     /// List and end sessions
     Session(session::Args),
     /// List and rotate signing keys
@@ -152,6 +158,8 @@ impl Command {
             Self::User(args) => args.run(around),
             Self::Export(args) => args.run(around),
             Self::Import(args) => args.run(around),
+            Self::Backup(args) => args.run(around),
+            Self::Restore(args) => args.run(around),
             Self::Session(args) => args.run(around),
             Self::Key(args) => args.run(around),
             Self::Mail(args) => args.run(around),

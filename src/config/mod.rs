@@ -16,6 +16,7 @@
 //! file, are relative to the working directory.
 
 mod access;
+mod backup;
 mod bot;
 mod dialect_settings;
 mod example;
@@ -54,6 +55,7 @@ use figment::Figment;
 use figment::value::{Dict, Value};
 
 pub use access::Access;
+pub use backup::BackupSettings;
 pub use bot::{Bot, BotProvider};
 pub use dialect_settings::*;
 pub use example::example;
@@ -65,7 +67,7 @@ pub use project_settings::*;
 pub use redirects::{ClientUrl, NoRedirectUrl, RedirectPattern, RedirectUrl};
 pub use settings::*;
 pub use show::{Shown, annotated};
-pub use stored::{check_together, stored_from, validate_stored};
+pub use stored::{check_together, stored_for_copy, stored_from, validate_stored};
 pub use webhook::{Webhook, WebhookEvent};
 
 use file::Lines;

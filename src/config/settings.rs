@@ -9,6 +9,7 @@ use std::time::Duration;
 use documented::DocumentedFields;
 use ipnet::IpNet;
 
+use super::backup::BackupSettings;
 use super::forms;
 use super::keys::{Keys, Section};
 pub use super::mail::{MailFile, MailSmtp, MailWebhook};
@@ -46,6 +47,8 @@ pub struct Settings {
     /// The master key, which seals signing keys at rest, from elsewhere than data_dir/master.key. Or the systemd
     /// credential "master_key". 32 bytes, raw or as 64 hexadecimal digits; never inline.
     pub master_key: Option<MasterKeySource>,
+    /// What the server backs up by itself.
+    pub backup: BackupSettings,
     /// How mails are made and sent.
     pub mail: Mail,
     /// Whom the server may call: webhooks, bot checks, mail over HTTP.
@@ -87,6 +90,7 @@ impl Section for Settings {
         }
         keys.section("hashing", &mut self.hashing);
         keys.section("store", &mut self.store);
+        keys.section("backup", &mut self.backup);
         keys.section("mail", &mut self.mail);
         keys.section("outbound", &mut self.outbound);
         keys.section("webhooks", &mut self.webhooks);
@@ -110,6 +114,7 @@ impl Default for Settings {
             hashing: Hashing::default(),
             store: StoreSettings::default(),
             master_key: None,
+            backup: BackupSettings::default(),
             mail: Mail::default(),
             outbound: Outbound::default(),
             webhooks: Webhooks::default(),

@@ -108,6 +108,18 @@ fn literal(value: &str) -> toml::Value {
     }
 }
 
+/// Stored settings for a copy of their project under another id, beside it: without the id and the host names, which can
+/// only be one project's.
+///
+/// # Errors
+/// When they are no TOML.
+pub fn stored_for_copy(stored: &str) -> Result<String, String> {
+    let mut table: toml::Table = toml::from_str(stored).map_err(|error| error.message().to_owned())?;
+    table.remove("id");
+    table.remove("hosts");
+    Ok(table.to_string())
+}
+
 /// What must hold between all projects of a server: no id and no host name twice.
 ///
 /// # Errors

@@ -45,11 +45,19 @@ impl MasterKey {
     /// # Errors
     /// As the file system answers; `InvalidData` when the file is not 32 bytes long.
     pub fn load(path: &Path) -> io::Result<Self> {
+        Ok(Self::from_bytes(*Self::read(path)?.expose()))
+    }
+
+    /// The bytes of that key, for a backup that is to hold it.
+    ///
+    /// # Errors
+    /// As [`MasterKey::load`].
+    pub fn read(path: &Path) -> io::Result<Secret<[u8; KEY]>> {
         let mut bytes = Secret::new(Vec::with_capacity(KEY + 1));
         File::open(path)?.take(KEY as u64 + 1).read_to_end(bytes.expose_mut())?;
         let key = <[u8; KEY]>::try_from(bytes.expose().as_slice())
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "a master key is exactly 32 bytes"))?;
-        Ok(Self::from_bytes(key))
+        Ok(Secret::new(key))
     }
 
     /// The key kept at `path` (32 raw bytes); made there, mode 0600, when there is none.
@@ -64,7 +72,15 @@ impl MasterKey {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             done => return done,
         }
-        let bytes = Secret::new(env.random::<KEY>());
+        Self::place(path, &Secret::new(env.random()), env)?;
+        Self::load(path)
+    }
+
+    /// Puts a key at `path`, mode 0600, whole and durable, unless there is one.
+    ///
+    /// # Errors
+    /// As the file system answers.
+    pub fn place(path: &Path, bytes: &Secret<[u8; KEY]>, env: &Env) -> io::Result<()> {
         let tag = env.random::<8>().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let draft = path.with_extension(format!("{tag}.tmp"));
         let placed = write_draft(&draft, bytes.expose()).and_then(|()| std::fs::hard_link(&draft, path));
@@ -75,8 +91,7 @@ impl MasterKey {
             _ => {}
         }
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(parent)?.sync_all()?;
-        Self::load(path)
+        File::open(parent)?.sync_all()
     }
 
     /// Seals `plain` for one `context`: where it lies and what it is, such as `keystead/totp/<project>/<user>`.

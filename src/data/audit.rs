@@ -116,6 +116,12 @@ pub fn append(w: &mut (impl Write + ?Sized), event: &Event) -> Result<(), StoreE
     store(w, &head_key(), &Head { next: head.next.saturating_add(1), last })
 }
 
+/// Keeps the trail whole where the file is about to become another project: it goes on hanging on what it began with.
+pub fn pin_beginning(w: &mut (impl Write + ?Sized)) -> Result<(), StoreError> {
+    let Bounds { first, before, .. } = bounds(w)?;
+    store(w, &anchor_key(), &Anchor { first, before })
+}
+
 /// Lets a trail begin where it did elsewhere: with the entry `first`, after the hash `before`.
 pub(super) fn begin(w: &mut (impl Write + ?Sized), first: u64, before: Digest) -> Result<(), StoreError> {
     if first == 1 && before == beginning(w)? {

@@ -4,7 +4,6 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Record;
 use crate::env::Timestamp;
 
 /// Something that happened.
@@ -125,6 +124,10 @@ pub enum EventKind {
     Deanonymized,
     /// A personal access token was made.
     PersonalTokenCreated,
+    /// The project was brought back from a backup.
+    ProjectRestored,
+    /// The project began as a copy of another, under an id of its own.
+    ProjectTransplanted,
 }
 
 impl EventKind {
@@ -167,6 +170,8 @@ impl EventKind {
             Self::EmailChanged => "email_changed",
             Self::Deanonymized => "deanonymized",
             Self::PersonalTokenCreated => "personal_token_created",
+            Self::ProjectRestored => "project_restored",
+            Self::ProjectTransplanted => "project_transplanted",
         }
     }
 }
@@ -206,19 +211,5 @@ mod nil_for_none {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Uuid>, D::Error> {
         Uuid::deserialize(from).map(|id| Some(id).filter(|id| !id.is_nil()))
-    }
-}
-
-/// What is left to be read of the events that version 0.1.0 kept without a chain: their age.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Unchained {
-    id: Uuid,
-    pub(crate) at: Timestamp,
-}
-
-impl Record for Unchained {
-    fn decode_earlier(_version: u8, body: &[u8]) -> Option<Self> {
-        // Both versions there were begin so.
-        postcard::from_bytes(body).ok()
     }
 }

@@ -1,7 +1,8 @@
 //! Records in one project's file: what is stored, under which key, and the invariants between rows. No decisions.
 //!
 //! Every key starts with a table byte and a key-format version byte, every value with a record version byte, so that a
-//! later version can tell what it reads. Bodies are postcard. Ids are UUIDv7, so rows written together lie together.
+//! later version can tell what it reads; [`format`] leads from earlier ones to those of today. Bodies are postcard. Ids
+//! are UUIDv7, so rows written together lie together.
 
 pub mod api_keys;
 pub mod audit;
@@ -10,7 +11,9 @@ pub mod codes;
 pub mod devices;
 pub mod email;
 pub mod events;
+pub mod format;
 pub mod identities;
+pub mod issued;
 pub mod lockouts;
 pub mod one_time;
 pub mod outbox;
@@ -59,7 +62,7 @@ pub(crate) enum Table {
     LockoutByAccount = 0x51,
     Cooldown = 0x52,
     Rate = 0x53,
-    /// Version 0.1.0's events, which had no chain: swept, not written any more.
+    /// The events of files of format 1, which had no chain: removed by the upgrade, not written any more.
     Event = 0x60,
     Audit = 0x61,
     Outbox = 0x70,
@@ -130,13 +133,8 @@ pub(crate) fn end_of(prefix: &[u8]) -> Vec<u8> {
 
 /// A value with a version of its own.
 pub(crate) trait Record: Serialize + DeserializeOwned {
-    /// The version written. Older ones stay readable by a `decode` of their own when they exist.
+    /// The version written, and the only one read: [`format`] rewrites older ones when a file is opened.
     const VERSION: u8 = 1;
-
-    /// Reads a body of an earlier version; `None` when there was no such version, or it reads otherwise.
-    fn decode_earlier(_version: u8, _body: &[u8]) -> Option<Self> {
-        None
-    }
 
     /// Takes from the row's key what the value does not repeat.
     fn take_key(&mut self, _key: &[u8]) -> Result<(), StoreError> {
@@ -155,9 +153,8 @@ pub(crate) fn decode<T: Record>(bytes: &[u8]) -> Result<T, StoreError> {
         return Err(StoreError::Corrupt("an empty record".into()));
     };
     if version != T::VERSION {
-        return T::decode_earlier(version, body).ok_or_else(|| {
-            StoreError::Corrupt(format!("a record of version {version}, this program reads {}", T::VERSION))
-        });
+        let why = format!("a record of version {version}, this program reads {}", T::VERSION);
+        return Err(StoreError::Corrupt(why));
     }
     postcard::from_bytes(body).map_err(|error| StoreError::Corrupt(format!("a record that cannot be read: {error}")))
 }

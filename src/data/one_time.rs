@@ -63,16 +63,6 @@ pub struct OneTime {
 
 impl Record for OneTime {
     const VERSION: u8 = 3;
-
-    fn decode_earlier(version: u8, body: &[u8]) -> Option<Self> {
-        let (user, expires_at, mailed) = match version {
-            // The first version was handed to the app only.
-            1 => postcard::from_bytes::<(Uuid, Timestamp)>(body).ok().map(|(user, until)| (user, until, false))?,
-            2 => postcard::from_bytes(body).ok()?,
-            _ => return None,
-        };
-        Some(Self { user, expires_at, mailed, about: None })
-    }
 }
 
 /// Who stands in for the account of an address that has none, or none to prove: secrets issued to it cost the same
@@ -273,17 +263,5 @@ mod tests {
             })
             .await
             .expect("a write");
-    }
-
-    /// A row as version 0.1.0 wrote it.
-    #[test]
-    fn a_row_of_version_1_is_read_as_handed_to_the_app() {
-        let body = postcard::to_allocvec(&(Uuid::from_u128(1), Timestamp::from_secs(200))).expect("bytes");
-        let row = [&[1], body.as_slice()].concat();
-        let found: OneTime = crate::data::decode(&row).expect("version 1");
-        assert_eq!(
-            (found.user, found.expires_at, found.mailed),
-            (Uuid::from_u128(1), Timestamp::from_secs(200), false)
-        );
     }
 }

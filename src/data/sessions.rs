@@ -66,50 +66,9 @@ impl Carrier {
 impl Record for Session {
     const VERSION: u8 = 3;
 
-    fn decode_earlier(version: u8, body: &[u8]) -> Option<Self> {
-        match version {
-            1 => postcard::from_bytes::<SessionV1>(body).ok().map(SessionV1::upgraded),
-            // Where a carrier stands now it had a flag, which is written as the first two of them are.
-            2 => postcard::from_bytes(body).ok(),
-            _ => None,
-        }
-    }
-
     fn take_key(&mut self, key: &[u8]) -> Result<(), StoreError> {
         self.id = super::id_of_key(key)?;
         Ok(())
-    }
-}
-
-/// A session as version 1 of the record had it: always with refresh tokens.
-#[derive(Deserialize)]
-struct SessionV1 {
-    user: Uuid,
-    created_at: Timestamp,
-    refreshed_at: Timestamp,
-    expires_at: Timestamp,
-    generation: u32,
-    refresh: Digest,
-    previous: Option<Digest>,
-    ip: [u8; 16],
-    agent: Option<String>,
-}
-
-impl SessionV1 {
-    fn upgraded(self) -> Session {
-        Session {
-            id: Uuid::nil(),
-            user: self.user,
-            created_at: self.created_at,
-            refreshed_at: self.refreshed_at,
-            expires_at: self.expires_at,
-            generation: self.generation,
-            refresh: self.refresh,
-            previous: self.previous,
-            ip: self.ip,
-            agent: self.agent,
-            carrier: Carrier::Pair,
-        }
     }
 }
 
@@ -328,23 +287,6 @@ mod tests {
         assert_eq!(generations(&store), (Some(1), 1, 0), "back in its place");
         assert_eq!(sweep_all(&store, Timestamp::from_secs(5000)).await, 1);
         assert!(store.read(|r| get(r, begun.id)).unwrap().is_none());
-    }
-
-    #[test]
-    fn rows_of_earlier_versions_are_read() {
-        let now = session(1, 2000);
-        let then = (
-            (now.user, now.created_at, now.refreshed_at, now.expires_at, now.generation),
-            (now.refresh, now.previous, now.ip, now.agent.clone()),
-        );
-        let bytes = postcard::to_extend(&then, vec![1]).unwrap();
-        let read: Session = crate::data::decode_row(&row(now.id), &bytes).unwrap();
-        assert_eq!(format!("{read:?}"), format!("{now:?}"));
-        for (by_token, carrier) in [(false, Carrier::Pair), (true, Carrier::Token)] {
-            let bytes = postcard::to_extend(&(&then, by_token), vec![2]).unwrap();
-            let read: Session = crate::data::decode_row(&row(now.id), &bytes).unwrap();
-            assert_eq!(format!("{read:?}"), format!("{:?}", Session { carrier, ..now.clone() }));
-        }
     }
 
     #[tokio::test]

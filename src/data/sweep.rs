@@ -1,18 +1,13 @@
 //! Removing what has expired, in small steps, so that a file's growth is bounded and no step holds up a writer.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use super::{
     Record, Table, codes, decode, decode_row, end_of, key, lockouts, one_time, outbox, personal_tokens, rates, sessions,
 };
-use crate::data::events::Unchained;
 use crate::data::one_time::OneTime;
 use crate::env::Timestamp;
 use crate::store::{Read, StoreError, Write};
-
-/// How long events of before the audit trail are kept.
-const KEEP_EVENTS: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// Where the next step goes on. One round visits every table that holds things that expire.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +27,7 @@ pub struct Step {
     pub round_done: bool,
 }
 
-const TABLES: [Table; 11] = [
+const TABLES: [Table; 10] = [
     // Before the sessions in their places: what is put back there is no longer hidden by a newer row.
     Table::SessionRefreshed,
     Table::Session,
@@ -43,7 +38,6 @@ const TABLES: [Table; 11] = [
     Table::LockoutByAccount,
     Table::Cooldown,
     Table::Rate,
-    Table::Event,
     Table::DeadLetter,
 ];
 
@@ -127,7 +121,6 @@ fn is_expired(table: Table, value: &[u8], now: Timestamp) -> Result<bool, StoreE
         Table::LockoutByAccount => row::<lockouts::ByAccount>(value)?.keep_until <= now,
         Table::Cooldown => row::<one_time::Cooldown>(value)?.until <= now,
         Table::Rate => row::<rates::RateWindow>(value)?.until <= now,
-        Table::Event => row::<Unchained>(value)?.at.plus(KEEP_EVENTS) <= now,
         Table::DeadLetter => row::<outbox::DeadLetter>(value)?.keep_until() <= now,
         _ => false,
     })

@@ -99,83 +99,9 @@ pub enum ProofKind {
 impl Record for User {
     const VERSION: u8 = 3;
 
-    fn decode_earlier(version: u8, body: &[u8]) -> Option<Self> {
-        match version {
-            1 => postcard::from_bytes::<UserV1>(body).ok().map(UserV1::upgraded),
-            2 => postcard::from_bytes::<UserV2>(body).ok().map(UserV2::upgraded),
-            _ => None,
-        }
-    }
-
     fn take_key(&mut self, key: &[u8]) -> Result<(), StoreError> {
         self.id = super::id_of_key(key)?;
         Ok(())
-    }
-}
-
-/// An account as version 1 of the record had it.
-#[derive(Deserialize)]
-struct UserV1 {
-    number: u64,
-    email: String,
-    display_name: Option<String>,
-    email_proof: Option<EmailProof>,
-    metadata: Option<String>,
-    password: Option<StoredHash>,
-    disabled_at: Option<Timestamp>,
-    created_at: Timestamp,
-}
-
-impl UserV1 {
-    fn upgraded(self) -> User {
-        UserV2 {
-            number: self.number,
-            email: self.email,
-            display_name: self.display_name,
-            email_proof: self.email_proof,
-            metadata: self.metadata,
-            locale: None,
-            role: Role::User,
-            has_avatar: false,
-            password: self.password,
-            disabled_at: self.disabled_at,
-            created_at: self.created_at,
-        }
-        .upgraded()
-    }
-}
-
-/// An account as version 2 of the record had it: always with an address.
-#[derive(Serialize, Deserialize)]
-struct UserV2 {
-    number: u64,
-    email: String,
-    display_name: Option<String>,
-    email_proof: Option<EmailProof>,
-    metadata: Option<String>,
-    locale: Option<String>,
-    role: Role,
-    has_avatar: bool,
-    password: Option<StoredHash>,
-    disabled_at: Option<Timestamp>,
-    created_at: Timestamp,
-}
-
-impl UserV2 {
-    fn upgraded(self) -> User {
-        User {
-            number: self.number,
-            email: Some(self.email),
-            display_name: self.display_name,
-            email_proof: self.email_proof,
-            metadata: self.metadata,
-            locale: self.locale,
-            role: self.role,
-            has_avatar: self.has_avatar,
-            password: self.password,
-            disabled_at: self.disabled_at,
-            ..User::new(Uuid::nil(), self.created_at)
-        }
     }
 }
 
@@ -335,48 +261,6 @@ fn email_key(email: &Email) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::decode_row;
-
-    /// A row as version 0.1.0 wrote it: number 7, `Ada@example.com`, `Ada`, asserted at 5, `{}`, no password.
-    const V1: &[u8] = b"\x01\x07\x0fAda@example.com\x01\x03Ada\x01\x05\x00\x01\x02{}\x00\x00\x09";
-
-    #[test]
-    fn a_row_of_version_1_is_read() {
-        let id = Uuid::from_u128(3);
-        let user: User = decode_row(&key(Table::User, &[id.as_bytes()]), V1).expect("version 1");
-        assert_eq!((user.id, user.number, user.email.as_deref()), (id, 7, Some("Ada@example.com")));
-        assert_eq!(user.display_name.as_deref(), Some("Ada"));
-        let proof = EmailProof { at: Timestamp::from_millis(5), kind: ProofKind::Asserted };
-        assert_eq!((user.email_proof, user.metadata.as_deref()), (Some(proof), Some("{}")));
-        assert_eq!((user.locale, user.role, user.has_avatar), (None, Role::User, false));
-        assert_eq!((user.password.is_some(), user.created_at), (false, Timestamp::from_millis(9)));
-        let written: User =
-            decode_row(&key(Table::User, &[id.as_bytes()]), &crate::data::encode(&user_again(id))).expect("version 3");
-        assert_eq!(written.locale.as_deref(), Some("fr"));
-    }
-
-    #[test]
-    fn a_row_of_version_2_is_read() {
-        let at = Timestamp::from_millis(9);
-        let then = UserV2 {
-            number: 7,
-            email: "ada@example.com".into(),
-            display_name: None,
-            email_proof: None,
-            metadata: Some("{}".into()),
-            locale: Some("fr".into()),
-            role: Role::Admin,
-            has_avatar: true,
-            password: None,
-            disabled_at: Some(at),
-            created_at: at,
-        };
-        let row = postcard::to_extend(&then, vec![2]).expect("bytes");
-        let user: User = decode_row(&key(Table::User, &[Uuid::from_u128(3).as_bytes()]), &row).expect("version 2");
-        assert_eq!((user.number, user.typed_email(), user.locale.as_deref()), (7, "ada@example.com", Some("fr")));
-        assert_eq!((user.role, user.has_avatar, user.disabled_at), (Role::Admin, true, Some(at)));
-        assert_eq!((user.is_anonymous, user.roles, user.phone), (false, None, None));
-    }
 
     #[tokio::test]
     async fn an_account_takes_its_address_along() {
@@ -397,10 +281,5 @@ mod tests {
             })
             .await
             .expect("a write");
-    }
-
-    fn user_again(id: Uuid) -> User {
-        let user: User = decode_row(&key(Table::User, &[id.as_bytes()]), V1).expect("version 1");
-        User { locale: Some("fr".into()), ..user }
     }
 }

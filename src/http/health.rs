@@ -79,7 +79,9 @@ impl Health {
     /// Looks at everything.
     pub fn report(&self) -> Report {
         let now = self.0.projects.shared().env.now();
-        Report(vec![self.store(), self.keys(), self.certificate(now), self.outbox(now), self.clock(now)])
+        let mut checks = vec![self.store(), self.keys(), self.certificate(now), self.outbox(now), self.clock(now)];
+        checks.extend(self.backup(now));
+        Report(checks)
     }
 
     /// Until when the served certificate is good.
@@ -152,6 +154,24 @@ impl Health {
         let status = if late.is_empty() { Status::Ok } else { Status::Degraded };
         late.insert(0, format!("{waiting} waiting, {dead} dead letters"));
         Check { name: "outbox", status, detail: late.join("; ") }
+    }
+
+    /// Whether the backups are taken that the server should take by itself; `None` where it should not.
+    fn backup(&self, now: Timestamp) -> Option<Check> {
+        let settings = self.0.projects.settings();
+        settings.backup.dir.as_ref()?;
+        let backups = &self.0.projects.shared().metrics.backups;
+        let last = backups.last().map(Timestamp::from_secs);
+        let said =
+            last.map_or_else(|| "none was taken yet".to_owned(), |at| format!("the last is of {}", at.rfc3339()));
+        let (status, detail) = match backups.trouble() {
+            Some(why) => (Status::Degraded, format!("{said}; the last attempt failed: {why}")),
+            None if last.is_some_and(|at| now.since(at) > 2 * settings.backup.every) => {
+                (Status::Degraded, format!("{said}, and one is overdue"))
+            }
+            None => (Status::Ok, said),
+        };
+        Some(Check { name: "backup", status, detail })
     }
 
     fn clock(&self, now: Timestamp) -> Check {

@@ -1,8 +1,8 @@
 //! Instruments of relaxed atomics: counted up, held, spread over bounds.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// A number that only grows.
@@ -135,6 +135,47 @@ impl Spread {
         // Of what was read, not read again: a page must agree with itself.
         let count = buckets.iter().map(|(_, count)| count).sum();
         (scaled(self.sum.load(Relaxed)), count, buckets)
+    }
+}
+
+/// How the last backup went that the server took by itself.
+#[derive(Debug, Default)]
+pub struct Backups {
+    /// Seconds since 1970; 0 for none.
+    last: AtomicU64,
+    trouble: Mutex<Option<Arc<str>>>,
+}
+
+impl Backups {
+    /// One was taken, in seconds since 1970.
+    pub fn succeeded(&self, at: u64) {
+        self.last.store(at, Relaxed);
+        self.set_trouble(None);
+    }
+
+    /// One failed.
+    pub fn failed(&self, why: String) {
+        self.set_trouble(Some(why.into()));
+    }
+
+    /// None are taken any more.
+    pub fn forget(&self) {
+        self.last.store(0, Relaxed);
+        self.set_trouble(None);
+    }
+
+    /// When the last one was taken, in seconds since 1970.
+    pub fn last(&self) -> Option<u64> {
+        Some(self.last.load(Relaxed)).filter(|at| *at > 0)
+    }
+
+    /// Why the last attempt failed, if it did.
+    pub fn trouble(&self) -> Option<Arc<str>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_trouble(&self, trouble: Option<Arc<str>>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 }
 

@@ -11,7 +11,7 @@ mod routes;
 
 use std::sync::Arc;
 
-pub use instruments::{Count, Counts, Held, Level, Spread};
+pub use instruments::{Backups, Count, Counts, Held, Level, Spread};
 pub use page::{Page, page};
 pub use routes::{Route, Routes};
 
@@ -38,6 +38,8 @@ pub struct Metrics {
     pub deliveries: Counts<Delivery, { Delivery::ALL.len() }>,
     /// Rows removed because their time was over.
     pub swept: Count,
+    /// Backups that the server takes by itself.
+    pub backups: Backups,
     /// Log lines nobody took in time.
     pub lost_lines: Arc<Count>,
 }

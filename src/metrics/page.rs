@@ -138,6 +138,10 @@ impl Scrape {
             let help = "When the served certificate expires, since 1970.";
             out.gauge("keystead_certificate_expiry", help, Some(&Unit::Seconds), until)?;
         }
+        if let Some(at) = self.metrics.backups.last() {
+            let help = "When the last backup was taken that the server takes by itself, since 1970.";
+            out.gauge("keystead_backup_last_success_timestamp", help, Some(&Unit::Seconds), at)?;
+        }
         let outbox = [(vec![("state", "waiting")], page.outbox.0), (vec![("state", "dead")], page.outbox.1)];
         out.gauges("keystead_outbox", "What is in the outboxes of open projects.", None, &outbox)?;
         let deliveries = Delivery::ALL.map(|(kind, [what, result])| {

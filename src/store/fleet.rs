@@ -1,14 +1,19 @@
 //! All projects of one data directory: each file opened on first use, never twice at once, and closed when idle.
 
+mod moment;
+mod place;
+
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex as Gate, OwnedMutexGuard};
+use tokio::sync::{Mutex as Gate, OwnedMutexGuard, RwLock};
 use uuid::Uuid;
 
 use super::{Store, StoreError, StoreOptions, draft, file, medium};
+pub use moment::{Moment, NoMoment};
+pub use place::Over;
 
 /// How a fleet keeps its files.
 #[derive(Clone, Debug)]
@@ -41,6 +46,8 @@ pub(super) struct Inner {
     pub(super) dir: Option<PathBuf>,
     pub(super) options: FleetOptions,
     table: Mutex<Table>,
+    /// Shared by those who open, create, close or delete a project; alone for whoever wants none of it for an instant.
+    doors: Arc<RwLock<()>>,
 }
 
 #[derive(Default)]
@@ -52,6 +59,8 @@ pub(super) struct Table {
     gates: HashMap<Uuid, Weak<Gate<()>>>,
     cache_granted: usize,
     pub(super) closed: bool,
+    /// What is being backed up.
+    moment: Option<moment::Taken>,
 }
 
 pub(super) struct Open {
@@ -85,7 +94,7 @@ impl Fleet {
 
     fn new(dir: Option<PathBuf>, options: FleetOptions, known: BTreeSet<Uuid>) -> Self {
         let table = Mutex::new(Table { known, ..Table::default() });
-        Self(Arc::new(Inner { dir, options, table }))
+        Self(Arc::new(Inner { dir, options, table, doors: Arc::default() }))
     }
 
     /// All projects, in the order of their ids.
@@ -160,11 +169,14 @@ impl Fleet {
     /// [`StoreError::Closed`] from then on. Answers whether there was such a project.
     ///
     /// # Errors
-    /// [`StoreError::Io`] when the file cannot be removed.
+    /// [`StoreError::Io`] when the file cannot be removed, [`StoreError::Busy`] during a backup.
     pub async fn delete(&self, id: Uuid) -> Result<bool, StoreError> {
         self.alone(id, move |fleet| {
             let (known, open) = {
                 let mut table = fleet.table();
+                if table.is_backed_up() {
+                    return Err(StoreError::Busy);
+                }
                 (table.known.contains(&id), table.take(id))
             };
             if let Some(open) = open {
@@ -174,11 +186,7 @@ impl Fleet {
                 return Ok(false);
             }
             if let Some(dir) = &fleet.dir {
-                let io = |error: std::io::Error| file::of_io(&error);
-                match std::fs::remove_file(file_of(dir, id)) {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
-                    _ => medium::sync_dir(dir).map_err(io)?,
-                }
+                remove_files(dir, id).map_err(|error| file::of_io(&error))?;
             }
             fleet.table().known.remove(&id);
             Ok(true)
@@ -241,12 +249,13 @@ impl Fleet {
         id: Uuid,
         step: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let doors = Arc::clone(&self.0.doors).read_owned().await;
         let gate = self.0.table().gate(id);
         let held = gate.lock_owned().await;
         let fleet = self.0.clone();
         tokio::task::spawn_blocking(move || {
             let result = step(&fleet);
-            drop(held);
+            drop((held, doors));
             fleet.table().gates.retain(|_, gate| gate.strong_count() > 0);
             result
         })
@@ -286,6 +295,7 @@ impl Inner {
             }
         };
         let mut table = self.table();
+        table.note_opened(id, &store);
         table.open.insert(id, Open { store: store.clone(), used: Instant::now(), cache_bytes });
         if table.closed {
             // `close` went by while the file was being opened.
@@ -319,7 +329,7 @@ impl Inner {
         loop {
             let (open, _held) = {
                 let mut table = self.table();
-                if table.open.len() < self.options.max_open {
+                if table.open.len() < self.options.max_open + table.kept_open(self.options.max_open) {
                     return Ok(());
                 }
                 table.take_oldest_unheld().ok_or(StoreError::Busy)?
@@ -371,8 +381,29 @@ impl Open {
     }
 }
 
+impl std::fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Fleet")
+    }
+}
+
 pub(super) fn file_of(dir: &Path, id: Uuid) -> PathBuf {
     dir.join(format!("{id}.redb"))
+}
+
+/// Removes the project's file, and first all that lies beside it under its name: what earlier formats left is as secret.
+fn remove_files(dir: &Path, id: Uuid) -> std::io::Result<()> {
+    let (file, name) = (file_of(dir, id), format!("{id}.redb."));
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(name.as_bytes()) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => medium::sync_dir(dir),
+    }
 }
 
 /// The project whose file has this name; `None` for anything else in the directory.

@@ -12,6 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 
+use super::mark::{self, Left};
+
 /// Something that can be opened, and opened again after it failed.
 pub(super) trait Medium: Send + Sync {
     /// A fresh backend on the same bytes. The one before must have been closed.
@@ -19,10 +21,35 @@ pub(super) trait Medium: Send + Sync {
 
     /// Bytes left to grow into; `None` when that is not known.
     fn free_bytes(&self) -> Option<u64>;
+
+    /// Keeps a durable copy of the bytes, which nobody has open, as what they were in `format`, in place of any other.
+    /// Answers what to call it.
+    fn keep_copy(&self, format: u64) -> io::Result<String>;
+
+    /// Whether it is what the last process left here.
+    fn left(&self) -> Left;
+
+    /// Marks it as the one that holds `number`, and is in use.
+    fn note_open(&self, number: u64, durably: bool) -> io::Result<()>;
+
+    /// Marks it as left in good order.
+    fn note_closed(&self, number: u64) -> io::Result<()>;
 }
 
 /// A file that exists.
 pub(super) struct FileMedium(pub(super) PathBuf);
+
+/// What is put behind the name of a file for the copy of what it was in `format`.
+pub(super) fn kept_suffix(format: u64) -> String {
+    format!(".format-{format}")
+}
+
+/// `path` with `suffix` behind its name.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
 
 impl Medium for FileMedium {
     fn open(&self) -> io::Result<Box<dyn StorageBackend>> {
@@ -34,13 +61,43 @@ impl Medium for FileMedium {
         let stat = rustix::fs::statvfs(&self.0).ok()?;
         Some(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
+
+    fn keep_copy(&self, format: u64) -> io::Result<String> {
+        let kept = beside(&self.0, &kept_suffix(format));
+        let unfinished = beside(&kept, ".new");
+        let copy = || {
+            let mut to = create_private_file(&unfinished)?;
+            io::copy(&mut File::open(&self.0)?, &mut to)?;
+            to.sync_all()?;
+            std::fs::rename(&unfinished, &kept)?;
+            sync_dir(parent(&kept))
+        };
+        copy().inspect_err(|_| {
+            // Space may be what is missing; a leftover would only be replaced by the next attempt anyway.
+            let _ = std::fs::remove_file(&unfinished);
+        })?;
+        Ok(kept.display().to_string())
+    }
+
+    fn left(&self) -> Left {
+        mark::read(&self.0)
+    }
+
+    fn note_open(&self, number: u64, durably: bool) -> io::Result<()> {
+        mark::write_open(&self.0, number, durably)
+    }
+
+    fn note_closed(&self, number: u64) -> io::Result<()> {
+        mark::write_closed(&self.0, number)
+    }
 }
 
 /// A new, empty file at `path` in place of any other, mode 0600 whatever the umask.
-pub(super) fn create_private_file(path: &Path) -> io::Result<()> {
+pub(super) fn create_private_file(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
     // The mode given to open(2) only counts for a file that was not there, and less the umask.
-    file.set_permissions(Permissions::from_mode(0o600))
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 /// The directory at `path`, made when absent, mode 0700 whatever the umask.

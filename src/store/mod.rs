@@ -5,24 +5,31 @@
 //! before a serializable cluster. Engine types never show in a signature here.
 
 mod changes;
+mod copy;
 mod draft;
 mod file;
 mod fleet;
 mod job;
+mod mark;
 mod medium;
 mod memory;
+mod opening;
 mod redb;
+mod upgrade;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use self::copy::{Frozen, Stop, check_file};
 pub use self::draft::Draft;
-pub use self::fleet::{Fleet, FleetOptions, LEAST_CACHE_BYTES};
+pub use self::fleet::{Fleet, FleetOptions, LEAST_CACHE_BYTES, Moment, NoMoment, Over};
+pub use self::mark::Numbers;
+pub use self::upgrade::Step;
 use crate::metrics::Stores;
 
 /// What a scan does with each row, `(key, value)`; it may break off.
@@ -100,11 +107,16 @@ pub struct StoreOptions {
     pub queue: usize,
     /// Where commits are counted.
     pub counts: Arc<Stores>,
+    /// The formats after the first, oldest first: how a file gets from each to the next. Whoever opens files passes all
+    /// there are; a file of a format beyond the last is refused.
+    pub steps: &'static [Step],
+    /// By what a file is known again.
+    pub numbers: Numbers,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { cache_bytes: 4 << 20, queue: 4096, counts: Arc::default() }
+        Self { cache_bytes: 4 << 20, queue: 4096, counts: Arc::default(), steps: &[], numbers: Numbers::default() }
     }
 }
 
@@ -123,12 +135,12 @@ impl Store {
         Self(Arc::new(Engine::Memory(memory::Engine::default())))
     }
 
-    /// Opens the file at `path`, creating it (mode 0600, whatever the umask) when it is absent. Blocks: not for the
-    /// async runtime's threads.
+    /// Opens the file at `path`, creating it (mode 0600, whatever the umask) when it is absent. One of an earlier format
+    /// is upgraded, which leaves a copy of what it was beside it. Blocks: not for the async runtime's threads.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] for a damaged, foreign or later-format file, [`StoreError::Full`] without space to create
-    /// it, [`StoreError::Io`] for anything else, such as a file that another process has open.
+    /// [`StoreError::Corrupt`] for a torn, damaged, foreign or later-format file, [`StoreError::Full`] without space to create
+    /// or upgrade it, [`StoreError::Io`] for anything else, such as a file that another process has open.
     pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
         Ok(Self(Arc::new(Engine::Redb(redb::Engine::open_file(path, options)?))))
     }
@@ -151,6 +163,14 @@ impl Store {
         match &*self.0 {
             Engine::Memory(engine) => engine.version(),
             Engine::Redb(engine) => engine.version(),
+        }
+    }
+
+    /// How its file came to the format it has; none in memory.
+    fn steps(&self) -> &'static [Step] {
+        match &*self.0 {
+            Engine::Memory(_) => &[],
+            Engine::Redb(engine) => engine.steps(),
         }
     }
 
@@ -179,6 +199,14 @@ impl Store {
         }
     }
 
+    /// What is committed now; `None` for a store in memory, and while a file is being reopened.
+    fn freeze(&self) -> Option<Frozen> {
+        match &*self.0 {
+            Engine::Memory(_) => None,
+            Engine::Redb(engine) => Some(Frozen::new(engine.snapshot()?, self.clone())),
+        }
+    }
+
     /// Finishes the writes that wait, closes the file and returns when it is closed. Later calls, also through other
     /// handles, answer [`StoreError::Closed`]. Dropping the last handle does the same without waiting.
     pub async fn close(&self) {
@@ -188,7 +216,7 @@ impl Store {
     }
 
     /// [`Store::close`] for a thread that may block.
-    fn close_blocking(&self) {
+    pub fn close_blocking(&self) {
         match &*self.0 {
             Engine::Memory(engine) => engine.close(),
             Engine::Redb(engine) => engine.close_blocking(),

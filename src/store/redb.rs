@@ -13,8 +13,9 @@ use redb::AccessGuard;
 use super::file::{self, Rows};
 use super::job::{self, Job};
 use super::medium::{self, Direct, FileMedium, Medium};
+use super::opening::{self, Opened};
 use super::writer::Writer;
-use super::{Read, StoreError, StoreOptions, Visit, Write};
+use super::{Read, Step, StoreError, StoreOptions, Visit, Write};
 
 /// How long a read waits for a file that is being reopened.
 const REOPEN_PATIENCE: Duration = Duration::from_secs(2);
@@ -33,21 +34,21 @@ impl Engine {
             StoreError::Io(why) => StoreError::Io(format!("{}: {why}", path.display())),
             other => other,
         };
-        if !path.try_exists().map_err(|error| named(file::of_io(&error)))? {
+        let made = !path.try_exists().map_err(|error| named(file::of_io(&error)))?;
+        if made {
             create_file(path, options).map_err(named)?;
         }
-        Self::open_medium(Box::new(FileMedium(path.to_owned())), options, false, WRITE_PAUSE).map_err(named)
+        Self::open_medium(Box::new(FileMedium(path.to_owned())), options, made, WRITE_PAUSE).map_err(named)
     }
 
-    /// Opens any medium; `new` writes the tables into an empty one. Tests hand in a failing one, and no pause.
+    /// Opens any medium; `made`: [`create`] has just made what it holds. Tests hand in a failing one, and no pause.
     pub(super) fn open_medium(
         medium: Box<dyn Medium>,
         options: &StoreOptions,
-        new: bool,
+        made: bool,
         write_pause: Duration,
     ) -> Result<Self, StoreError> {
-        let backend = medium.open().map_err(|error| file::of_io(&error))?;
-        let (db, rows) = file::open(Direct(backend), options.cache_bytes, new)?;
+        let Opened { db, rows, number } = opening::open(&*medium, options, made)?;
         let shared = Arc::new(Shared {
             snapshot: ArcSwapOption::from_pointee(Snapshot { rows, epoch: 0 }),
             version: AtomicU64::new(0),
@@ -57,13 +58,24 @@ impl Engine {
             serving: Mutex::new(Serving::Up(0)),
             changed: Condvar::new(),
             failing: ArcSwapOption::empty(),
+            steps: options.steps,
         });
-        Writer::start(shared.clone(), medium, db, options, write_pause).map_err(|error| file::of_io(&error))?;
+        Writer::start(shared.clone(), medium, (db, number), options, write_pause)
+            .map_err(|error| file::of_io(&error))?;
         Ok(Self(shared))
     }
 
     pub(super) fn version(&self) -> u64 {
         self.0.version.load(Ordering::Acquire)
+    }
+
+    /// The last commit.
+    pub(super) fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.0.snapshot.load_full()
+    }
+
+    pub(super) fn steps(&self) -> &'static [Step] {
+        self.0.steps
     }
 
     pub(super) fn failing(&self) -> Option<StoreError> {
@@ -123,19 +135,10 @@ impl Drop for Engine {
 
 /// A file appears under its name only when it is complete, so that a crash while creating leaves none.
 fn create_file(path: &Path, options: &StoreOptions) -> Result<(), StoreError> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".new");
-    let unfinished = Path::new(&unfinished);
+    let unfinished = &medium::beside(path, ".new");
     let io = |error: std::io::Error| file::of_io(&error);
     medium::create_private_file(unfinished).map_err(io)?;
-    let made = FileMedium(unfinished.to_owned())
-        .open()
-        .map_err(io)
-        .and_then(|backend| file::open(Direct(backend), options.cache_bytes, true))
-        .and_then(|(db, rows)| {
-            drop(rows);
-            db.close().map_err(file::of_redb)
-        })
+    let made = create(&FileMedium(unfinished.to_owned()), options)
         .and_then(|()| std::fs::rename(unfinished, path).map_err(io))
         .and_then(|()| medium::sync_dir(medium::parent(path)).map_err(io));
     if made.is_err() {
@@ -143,6 +146,14 @@ fn create_file(path: &Path, options: &StoreOptions) -> Result<(), StoreError> {
         let _ = std::fs::remove_file(unfinished);
     }
     made
+}
+
+/// Makes an empty file of the present format in `medium`.
+pub(super) fn create(medium: &dyn Medium, options: &StoreOptions) -> Result<(), StoreError> {
+    let backend = medium.open().map_err(|error| file::of_io(&error))?;
+    let number = Some(options.numbers.draw());
+    let db = file::create(Direct(backend), options.cache_bytes, options.steps, number)?;
+    db.close().map_err(file::of_redb)
 }
 
 /// What the users of a file and its writer have in common.
@@ -158,6 +169,8 @@ pub(super) struct Shared {
     changed: Condvar,
     /// Why the last commit failed; `None` after one that did not.
     pub(super) failing: ArcSwapOption<StoreError>,
+    /// How the file came to its format.
+    pub(super) steps: &'static [Step],
 }
 
 /// The rows as of one commit, through the `epoch`th opening of the file.
@@ -369,8 +382,9 @@ impl<'a> Reader<'a> {
         }
         let mut rows = self.guard(|| self.rows.range::<&[u8]>(from..to))?;
         for _ in 0..limit {
-            let Some((key, value)) = self.guard(|| next(&mut rows).transpose())? else { break };
-            if visit(key.value(), value.value()).is_break() {
+            let Some(row) = self.guard(|| next(&mut rows).transpose())? else { break };
+            let (key, value) = self.guard(|| Ok((row.0.value(), row.1.value())))?;
+            if visit(key, value).is_break() {
                 break;
             }
         }

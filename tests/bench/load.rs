@@ -90,7 +90,8 @@ impl Tally {
         self.oddity.get_or_insert_with(text);
     }
 
-    fn merge(&mut self, other: Self) {
+    /// Adds what another saw.
+    pub(crate) fn merge(&mut self, other: Self) {
         self.good += other.good;
         self.micros.extend_from_slice(&other.micros);
         for (status, count) in other.other {

@@ -82,6 +82,8 @@ enum Group {
     Passwords,
     /// `me` and a sign-in while others storm; memory in the storm.
     Storm,
+    /// Sign-ins while a backup is taken, and its speed.
+    Backup,
 }
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is this program's output")]
@@ -117,9 +119,8 @@ fn run(arguments: &Arguments) -> Outcome<Report> {
     let folder = tempfile::Builder::new().prefix("figures-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let pace = if arguments.quick { Pace::quick() } else { Pace::full() };
     let mut bench = Bench::new(folder.path().to_owned(), pace)?;
-    let all =
-        [Group::Limits, Group::Footprint, Group::Tokens, Group::Nora, Group::Nhost, Group::Passwords, Group::Storm];
-    let groups = if arguments.only.is_empty() { &all[..] } else { &arguments.only[..] };
+    let all = Group::value_variants();
+    let groups = if arguments.only.is_empty() { all } else { &arguments.only[..] };
     let users = arguments.users.unwrap_or(if arguments.quick { 20_000 } else { 1_000_000 });
     if groups.iter().any(|group| !matches!(group, Group::Limits)) {
         bench.few = Some(Site::seeded(folder.path().join("few"), FEW_USERS, SAMPLE)?);
@@ -134,6 +135,7 @@ fn run(arguments: &Arguments) -> Outcome<Report> {
             Group::Nora => ("nora", scenarios::nora::run(&mut bench, &mut report)),
             Group::Nhost => ("nhost", scenarios::nhost::run(&mut bench, &mut report)),
             Group::Passwords => ("passwords", scenarios::passwords::run(&mut bench, &mut report)),
+            Group::Backup => ("backup", scenarios::backup::run(&mut bench, &mut report)),
             Group::Storm => ("storm", scenarios::storm::run(&mut bench, &mut report)),
         };
         if let Err(error) = measured {

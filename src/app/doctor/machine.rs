@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::Facts;
 use crate::admin::{self, Finding, Severity};
-use crate::app::data_dir;
+use crate::app::{backups as files, data_dir};
 use crate::config::{ListenAddress, TlsMode};
 use crate::env::Timestamp;
 use crate::net;
@@ -91,6 +91,23 @@ pub(super) fn space(free: u64, dir: &Path) -> Option<Finding> {
     ))
 }
 
+pub(super) fn kept_copies(facts: &Facts) -> Vec<Finding> {
+    let Some(dir) = facts.data_dir.as_deref().map(data_dir::projects) else { return Vec::new() };
+    let entries = fs::read_dir(&dir).into_iter().flatten().flatten();
+    let kept = entries.filter(|entry| entry.file_name().to_string_lossy().contains(".redb.format-"));
+    let sizes: Vec<u64> = kept.filter_map(|entry| Some(entry.metadata().ok()?.len())).collect();
+    if sizes.is_empty() {
+        return Vec::new();
+    }
+    let mib = sizes.iter().sum::<u64>().div_ceil(1 << 20);
+    vec![Finding::new(
+        Severity::Hint,
+        format!("{} project files are kept as they were before an upgrade ({mib} MiB)", sizes.len()),
+        "they are the way back to the program of before, and hold what the projects held then",
+        format!("when you are sure to stay with this one: rm {}/*.redb.format-*", dir.display()),
+    )]
+}
+
 pub(super) fn master_key(facts: &Facts) -> Vec<Finding> {
     match (&facts.data_dir, &facts.settings.master_key) {
         (Some(dir), None) => vec![Finding::new(
@@ -101,6 +118,26 @@ pub(super) fn master_key(facts: &Facts) -> Vec<Finding> {
         )],
         _ => Vec::new(),
     }
+}
+
+/// Whether the backups are there that the server should have taken by itself.
+pub(super) fn backups(facts: &Facts) -> Vec<Finding> {
+    let settings = &facts.settings.backup;
+    let Some(dir) = &settings.dir else { return Vec::new() };
+    let last = files::newest(dir);
+    let is_late = last.is_none_or(|at| facts.now.since(at) > 2 * settings.every);
+    let what = match (&facts.backup_trouble, last) {
+        (Some(why), _) => format!("the last backup failed: {why}"),
+        (None, _) if !is_late => return Vec::new(),
+        (None, Some(at)) => format!("the last backup in {} is of {}", dir.display(), at.rfc3339()),
+        (None, None) => format!("there is no backup in {}", dir.display()),
+    };
+    vec![Finding::new(
+        Severity::Warning,
+        what,
+        "what is written since the last one is lost with the disk",
+        "see that the server runs and may write to backup.dir, which has space; `keystead backup FILE` takes one now",
+    )]
 }
 
 pub(super) fn certificate(facts: &Facts) -> Vec<Finding> {

@@ -39,6 +39,8 @@ pub(super) struct Facts {
     pub(super) identity: Option<Identity>,
     /// Why that could not be renewed.
     pub(super) trouble: Option<String>,
+    /// Why the last backup failed that the server takes by itself.
+    pub(super) backup_trouble: Option<String>,
     /// What one password costs on this machine.
     pub(super) hash: Option<Duration>,
     pub(super) now: Timestamp,
@@ -83,8 +85,10 @@ const CHECKS: &[Check] = &[
     settings::protection,
     settings::verification,
     contents::first_admin,
+    machine::backups,
     contents::dead_letters,
     contents::webhooks,
+    machine::kept_copies,
     machine::master_key,
 ];
 
@@ -122,7 +126,9 @@ async fn gather(projects: &Projects, tls: Option<&Tls>, serving: bool) -> Facts 
     let identity = tls.map(Tls::identity).or_else(|| kept_identity(&settings, &shared.env));
     let trouble = tls.and_then(Tls::trouble);
     let hash = shared.pool.measured_hash_time();
-    Facts { projects: found, data_dir, identity, trouble, hash, now: shared.env.now(), serving, settings }
+    let backup_trouble = shared.metrics.backups.trouble().map(|why| why.to_string());
+    let now = shared.env.now();
+    Facts { projects: found, data_dir, identity, trouble, backup_trouble, hash, now, serving, settings }
 }
 
 /// What a server would serve, where that can be known without making anything.

@@ -20,6 +20,7 @@ fn facts(change: impl FnOnce(&mut Settings)) -> Facts {
     });
     let projects = projects.collect();
     Facts {
+        backup_trouble: None,
         settings: Arc::new(settings),
         projects,
         data_dir: None,

@@ -165,7 +165,9 @@ fn of(event: &Event) -> Option<WebhookEvent> {
         | EventKind::MailRequested
         | EventKind::EmailChanged
         | EventKind::Deanonymized
-        | EventKind::PersonalTokenCreated => None,
+        | EventKind::PersonalTokenCreated
+        | EventKind::ProjectRestored
+        | EventKind::ProjectTransplanted => None,
     }
 }
 

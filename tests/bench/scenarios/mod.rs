@@ -1,5 +1,6 @@
 //! What is measured: one file per group of scenarios, each adding its rows to the report.
 
+pub(crate) mod backup;
 pub(crate) mod bounds;
 pub(crate) mod footprint;
 pub(crate) mod nhost;
@@ -27,6 +28,7 @@ mod group {
     pub(super) const PROBE: u8 = 14;
     pub(super) const THIRD: u8 = 15;
     pub(super) const CRASH: u8 = 16;
+    pub(super) const BACKUP: u8 = 17;
 }
 
 /// How long and how often.

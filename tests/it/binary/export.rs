@@ -16,11 +16,11 @@ use super::process::{Binary, Ended, Place};
 use crate::mail_server::sink::{At, Fault, Manner, Sink};
 use crate::persona::Persona;
 
-const PASSWORD: &str = "correct horse";
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub(super) const PASSWORD: &str = "correct horse";
+pub(super) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// What somebody holds who was let in.
-struct Held {
+pub(super) struct Held {
     noma: String,
     noma_refresh: String,
     nora: String,
@@ -30,7 +30,7 @@ struct Held {
     personal: String,
 }
 
-fn settled(place: Place) -> Place {
+pub(super) fn settled(place: Place) -> Place {
     place
         .set("PROJECT__DEFAULT__SECRET", SECRET)
         // Tokens for other services name it as their issuer, so it moves along.
@@ -41,7 +41,7 @@ fn settled(place: Place) -> Place {
 }
 
 /// A project with something of everything in it, and what its users hold.
-async fn with_everything(place: &Place, server: &Binary, sink: &Sink) -> Held {
+pub(super) async fn with_everything(place: &Place, server: &Binary, sink: &Sink) -> Held {
     tables(place);
     ok(place.run(&["import", "--from", "nhost", "."]));
     let anon = anon(server);
@@ -88,7 +88,7 @@ async fn with_everything(place: &Place, server: &Binary, sink: &Sink) -> Held {
 
 impl Held {
     /// Which of it lets in here.
-    async fn lets_in(&self, anon: &Persona) -> BTreeMap<&'static str, bool> {
+    pub(super) async fn lets_in(&self, anon: &Persona) -> BTreeMap<&'static str, bool> {
         let (nora, nhost) = (anon.speaking_nora(), anon.speaking_nhost());
         let refreshes = async |token: &str| nhost.post("/token", &json!({ "refreshToken": token })).await.status == 200;
         let pat =
@@ -113,7 +113,7 @@ fn text<'a>(of: &'a Value, name: &str) -> &'a str {
 }
 
 #[track_caller]
-fn ok(ended: Ended) -> Ended {
+pub(super) fn ok(ended: Ended) -> Ended {
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     ended
 }
@@ -139,7 +139,7 @@ fn kinds(lines: &[String]) -> BTreeMap<String, usize> {
     kinds
 }
 
-async fn refusing() -> Sink {
+pub(super) async fn refusing() -> Sink {
     let fault = Some((At::Recipient, Fault::reply("550 5.1.1 no such user")));
     Sink::start(Manner { auth: "PLAIN CRAM-MD5", fault, ..Manner::default() }).await
 }

@@ -1,6 +1,7 @@
 //! The real executable, as operators and strangers meet it: started, stopped, killed, misconfigured, flooded.
 
 mod audit;
+mod backup;
 mod client;
 mod command_line;
 mod configuration;
@@ -25,4 +26,6 @@ mod reload;
 mod secrets;
 mod sign_in_failed;
 mod supervision;
+mod torn;
+mod upgrade;
 mod webhooks;

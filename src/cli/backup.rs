@@ -1,0 +1,226 @@
+//! `keystead backup`: projects as of one moment, in a file that appears whole or not at all.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+
+use anyhow::{Context, Result, anyhow, bail};
+use axum::body::Bytes;
+use clap::builder::NonEmptyStringValueParser;
+use http_body_util::BodyExt;
+use serde_json::json;
+
+use super::api::{Api, encode};
+use super::place::Place;
+use super::{Surroundings, Usage};
+use crate::backup::{BadArchive, Contents, Draft, Encrypting, Encryption, NOT_IN_IT, master_key_entry, read};
+use crate::config::{MasterKeySource, Settings};
+use crate::crypto::{MasterKey, Secret};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    place: Place,
+    /// The file; - for standard output
+    file: PathBuf,
+    /// Only this project, by slug or id; repeatable [else all]
+    #[arg(long, value_name = "SLUG|ID", value_parser = NonEmptyStringValueParser::new())]
+    project: Vec<String>,
+    /// Encrypt it for whoever has this key's secret half (age1…, as age-keygen prints it); repeatable
+    #[arg(long, value_name = "AGE1…", conflicts_with = "passphrase_file")]
+    recipient: Vec<String>,
+    /// Encrypt it by the passphrase on the first line of this file
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// The master key too: whoever opens the backup can then use all that is in it. Only where it is encrypted
+    #[arg(long)]
+    with_master_key: bool,
+    /// Replace a file that is there
+    #[arg(long)]
+    force: bool,
+}
+
+impl Args {
+    pub(super) fn run(self, around: &mut Surroundings) -> Result<()> {
+        let to_stdout = self.file == Path::new("-");
+        if to_stdout && self.place.json {
+            return Err(Usage("the backup goes to standard output: there is no place for --json".into()).into());
+        }
+        let encryption = self.encryption()?;
+        if self.with_master_key && encryption.is_none() {
+            let why = "--with-master-key needs --recipient or --passphrase-file: in the clear, the key would open all that \
+                       lies beside it";
+            return Err(Usage(why.into()).into());
+        }
+        let prelude = match self.with_master_key {
+            true => Some(self.master_key(around)?),
+            false => None,
+        };
+        if !to_stdout && !self.force && self.file.symlink_metadata().is_ok() {
+            bail!("{} is there already: choose another name, or pass --force", self.file.display());
+        }
+        self.place.clone().with_api(around, async |api, around| {
+            let how = encryption.as_ref();
+            let cannot = || format!("{} cannot be written", self.file.display());
+            let (contents, bytes) = if to_stdout {
+                let out = Encrypting::new(&mut around.console.out, how)?;
+                let (contents, out) = self.receive(api, prelude.as_ref(), out).await?;
+                out.finish()?.flush()?;
+                (contents, None)
+            } else {
+                let draft = Draft::new(&self.file, self.force).with_context(cannot)?;
+                let out = Encrypting::new(draft, how).with_context(cannot)?;
+                let (contents, out) = self.receive(api, prelude.as_ref(), out).await?;
+                let bytes = out.finish().and_then(Draft::keep).with_context(cannot)?;
+                (contents, Some(bytes))
+            };
+            self.tell(around, &contents, bytes, how.is_some())
+        })
+    }
+
+    fn encryption(&self) -> Result<Option<Encryption>> {
+        match &self.passphrase_file {
+            Some(file) => Ok(Some(Encryption::Passphrase(passphrase(file)?))),
+            None => Encryption::to(&self.recipient).map_err(|error| Usage(error.to_string()).into()),
+        }
+    }
+
+    /// The master key as the first entry.
+    fn master_key(&self, around: &Surroundings) -> Result<Secret<Vec<u8>>> {
+        let settings = self.place.settings(around)?;
+        Ok(master_key_entry(&master_key(&settings)?, around.env.now())?)
+    }
+
+    /// Writes what comes, and looks at all of it on the way: what does not end as it should is no backup.
+    async fn receive<W: Write>(
+        &self,
+        api: &Api,
+        prelude: Option<&Secret<Vec<u8>>>,
+        mut out: W,
+    ) -> Result<(Contents, W)> {
+        let names = self.project.iter().map(|name| encode(name)).collect::<Vec<_>>().join(",");
+        let only = if names.is_empty() { String::new() } else { format!("?projects={names}") };
+        let mut body = api.stream(&format!("/v1/backup{only}")).await?;
+        let mut look = Look::start()?;
+        let cannot = "the backup cannot be written";
+        if let Some(prelude) = prelude {
+            out.write_all(prelude.expose()).context(cannot)?;
+            look.see(Bytes::copy_from_slice(prelude.expose()));
+        }
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { break };
+            let Ok(piece) = frame.into_data() else { continue };
+            out.write_all(&piece).context(cannot)?;
+            look.see(piece);
+        }
+        let contents = look.end()?;
+        Ok((contents, out))
+    }
+
+    fn tell(
+        &self,
+        around: &mut Surroundings,
+        contents: &Contents,
+        bytes: Option<u64>,
+        is_encrypted: bool,
+    ) -> Result<()> {
+        if self.place.json {
+            let told = json!({"file": self.file, "bytes": bytes, "encrypted": is_encrypted, "backup": contents});
+            around.console.json(&told)?;
+        } else if let Some(bytes) = bytes {
+            let what = summary(contents);
+            around.console.say(&format!("{}: {what}, {} KiB, read back", self.file.display(), bytes.div_ceil(1024)))?;
+        }
+        let left = match contents.has_master_key {
+            true => NOT_IN_IT.replacen("the master key, ", "", 1),
+            false => NOT_IN_IT.to_owned(),
+        };
+        around.console.note(&format!("not in it: {left}"));
+        if !contents.has_master_key {
+            around.console.note(
+                "keep the master key apart from it, and keep it: without it the keys in the backup cannot be read",
+            );
+        }
+        if !is_encrypted {
+            around.console.note("it is not encrypted: it holds addresses and password hashes; --recipient encrypts it");
+        }
+        Ok(())
+    }
+}
+
+/// Such as `2 projects, 5210 rows, as of 2026-11-25T10:15:00Z`.
+pub(super) fn summary(contents: &Contents) -> String {
+    let rows: u64 = contents.files.iter().map(|file| file.rows).sum();
+    let projects = match contents.files.len() {
+        1 => "1 project".to_owned(),
+        many => format!("{many} projects"),
+    };
+    format!("{projects}, {rows} rows, as of {}", contents.head.moment)
+}
+
+/// The first line of a file.
+pub(super) fn passphrase(file: &Path) -> Result<Secret<String>> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let text = Secret::new(text);
+    match text.expose().lines().next() {
+        Some(line) if !line.is_empty() => Ok(Secret::new(line.to_owned())),
+        _ => bail!("{}: there is no passphrase on its first line", file.display()),
+    }
+}
+
+/// The master key of a data directory, wherever the settings say it is.
+fn master_key(settings: &Settings) -> Result<Secret<[u8; 32]>> {
+    let path = match &settings.master_key {
+        Some(MasterKeySource::Bytes(bytes)) => return Ok(bytes.clone()),
+        Some(MasterKeySource::File(path)) => path.clone(),
+        None => settings.data_dir.join("master.key"),
+    };
+    MasterKey::read(&path).with_context(|| path.display().to_string())
+}
+
+/// Reads an archive beside whoever writes it down.
+struct Look {
+    pieces: Option<mpsc::SyncSender<Bytes>>,
+    reading: JoinHandle<Result<Contents, BadArchive>>,
+}
+
+impl Look {
+    fn start() -> Result<Self> {
+        let (pieces, from) = mpsc::sync_channel(4);
+        let reading = thread::Builder::new().name("backup-reader".into());
+        let reading = reading.spawn(move || read(Pieces { from, piece: Bytes::new() }, |_| Ok(())))?;
+        Ok(Self { pieces: Some(pieces), reading })
+    }
+
+    fn see(&mut self, piece: Bytes) {
+        // It has seen enough; what it found is told at the end.
+        let _ = self.pieces.as_ref().map(|pieces| pieces.send(piece));
+    }
+
+    fn end(mut self) -> Result<Contents> {
+        self.pieces = None;
+        let contents = self.reading.join().map_err(|_| anyhow!("reading the backup failed unexpectedly"))?;
+        contents.context("there is no backup")
+    }
+}
+
+/// What comes, as a reader.
+struct Pieces {
+    from: mpsc::Receiver<Bytes>,
+    piece: Bytes,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.from.recv() {
+                Ok(piece) => self.piece = piece,
+                Err(mpsc::RecvError) => return Ok(0),
+            }
+        }
+        let taken = out.len().min(self.piece.len());
+        out[..taken].copy_from_slice(&self.piece.split_to(taken));
+        Ok(taken)
+    }
+}

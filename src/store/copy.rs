@@ -1,0 +1,189 @@
+//! Copies of project files: made from one state while the file is in use, compared with it, and checked where they come
+//! back.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use redb::{Database, ReadableTable};
+
+use super::file::{self, Rows};
+use super::medium::{self, Direct, FileMedium, Medium};
+use super::redb::{Reader, Snapshot};
+use super::{Read, Step, Store, StoreError};
+
+/// Memory for the pages of a copy.
+const CACHE_BYTES: usize = 16 << 20;
+/// How long a copy works before it rests for as long: half a core and half a disk stay for those who are served.
+const SPELL: Duration = Duration::from_millis(4);
+/// Rows between two looks at the time.
+const LOOK: u32 = 64;
+
+/// A project's rows as of one commit, while its file goes on. Their pages are kept meanwhile, so the file grows by what
+/// is written.
+pub struct Frozen {
+    rows: Arc<Snapshot>,
+    /// Keeps the file open.
+    store: Store,
+}
+
+/// Whether work should stop, for whoever does it and whoever wants it to. Clones are handles to the same.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<(Mutex<bool>, Condvar)>);
+
+impl Stop {
+    /// Has the work stopped.
+    pub fn ask(&self) {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.0.1.notify_all();
+    }
+
+    /// Whether it should.
+    pub fn is_asked(&self) -> bool {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for it, for as long.
+    fn rest(&self, time: Duration) {
+        let asked = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.0.1.wait_timeout_while(asked, time, |asked| !*asked));
+    }
+}
+
+impl Frozen {
+    pub(super) fn new(rows: Arc<Snapshot>, store: Store) -> Self {
+        Self { rows, store }
+    }
+
+    /// Runs `view` on the rows.
+    ///
+    /// # Errors
+    /// What `view` answers.
+    pub fn read<T>(&self, view: impl FnOnce(&dyn Read) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        view(&Reader::on(&self.rows.rows))
+    }
+
+    /// Writes the rows into a new file at `path` (mode 0600), durably, and compares it with them row by row. Answers
+    /// how many there are. Works half of the time, so as not to be felt; for a thread that may block.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`] when it was stopped or the project's file was closed, [`StoreError::Full`] without space,
+    /// and the engine's. The new file may be left unfinished then.
+    pub fn copy_to(&self, path: &Path, stop: &Stop) -> Result<u64, StoreError> {
+        guarded(|| {
+            medium::create_private_file(path).map_err(|error| file::of_io(&error))?;
+            let steps = self.store.steps();
+            let db = file::create(Direct(backend(path)?), CACHE_BYTES, steps, None)?;
+            self.insert_all(&db, stop)?;
+            db.close().map_err(file::of_redb)?;
+            let (db, copy) = file::open(Direct(backend(path)?), CACHE_BYTES, steps)?;
+            let count = self.compare(&copy, stop)?;
+            drop(copy);
+            db.close().map_err(file::of_redb)?;
+            Ok(count)
+        })
+    }
+
+    fn insert_all(&self, db: &Database, stop: &Stop) -> Result<(), StoreError> {
+        let mut change = db.begin_write().map_err(file::of_redb)?;
+        change.set_quick_repair(true);
+        {
+            let mut to = change.open_table(file::ROWS).map_err(file::of_redb)?;
+            let mut pace = Pace::new(stop);
+            for row in self.rows.rows.iter().map_err(file::of_redb)? {
+                let (key, value) = row.map_err(file::of_redb)?;
+                to.insert(key.value(), value.value()).map_err(file::of_redb)?;
+                pace.step()?;
+            }
+        }
+        change.commit().map_err(file::of_redb)
+    }
+
+    fn compare(&self, copy: &Rows, stop: &Stop) -> Result<u64, StoreError> {
+        let mut copied = copy.iter().map_err(file::of_redb)?;
+        let (mut count, mut pace) = (0, Pace::new(stop));
+        for row in self.rows.rows.iter().map_err(file::of_redb)? {
+            let (key, value) = row.map_err(file::of_redb)?;
+            let same = match copied.next().transpose().map_err(file::of_redb)? {
+                Some((its_key, its_value)) => its_key.value() == key.value() && its_value.value() == value.value(),
+                None => false,
+            };
+            if !same {
+                return Err(unlike());
+            }
+            count += 1;
+            pace.step()?;
+        }
+        if copied.next().is_some() { Err(unlike()) } else { Ok(count) }
+    }
+}
+
+impl std::fmt::Debug for Frozen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Frozen")
+    }
+}
+
+/// Checks a file that came from elsewhere: its form, every page's checksum, every row. It may be of any format from which
+/// `steps` lead on. Answers how many rows there are. For a thread that may block.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when it is damaged, foreign or of a later format.
+pub fn check_file(path: &Path, steps: &[Step]) -> Result<u64, StoreError> {
+    guarded(|| {
+        let (mut db, _) = file::open_any(Direct(backend(path)?), CACHE_BYTES, steps)?;
+        let whole = db.check_integrity().map_err(|error| StoreError::Corrupt(format!("it is damaged ({error})")))?;
+        if !whole {
+            return Err(StoreError::Corrupt("it is damaged: its pages do not fit together".into()));
+        }
+        let rows = file::latest(&db).map_err(file::of_redb)?;
+        let mut count = 0;
+        for row in rows.iter().map_err(file::of_redb)? {
+            row.map_err(file::of_redb)?;
+            count += 1;
+        }
+        drop(rows);
+        db.close().map_err(file::of_redb)?;
+        Ok(count)
+    })
+}
+
+fn backend(path: &Path) -> Result<Box<dyn redb::StorageBackend>, StoreError> {
+    FileMedium(path.to_owned()).open().map_err(|error| file::of_io(&error))
+}
+
+/// redb may panic on a file that was altered outside it.
+fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(StoreError::Corrupt("the file is damaged".into())))
+}
+
+fn unlike() -> StoreError {
+    StoreError::Corrupt("the copy is not what was copied; is the disk or the memory broken?".into())
+}
+
+/// Work and rest in turns.
+struct Pace<'a> {
+    stop: &'a Stop,
+    rows: u32,
+    since: Instant,
+}
+
+impl<'a> Pace<'a> {
+    fn new(stop: &'a Stop) -> Self {
+        Self { stop, rows: 0, since: Instant::now() }
+    }
+
+    fn step(&mut self) -> Result<(), StoreError> {
+        self.rows += 1;
+        if !self.rows.is_multiple_of(LOOK) {
+            return Ok(());
+        }
+        let worked = self.since.elapsed();
+        if worked >= SPELL {
+            self.stop.rest(worked);
+            self.since = Instant::now();
+        }
+        if self.stop.is_asked() { Err(StoreError::Closed) } else { Ok(()) }
+    }
+}
