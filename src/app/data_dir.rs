@@ -1,4 +1,8 @@
 //! The data directory: made private, held by one process at a time, and where things lie in it.
+//!
+//! Only project files have a format with a number, and are upgraded (`store::upgrade`). What lies beside them needs none:
+//! `catalog.json` and the marks (`UUID.redb.opened`) are made anew where they cannot be read; `tls/` and `acme/` hold PEM
+//! and what is asked for anew; `master.key` is 32 bytes, and what they seal begins with a version of its own.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};

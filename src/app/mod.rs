@@ -33,7 +33,7 @@ use crate::env::Env;
 use crate::mail::Mailbox;
 use crate::metrics::{Count, Metrics, Stores};
 use crate::outbound::Outbound;
-use crate::store::{Fleet, FleetOptions, StoreOptions};
+use crate::store::{Fleet, FleetOptions, Numbers, StoreOptions};
 use data_dir::DataDir;
 pub use ephemeral::{Ephemeral, Folder};
 pub use error::StartError;
@@ -132,7 +132,7 @@ impl App {
         let store = Arc::<Stores>::default();
         let fleet = match data_dir {
             Some(dir) => {
-                Fleet::open(&dir.projects(), fleet_options(settings, &store)).map_err(crate::auth::Error::from)?
+                Fleet::open(&dir.projects(), fleet_options(settings, &store, env)).map_err(crate::auth::Error::from)?
             }
             None => Fleet::memory(),
         };
@@ -199,9 +199,14 @@ impl admin::Host for Stopped {
     }
 }
 
-fn fleet_options(settings: &Settings, counts: &Arc<Stores>) -> FleetOptions {
-    let cache_bytes = settings.store.cache_mib << 20;
-    let store =
-        StoreOptions { cache_bytes, counts: Arc::clone(counts), steps: format::STEPS, ..StoreOptions::default() };
+fn fleet_options(settings: &Settings, counts: &Arc<Stores>, env: &Env) -> FleetOptions {
+    let env = env.clone();
+    let store = StoreOptions {
+        cache_bytes: settings.store.cache_mib << 20,
+        counts: Arc::clone(counts),
+        steps: format::STEPS,
+        numbers: Numbers::from(move || u64::from_be_bytes(env.random())),
+        ..StoreOptions::default()
+    };
     FleetOptions { store, ..FleetOptions::default() }
 }

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use uuid::Uuid;
 
 use super::catalog::{self, Entry};
@@ -34,6 +34,9 @@ pub use shot::{Copied, NotBackedUp, Scratch, Shot};
 /// Projects kept open; below what the fleet allows, since requests in flight may hold some that were let go.
 const MAX_OPEN: usize = 48;
 
+/// Files made ready at a time: so few that they find room beside the projects kept open.
+const MAX_READYING: usize = 8;
+
 /// The projects of a server.
 pub struct Projects {
     fleet: Fleet,
@@ -51,6 +54,8 @@ pub struct Projects {
     unopened: ArcSwap<BTreeMap<Uuid, String>>,
     /// Held while a project is opened, made, closed or deleted.
     changing: Mutex<()>,
+    /// Files that are made ready for their projects at a time.
+    readying: Semaphore,
 }
 
 /// What projects are made of.
@@ -139,6 +144,7 @@ impl Projects {
             open: ArcSwap::default(),
             unopened: ArcSwap::default(),
             changing: Mutex::new(()),
+            readying: Semaphore::new(MAX_READYING),
         };
         projects.clear_workshop();
         projects.learn().await?;
@@ -327,11 +333,19 @@ impl Projects {
     }
 
     async fn open(&self, id: Uuid) -> Result<Option<Arc<Project>>, Error> {
+        // The file first, while others are opened and changed: it may have to be checked or upgraded, which can take long.
+        let readied = {
+            let _turn = self.readying.acquire().await;
+            self.fleet.get(id).await
+        };
         let _changing = self.changing.lock().await;
         if let Some(project) = self.opened(id) {
             return Ok(Some(project));
         }
-        let result = self.open_file(id).await;
+        let result = match &readied {
+            Ok(_) => self.open_file(id).await,
+            Err(error) => Err(error.clone().into()),
+        };
         match &result {
             // Only that others are at work: nothing is wrong with the file.
             Err(Error::Unwritable(_)) => {}

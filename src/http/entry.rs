@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use serde_json::json;
+use tokio::time::timeout;
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -299,9 +300,14 @@ impl Entry {
         if let Some(project) = projects.find_open(selector) {
             return Ok(project);
         }
-        match projects.find(selector).await {
-            Ok(found) => found.ok_or(Trouble::UnknownProject),
-            Err(error) => {
+        match timeout(OPENING, projects.find(selector)).await {
+            Ok(Ok(found)) => found.ok_or(Trouble::UnknownProject),
+            // It goes on without whoever asked.
+            Err(_) => {
+                tracing::warn!("a project is still being opened: its file is large and is checked or upgraded");
+                Err(Trouble::Unavailable { retry_after: Duration::from_secs(5) })
+            }
+            Ok(Err(error)) => {
                 tracing::error!(%error, "a project cannot be opened");
                 Err(match error {
                     Error::Unwritable(_) => Trouble::Unavailable { retry_after: Duration::from_secs(1) },
@@ -365,6 +371,9 @@ const PROJECT_ID: HeaderName = HeaderName::from_static("project-id");
 const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
+
+/// How long a request waits for a project that is being opened.
+const OPENING: Duration = Duration::from_secs(10);
 
 /// An answer that took longer is told of.
 const SLOW: Duration = Duration::from_secs(3);

@@ -74,7 +74,7 @@ impl Frozen {
         guarded(|| {
             medium::create_private_file(path).map_err(|error| file::of_io(&error))?;
             let steps = self.store.steps();
-            let db = file::create(Direct(backend(path)?), CACHE_BYTES, steps)?;
+            let db = file::create(Direct(backend(path)?), CACHE_BYTES, steps, None)?;
             self.insert_all(&db, stop)?;
             db.close().map_err(file::of_redb)?;
             let (db, copy) = file::open(Direct(backend(path)?), CACHE_BYTES, steps)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use super::fleet::{Fleet, file_of};
-use super::{Store, StoreError, file, medium};
+use super::{Store, StoreError, file, mark, medium};
 
 /// How the names of such files end.
 const END: &str = ".draft";
@@ -37,6 +37,7 @@ impl Drop for Draft {
         if let Some(path) = &self.path {
             // Installed, it is not there; and what cannot be removed goes when the fleet is opened.
             let _ = std::fs::remove_file(path);
+            let _ = std::fs::remove_file(mark::path_of(path));
         }
     }
 }
@@ -89,13 +90,17 @@ impl Fleet {
 }
 
 fn put_in_place(dir: &Path, draft: &Path, place: &Path) -> Result<(), StoreError> {
-    let moved = std::fs::rename(draft, place).and_then(|()| medium::sync_dir(dir));
+    // Its mark goes along; where that fails the file is checked at its next opening.
+    let moved = std::fs::rename(draft, place)
+        .inspect(|()| drop(std::fs::rename(mark::path_of(draft), mark::path_of(place))))
+        .and_then(|()| medium::sync_dir(dir));
     moved.map_err(|error| file::of_io(&error))
 }
 
 /// Removes a file that a crash left in the making; whether it was one.
 pub(super) fn remove_left_over(path: &Path) -> bool {
-    let is_draft = path.to_str().is_some_and(|name| name.ends_with(END) || name.ends_with(".draft.new"));
+    let ends = [END, ".draft.new", ".draft.opened"];
+    let is_draft = path.to_str().is_some_and(|name| ends.iter().any(|end| name.ends_with(end)));
     // One that stays does no harm.
     is_draft && std::fs::remove_file(path).is_ok()
 }

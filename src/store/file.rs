@@ -17,19 +17,29 @@ pub(super) type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 /// What the file is: its format's number under `"version"`.
 const FORMAT: TableDefinition<'_, &str, u64> = TableDefinition::new("keystead_format");
 const VERSION_KEY: &str = "version";
+/// The number by which a file is known again where it lies (see [`super::mark`]).
+const MARK_KEY: &str = "mark";
 
 /// Who can read it: the first version of Keystead that knows the format, as text under `"needs"`. Since format 2.
 const PROGRAM: TableDefinition<'_, &str, &str> = TableDefinition::new("keystead_program");
 const NEEDS_KEY: &str = "needs";
 
-/// Makes a file of the present format in what `backend` holds, which is empty.
-pub(super) fn create(backend: impl StorageBackend, cache_bytes: usize, steps: &[Step]) -> Result<Database, StoreError> {
+/// Makes a file of the present format, with this number, in what `backend` holds, which is empty.
+pub(super) fn create(
+    backend: impl StorageBackend,
+    cache_bytes: usize,
+    steps: &[Step],
+    number: Option<u64>,
+) -> Result<Database, StoreError> {
     guard(|| {
         let db = builder(cache_bytes).create_with_backend(backend).map_err(of_redb)?;
         let mut change = db.begin_write().map_err(of_redb)?;
         change.set_quick_repair(true);
         change.open_table(ROWS).map_err(of_redb)?;
         write_format(&change, steps)?;
+        if let Some(number) = number {
+            mark(&change, number)?;
+        }
         change.commit().map_err(of_redb)?;
         Ok(db)
     })
@@ -56,13 +66,68 @@ pub(super) fn open_any(
     steps: &[Step],
 ) -> Result<(Database, u64), StoreError> {
     guard(|| {
-        if backend.len().map_err(|error| of_io(&error))? == 0 {
-            return Err(StoreError::Corrupt("the file is empty; restore it from a backup".into()));
-        }
+        refuse_empty(&backend)?;
         let db = builder(cache_bytes).create_with_backend(backend).map_err(of_redb)?;
         let format = format_of(&db, steps)?;
         Ok((db, format))
     })
+}
+
+/// Checks the checksum of every page of what `backend` holds, which is not to be written to the disk: a repair may be
+/// tried. A file that was closed may be torn as well as another.
+pub(super) fn check(backend: impl StorageBackend, cache_bytes: usize, steps: &[Step]) -> Result<(), StoreError> {
+    guard(|| {
+        refuse_empty(&backend)?;
+        let db = builder(cache_bytes).set_check_integrity_on_open(true).create_with_backend(backend);
+        let db = db.map_err(|error| match error {
+            redb::DatabaseError::Storage(redb::StorageError::Io(error))
+                if error.kind() == io::ErrorKind::UnexpectedEof =>
+            {
+                torn()
+            }
+            error => of_redb(error),
+        })?;
+        format_of(&db, steps).map(drop)
+    })
+    .map_err(|error| match error {
+        StoreError::Corrupt(why) if why.starts_with(DAMAGED) => torn(),
+        other => other,
+    })
+}
+
+fn torn() -> StoreError {
+    StoreError::Corrupt(
+        "the file is torn: it was copied while a server wrote it, or damaged since. Copies of a server that runs are \
+         made by `keystead backup`; bring back such a one, or a copy that was made while the server was stopped"
+            .into(),
+    )
+}
+
+fn refuse_empty(backend: &impl StorageBackend) -> Result<(), StoreError> {
+    match backend.len().map_err(|error| of_io(&error))? {
+        0 => Err(StoreError::Corrupt("the file is empty; restore it from a backup".into())),
+        _ => Ok(()),
+    }
+}
+
+/// The number in the file.
+pub(super) fn number(db: &Database) -> Result<Option<u64>, StoreError> {
+    let table = db.begin_read().map_err(of_redb)?.open_table(FORMAT).map_err(of_redb)?;
+    Ok(table.get(MARK_KEY).map_err(of_redb)?.map(|number| number.value()))
+}
+
+/// Puts a number into a file that has none.
+pub(super) fn write_number(db: &Database, number: u64) -> Result<(), StoreError> {
+    let mut change = db.begin_write().map_err(of_redb)?;
+    change.set_quick_repair(true);
+    mark(&change, number)?;
+    change.commit().map_err(of_redb)
+}
+
+/// Puts this number into the file in place of any other.
+pub(super) fn mark(change: &WriteTransaction, number: u64) -> Result<(), StoreError> {
+    change.open_table(FORMAT).map_err(of_redb)?.insert(MARK_KEY, number).map_err(of_redb)?;
+    Ok(())
 }
 
 fn builder(cache_bytes: usize) -> redb::Builder {
@@ -74,8 +139,17 @@ fn builder(cache_bytes: usize) -> redb::Builder {
 /// Answers what `step` does: redb trusts a file that was closed cleanly and may panic on one that was altered since.
 pub(super) fn guard<T>(step: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(step))
-        .unwrap_or_else(|_| Err(StoreError::Corrupt("the file is damaged; restore it from a backup".into())))
+        .unwrap_or_else(|_| Err(StoreError::Corrupt(format!("{DAMAGED}; restore it from a backup"))))
 }
+
+/// Closes a file that cannot be used.
+pub(super) fn let_go(db: Database) {
+    // Why it cannot be is known; what else is wrong with it adds nothing.
+    let _ = guard(|| db.close().map_err(of_redb));
+}
+
+/// How an error begins that speaks of a file of ours.
+const DAMAGED: &str = "the file is damaged";
 
 /// The rows as of the last commit.
 pub(super) fn latest(db: &Database) -> Result<Rows, redb::Error> {
@@ -125,9 +199,7 @@ pub(super) fn of_redb(error: impl Into<redb::Error>) -> StoreError {
         redb::Error::Io(error) => of_io(&error),
         redb::Error::DatabaseClosed => StoreError::Closed,
         redb::Error::DatabaseAlreadyOpen => StoreError::Io("another process has the file open".into()),
-        redb::Error::Corrupted(what) => {
-            StoreError::Corrupt(format!("the file is damaged ({what}); restore it from a backup"))
-        }
+        redb::Error::Corrupted(what) => StoreError::Corrupt(format!("{DAMAGED} ({what}); restore it from a backup")),
         redb::Error::UpgradeRequired(version) => {
             StoreError::Corrupt(format!("this redb file has the outdated file format {version}"))
         }

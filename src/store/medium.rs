@@ -12,6 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 
+use super::mark::{self, Left};
+
 /// Something that can be opened, and opened again after it failed.
 pub(super) trait Medium: Send + Sync {
     /// A fresh backend on the same bytes. The one before must have been closed.
@@ -23,6 +25,15 @@ pub(super) trait Medium: Send + Sync {
     /// Keeps a durable copy of the bytes, which nobody has open, as what they were in `format`, in place of any other.
     /// Answers what to call it.
     fn keep_copy(&self, format: u64) -> io::Result<String>;
+
+    /// Whether it is what the last process left here.
+    fn left(&self) -> Left;
+
+    /// Marks it as the one that holds `number`, and is in use.
+    fn note_open(&self, number: u64, durably: bool) -> io::Result<()>;
+
+    /// Marks it as left in good order.
+    fn note_closed(&self, number: u64) -> io::Result<()>;
 }
 
 /// A file that exists.
@@ -66,6 +77,18 @@ impl Medium for FileMedium {
             let _ = std::fs::remove_file(&unfinished);
         })?;
         Ok(kept.display().to_string())
+    }
+
+    fn left(&self) -> Left {
+        mark::read(&self.0)
+    }
+
+    fn note_open(&self, number: u64, durably: bool) -> io::Result<()> {
+        mark::write_open(&self.0, number, durably)
+    }
+
+    fn note_closed(&self, number: u64) -> io::Result<()> {
+        mark::write_closed(&self.0, number)
     }
 }
 

@@ -10,8 +10,10 @@ mod draft;
 mod file;
 mod fleet;
 mod job;
+mod mark;
 mod medium;
 mod memory;
+mod opening;
 mod redb;
 mod upgrade;
 mod writer;
@@ -26,6 +28,7 @@ use std::sync::Arc;
 pub use self::copy::{Frozen, Stop, check_file};
 pub use self::draft::Draft;
 pub use self::fleet::{Fleet, FleetOptions, LEAST_CACHE_BYTES, Moment, NoMoment, Over};
+pub use self::mark::Numbers;
 pub use self::upgrade::Step;
 use crate::metrics::Stores;
 
@@ -107,11 +110,13 @@ pub struct StoreOptions {
     /// The formats after the first, oldest first: how a file gets from each to the next. Whoever opens files passes all
     /// there are; a file of a format beyond the last is refused.
     pub steps: &'static [Step],
+    /// By what a file is known again.
+    pub numbers: Numbers,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { cache_bytes: 4 << 20, queue: 4096, counts: Arc::default(), steps: &[] }
+        Self { cache_bytes: 4 << 20, queue: 4096, counts: Arc::default(), steps: &[], numbers: Numbers::default() }
     }
 }
 
@@ -134,7 +139,7 @@ impl Store {
     /// is upgraded, which leaves a copy of what it was beside it. Blocks: not for the async runtime's threads.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] for a damaged, foreign or later-format file, [`StoreError::Full`] without space to create
+    /// [`StoreError::Corrupt`] for a torn, damaged, foreign or later-format file, [`StoreError::Full`] without space to create
     /// or upgrade it, [`StoreError::Io`] for anything else, such as a file that another process has open.
     pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
         Ok(Self(Arc::new(Engine::Redb(redb::Engine::open_file(path, options)?))))

@@ -13,7 +13,7 @@ use redb::AccessGuard;
 use super::file::{self, Rows};
 use super::job::{self, Job};
 use super::medium::{self, Direct, FileMedium, Medium};
-use super::upgrade;
+use super::opening::{self, Opened};
 use super::writer::Writer;
 use super::{Read, Step, StoreError, StoreOptions, Visit, Write};
 
@@ -34,27 +34,21 @@ impl Engine {
             StoreError::Io(why) => StoreError::Io(format!("{}: {why}", path.display())),
             other => other,
         };
-        if !path.try_exists().map_err(|error| named(file::of_io(&error)))? {
+        let made = !path.try_exists().map_err(|error| named(file::of_io(&error)))?;
+        if made {
             create_file(path, options).map_err(named)?;
         }
-        Self::open_medium(Box::new(FileMedium(path.to_owned())), options, false, WRITE_PAUSE).map_err(named)
+        Self::open_medium(Box::new(FileMedium(path.to_owned())), options, made, WRITE_PAUSE).map_err(named)
     }
 
-    /// Opens any medium; `new` writes the tables into an empty one. Tests hand in a failing one, and no pause.
+    /// Opens any medium; `made`: [`create`] has just made what it holds. Tests hand in a failing one, and no pause.
     pub(super) fn open_medium(
         medium: Box<dyn Medium>,
         options: &StoreOptions,
-        new: bool,
+        made: bool,
         write_pause: Duration,
     ) -> Result<Self, StoreError> {
-        let (db, rows) = if new {
-            let backend = medium.open().map_err(|error| file::of_io(&error))?;
-            let db = file::create(Direct(backend), options.cache_bytes, options.steps)?;
-            let rows = file::latest(&db).map_err(file::of_redb)?;
-            (db, rows)
-        } else {
-            upgrade::open(&*medium, options)?
-        };
+        let Opened { db, rows, number } = opening::open(&*medium, options, made)?;
         let shared = Arc::new(Shared {
             snapshot: ArcSwapOption::from_pointee(Snapshot { rows, epoch: 0 }),
             version: AtomicU64::new(0),
@@ -66,7 +60,8 @@ impl Engine {
             failing: ArcSwapOption::empty(),
             steps: options.steps,
         });
-        Writer::start(shared.clone(), medium, db, options, write_pause).map_err(|error| file::of_io(&error))?;
+        Writer::start(shared.clone(), medium, (db, number), options, write_pause)
+            .map_err(|error| file::of_io(&error))?;
         Ok(Self(shared))
     }
 
@@ -143,11 +138,7 @@ fn create_file(path: &Path, options: &StoreOptions) -> Result<(), StoreError> {
     let unfinished = &medium::beside(path, ".new");
     let io = |error: std::io::Error| file::of_io(&error);
     medium::create_private_file(unfinished).map_err(io)?;
-    let made = FileMedium(unfinished.to_owned())
-        .open()
-        .map_err(io)
-        .and_then(|backend| file::create(Direct(backend), options.cache_bytes, options.steps))
-        .and_then(|db| db.close().map_err(file::of_redb))
+    let made = create(&FileMedium(unfinished.to_owned()), options)
         .and_then(|()| std::fs::rename(unfinished, path).map_err(io))
         .and_then(|()| medium::sync_dir(medium::parent(path)).map_err(io));
     if made.is_err() {
@@ -155,6 +146,14 @@ fn create_file(path: &Path, options: &StoreOptions) -> Result<(), StoreError> {
         let _ = std::fs::remove_file(unfinished);
     }
     made
+}
+
+/// Makes an empty file of the present format in `medium`.
+pub(super) fn create(medium: &dyn Medium, options: &StoreOptions) -> Result<(), StoreError> {
+    let backend = medium.open().map_err(|error| file::of_io(&error))?;
+    let number = Some(options.numbers.draw());
+    let db = file::create(Direct(backend), options.cache_bytes, options.steps, number)?;
+    db.close().map_err(file::of_redb)
 }
 
 /// What the users of a file and its writer have in common.
@@ -383,8 +382,9 @@ impl<'a> Reader<'a> {
         }
         let mut rows = self.guard(|| self.rows.range::<&[u8]>(from..to))?;
         for _ in 0..limit {
-            let Some((key, value)) = self.guard(|| next(&mut rows).transpose())? else { break };
-            if visit(key.value(), value.value()).is_break() {
+            let Some(row) = self.guard(|| next(&mut rows).transpose())? else { break };
+            let (key, value) = self.guard(|| Ok((row.0.value(), row.1.value())))?;
+            if visit(key, value).is_break() {
                 break;
             }
         }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use redb::{Database, ReadableTable, Table};
 
-use super::file::{self, Rows};
+use super::file;
 use super::medium::{Direct, Medium};
 use super::{Read, StoreError, StoreOptions, Visit, Write};
 
@@ -32,28 +32,31 @@ pub(super) fn present(steps: &[Step]) -> u64 {
 /// Space beyond the copy and the rewritten rows: redb's own books.
 const SPARE_BYTES: u64 = 4 << 20;
 
-/// Opens what `medium` holds, upgraded to the present format.
-pub(super) fn open(medium: &dyn Medium, options: &StoreOptions) -> Result<(Database, Rows), StoreError> {
+/// Upgrades `db`, which is what `medium` holds and has `format`, and answers it anew.
+pub(super) fn run(
+    medium: &dyn Medium,
+    db: Database,
+    format: u64,
+    options: &StoreOptions,
+) -> Result<Database, StoreError> {
     let io = |error: std::io::Error| file::of_io(&error);
-    let (db, format) = file::open_any(Direct(medium.open().map_err(io)?), options.cache_bytes, options.steps)?;
-    if format < present(options.steps) {
-        let begun = Instant::now();
-        // A copy is made of a file that rests.
-        file::guard(|| db.close().map_err(file::of_redb))?;
-        let backend = medium.open().map_err(io)?;
-        let bytes = backend.len().map_err(io)?;
-        backend.close().map_err(io)?;
-        check_space(medium, bytes, format)?;
-        let kept = medium.keep_copy(format).map_err(io)?;
-        let (db, _) = file::open_any(Direct(medium.open().map_err(io)?), options.cache_bytes, options.steps)?;
-        file::guard(|| rewrite(&db, format, options.steps))?;
-        tracing::info!(from = format, to = present(options.steps), bytes, kept, took = ?begun.elapsed(),
-            "upgraded a project file; what it was is kept beside it");
-        let rows = file::guard(|| file::latest(&db).map_err(file::of_redb))?;
-        return Ok((db, rows));
+    let begun = Instant::now();
+    // A copy is made of a file that rests.
+    file::guard(|| db.close().map_err(file::of_redb))?;
+    let backend = medium.open().map_err(io)?;
+    let bytes = backend.len().map_err(io)?;
+    backend.close().map_err(io)?;
+    check_space(medium, bytes, format)?;
+    let kept = medium.keep_copy(format).map_err(io)?;
+    let (db, _) = file::open_any(Direct(medium.open().map_err(io)?), options.cache_bytes, options.steps)?;
+    if let Err(error) = file::guard(|| rewrite(&db, format, options.steps)) {
+        file::let_go(db);
+        return Err(error);
     }
-    let rows = file::guard(|| file::latest(&db).map_err(file::of_redb))?;
-    Ok((db, rows))
+    let took_ms = begun.elapsed().as_millis();
+    let to = present(options.steps);
+    tracing::info!(from = format, to, bytes, took_ms, kept, "upgraded a project file; what it was is kept beside it");
+    Ok(db)
 }
 
 /// The copy is as long as the file, and so may be what a transaction rewrites.

@@ -12,7 +12,7 @@ use super::file::{self, Rows};
 use super::job::Job;
 use super::medium::{Detached, Direct, Medium};
 use super::redb::{Next, Reader, Serving, Shared, Snapshot};
-use super::{StoreError, StoreOptions};
+use super::{Numbers, StoreError, StoreOptions, mark};
 use crate::metrics::Stores;
 
 /// Jobs are shallow, and thousands of files may be open: a small stack.
@@ -33,6 +33,10 @@ pub(super) struct Writer {
     write_pause: Duration,
     /// The open file; `None` while it could not be reopened.
     db: Option<Database>,
+    numbers: Numbers,
+    /// What the file is marked with, and since when if it was by this opening.
+    number: Option<u64>,
+    marked: Option<Instant>,
     epoch: u64,
     /// Why writes cannot be: the file is read through memory (see [`Detached`]), or not open at all.
     read_only: Option<StoreError>,
@@ -47,7 +51,7 @@ impl Writer {
     pub(super) fn start(
         shared: Arc<Shared>,
         medium: Box<dyn Medium>,
-        db: Database,
+        (db, number): (Database, Option<u64>),
         options: &StoreOptions,
         write_pause: Duration,
     ) -> io::Result<()> {
@@ -58,6 +62,9 @@ impl Writer {
             counts: Arc::clone(&options.counts),
             write_pause,
             db: Some(db),
+            numbers: options.numbers.clone(),
+            number,
+            marked: None,
             epoch: 0,
             read_only: None,
             failures: 0,
@@ -142,22 +149,39 @@ impl Writer {
         if self.medium.free_bytes().is_some_and(|free| free < needed) {
             return Err(StoreError::Full);
         }
+        let number = self.next_number();
         // A panic in redb speaks of a damaged file: as unknown as any other failed commit.
         let committed =
-            catch_unwind(AssertUnwindSafe(|| commit(db, kept))).unwrap_or_else(|_| Err(StoreError::Unknown));
+            catch_unwind(AssertUnwindSafe(|| commit(db, kept, number))).unwrap_or_else(|_| Err(StoreError::Unknown));
         match committed {
             Ok(rows) => {
                 self.failures = 0;
+                if number.is_some() {
+                    (self.number, self.marked) = (number, Some(Instant::now()));
+                }
                 self.shared.publish(Some(Snapshot { rows, epoch: self.epoch }));
                 Ok(())
             }
             Err(error) => {
                 self.count_failure(&error);
+                // It is unknown which number is in the file.
+                (self.number, self.marked) = (None, None);
                 tracing::error!(%error, failures = self.failures, "store commit failed, reopening the file");
                 self.reopen();
                 Err(error)
             }
         }
+    }
+
+    /// The number that goes into the file with the next commit, where the one there is due to be renewed. It is noted
+    /// beside the file first.
+    fn next_number(&self) -> Option<u64> {
+        if self.marked.is_some_and(|marked| marked.elapsed() < mark::RENEWED_AFTER) {
+            return None;
+        }
+        let number = self.numbers.draw();
+        // Where that fails, the file is checked at its next opening, at worst.
+        self.medium.note_open(number, true).ok().map(|()| number)
     }
 
     /// An open file that takes writes, or why there is none.
@@ -235,6 +259,12 @@ impl Drop for Writer {
         let waiting = self.shared.shut();
         self.shared.publish(None);
         self.close();
+        if let Some(number) = self.number
+            && self.read_only.is_none()
+        {
+            // The mark of an open file holds as well.
+            let _ = self.medium.note_closed(number);
+        }
         for job in waiting {
             job.settle(Some(&StoreError::Closed));
         }
@@ -242,8 +272,8 @@ impl Drop for Writer {
     }
 }
 
-/// Writes `kept` in key order and makes it durable. The rows as they are then.
-fn commit(db: &Database, kept: &Changes) -> Result<Rows, StoreError> {
+/// Writes `kept` in key order, with a new number for the file, and makes it durable. The rows as they are then.
+fn commit(db: &Database, kept: &Changes, number: Option<u64>) -> Result<Rows, StoreError> {
     let mut change = db.begin_write().map_err(file::of_redb)?;
     // Allocator state goes with every commit, so that reopening after a crash takes a millisecond, not a scan.
     change.set_quick_repair(true);
@@ -255,6 +285,9 @@ fn commit(db: &Database, kept: &Changes) -> Result<Rows, StoreError> {
                 None => rows.remove(key.as_slice()).map_err(file::of_redb)?,
             };
         }
+    }
+    if let Some(number) = number {
+        file::mark(&change, number)?;
     }
     change.commit().map_err(|error| match file::of_redb(error) {
         // redb makes a commit valid by its very last write, into space the file already has.

@@ -91,6 +91,23 @@ pub(super) fn space(free: u64, dir: &Path) -> Option<Finding> {
     ))
 }
 
+pub(super) fn kept_copies(facts: &Facts) -> Vec<Finding> {
+    let Some(dir) = facts.data_dir.as_deref().map(data_dir::projects) else { return Vec::new() };
+    let entries = fs::read_dir(&dir).into_iter().flatten().flatten();
+    let kept = entries.filter(|entry| entry.file_name().to_string_lossy().contains(".redb.format-"));
+    let sizes: Vec<u64> = kept.filter_map(|entry| Some(entry.metadata().ok()?.len())).collect();
+    if sizes.is_empty() {
+        return Vec::new();
+    }
+    let mib = sizes.iter().sum::<u64>().div_ceil(1 << 20);
+    vec![Finding::new(
+        Severity::Hint,
+        format!("{} project files are kept as they were before an upgrade ({mib} MiB)", sizes.len()),
+        "they are the way back to the program of before, and hold what the projects held then",
+        format!("when you are sure to stay with this one: rm {}/*.redb.format-*", dir.display()),
+    )]
+}
+
 pub(super) fn master_key(facts: &Facts) -> Vec<Finding> {
     match (&facts.data_dir, &facts.settings.master_key) {
         (Some(dir), None) => vec![Finding::new(

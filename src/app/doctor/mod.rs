@@ -88,6 +88,7 @@ const CHECKS: &[Check] = &[
     machine::backups,
     contents::dead_letters,
     contents::webhooks,
+    machine::kept_copies,
     machine::master_key,
 ];
 

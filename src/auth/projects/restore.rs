@@ -13,7 +13,6 @@ use crate::auth::transplant::{remove_issued, transplant};
 use crate::auth::{Error, Operator, Project, ProjectSettings};
 use crate::config::stored_for_copy;
 use crate::data::audit;
-use crate::data::format;
 use crate::data::issued::Issued;
 use crate::data::project::{self as rows, ProjectRecord};
 use crate::store::{Over, Store, StoreError, StoreOptions, check_file};
@@ -152,7 +151,7 @@ impl Projects {
         others: &[Ready],
     ) -> Result<Ready, NotRestored> {
         let refused = |why: String| NotRestored::Refused(format!("projects/{id}.redb: {why}"));
-        let store = open(&file).await.map_err(|error| refused(error.to_string()))?;
+        let store = open(&file, self.fleet.store_options()).await.map_err(|error| refused(error.to_string()))?;
         let mut record = known(&store, id, &self.shared).map_err(refused)?;
         let maker = Maker::Operator(by.uid);
         let was = how.as_new.then_some(id);
@@ -218,11 +217,11 @@ impl Projects {
     }
 }
 
-async fn open(file: &Path) -> Result<Store, StoreError> {
-    let file = file.to_owned();
+async fn open(file: &Path, options: &StoreOptions) -> Result<Store, StoreError> {
+    let (file, options) = (file.to_owned(), options.clone());
     let opened = tokio::task::spawn_blocking(move || {
-        check_file(&file, format::STEPS)?;
-        Store::open(&file, &StoreOptions { steps: format::STEPS, ..StoreOptions::default() })
+        check_file(&file, options.steps)?;
+        Store::open(&file, &options)
     });
     opened.await.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))
 }

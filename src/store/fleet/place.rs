@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use super::{Fleet, file_of};
-use crate::store::{StoreError, file, medium};
+use crate::store::{StoreError, StoreOptions, file, mark, medium};
 
 /// What becomes of a file that is there already.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,11 +50,20 @@ impl Fleet {
             if let Over::KeptAt(aside) = &over {
                 std::fs::hard_link(&place, aside).map_err(io)?;
             }
-            std::fs::rename(&from, &place).and_then(|()| medium::sync_dir(dir)).map_err(io)?;
+            std::fs::rename(&from, &place)
+                // Its mark goes along; where there is none the file is checked at its next opening.
+                .inspect(|()| drop(std::fs::rename(mark::path_of(&from), mark::path_of(&place))))
+                .and_then(|()| medium::sync_dir(dir))
+                .map_err(io)?;
             fleet.table().known.insert(id);
             Ok(())
         })
         .await
+    }
+
+    /// How the files of projects are opened, for one that is to become one.
+    pub fn store_options(&self) -> &StoreOptions {
+        &self.0.options.store
     }
 
     /// The directory of the project files; `None` for a fleet in memory.

@@ -38,7 +38,7 @@ async fn a_project_is_made_found_and_deleted() {
         assert!(matches!(fleet.create(id(3)).await, Err(StoreError::Closed)));
     }
     let names: Vec<_> = std::fs::read_dir(dir.path().join("projects")).unwrap().collect();
-    assert_eq!(names.len(), 2);
+    assert_eq!(names.len(), 4, "two projects, each with its mark");
 }
 
 #[tokio::test]
@@ -117,7 +117,13 @@ async fn ten_thousand_projects_are_listed_unopened() {
     for number in 0..10_000 {
         std::fs::File::create(dir.path().join(format!("{}.redb", id(number)))).unwrap();
     }
-    for stray in ["notes.txt", "x.redb", "00000000000000000000000000000000.redb", "a.redb.new"] {
+    for stray in [
+        "notes.txt",
+        "x.redb",
+        "00000000000000000000000000000000.redb",
+        "a.redb.new",
+        "00000000-0000-0000-0000-000000000001.redb.opened",
+    ] {
         std::fs::write(dir.path().join(stray), "").unwrap();
     }
     let fleet = Fleet::open(dir.path(), FleetOptions::default()).unwrap();
@@ -137,6 +143,23 @@ async fn a_file_that_vanished_does_not_come_back_empty() {
     assert!(matches!(fleet.get(id(1)).await, Err(StoreError::Io(_))));
     std::fs::rename(&away, &path).unwrap();
     assert!(fleet.get(id(1)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_used_is_looked_at_again_when_it_is_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let fleet = Fleet::open(dir.path(), FleetOptions::default()).unwrap();
+    put(&fleet.create(id(1)).await.unwrap(), b"a", b"1").await.unwrap();
+    fleet.close_idle(Duration::ZERO).await;
+    let path = dir.path().join(format!("{}.redb", id(1)));
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let refused = fleet.get(id(1)).await;
+    assert!(matches!(&refused, Err(StoreError::Corrupt(_))), "{refused:?}");
+    assert_eq!(fleet.get(id(1)).await.err(), refused.err(), "as before");
+    assert_eq!(fleet.cache_granted(), 0);
+    std::fs::write(&path, whole).unwrap();
+    assert_eq!(get(&fleet.get(id(1)).await.unwrap().unwrap(), b"a"), Ok(Some(b"1".to_vec())));
 }
 
 #[tokio::test]
@@ -164,6 +187,7 @@ async fn a_draft_is_found_by_nobody_until_it_takes_its_place() {
     drop(former);
     let names = || {
         let mut names: Vec<_> = std::fs::read_dir(&projects).unwrap().map(|one| one.unwrap().file_name()).collect();
+        names.retain(|name| !name.to_str().unwrap().ends_with(".opened"));
         names.sort();
         names
     };

@@ -7,6 +7,7 @@ mod fleet;
 mod model;
 mod moment;
 pub(crate) mod pages;
+mod torn;
 mod upgrade;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use redb::StorageBackend;
 
+use super::mark::Left;
 use super::medium::Medium;
 use super::{Engine, Step, Store, StoreError, StoreOptions, redb as engine};
 
@@ -70,6 +72,8 @@ pub(super) struct State {
     pub(super) operations: u64,
     /// What was kept of it before an upgrade.
     pub(super) kept: Option<Vec<u8>>,
+    /// What its mark says; by default none does.
+    pub(super) left: Option<Left>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,6 +82,14 @@ pub(super) enum Fault {
     Enospc,
     /// Everything seems to succeed and nothing reaches the disk any more.
     Freeze,
+}
+
+impl State {
+    /// Other bytes on the disk, all of them safe there.
+    pub(super) fn replace(&mut self, bytes: Vec<u8>) {
+        (self.synced, self.bytes) = (bytes.clone(), bytes);
+        self.unsynced.clear();
+    }
 }
 
 impl Disk {
@@ -126,6 +138,9 @@ impl Disk {
     /// With a store of the format that `steps` lead to.
     pub(super) fn store_after(&self, new: bool, steps: &'static [Step]) -> Result<Store, StoreError> {
         let options = StoreOptions { cache_bytes: 1 << 20, steps, ..StoreOptions::default() };
+        if new {
+            engine::create(self, &options)?;
+        }
         let engine = engine::Engine::open_medium(Box::new(self.clone()), &options, new, Duration::ZERO)?;
         Ok(Store(Arc::new(Engine::Redb(engine))))
     }
@@ -176,6 +191,20 @@ impl Medium for Disk {
         Self::change(&mut state)?;
         state.kept = Some(state.bytes.clone());
         Ok("a copy".into())
+    }
+
+    fn left(&self) -> Left {
+        self.state().left.unwrap_or(Left::Unknown)
+    }
+
+    fn note_open(&self, number: u64, _durably: bool) -> io::Result<()> {
+        self.state().left = Some(Left::Open(number));
+        Ok(())
+    }
+
+    fn note_closed(&self, _number: u64) -> io::Result<()> {
+        self.state().left = Some(Left::Closed);
+        Ok(())
     }
 }
 

@@ -26,4 +26,6 @@ mod reload;
 mod secrets;
 mod sign_in_failed;
 mod supervision;
+mod torn;
+mod upgrade;
 mod webhooks;
