@@ -132,7 +132,7 @@ impl App {
         let store = Arc::<Stores>::default();
         let fleet = match data_dir {
             Some(dir) => {
-                Fleet::open(&dir.projects(), fleet_options(settings, &store, &env)).map_err(crate::auth::Error::from)?
+                Fleet::open(&dir.projects(), fleet_options(settings, &store, env)).map_err(crate::auth::Error::from)?
             }
             None => Fleet::memory(),
         };

@@ -40,14 +40,17 @@ pub async fn make<W: Write + Send + 'static>(shot: Shot, out: W, stop: Stop) -> 
         // Without it a backup is merely less polite.
         let _ = rustix::process::setpriority_process(None, NICE);
         // Nobody waits any more: then the output is gone, too.
-        let _ = told.send(write(&shot, out, &stop, &runtime));
+        let _ = told.send(write(shot, out, &stop, &runtime));
     })?;
     answer.await.unwrap_or(Err(NotMade::Died))
 }
 
-fn write<W: Write>(shot: &Shot, out: W, stop: &Stop, runtime: &Handle) -> Result<(Contents, W), NotMade> {
-    let mut writer = Writer::begin(out, shot)?;
-    match add_all(&mut writer, shot, stop, runtime) {
+fn write<W: Write>(shot: Shot, out: W, stop: &Stop, runtime: &Handle) -> Result<(Contents, W), NotMade> {
+    let mut writer = Writer::begin(out, &shot)?;
+    let added = add_all(&mut writer, &shot, stop, runtime);
+    // Whoever reads the last entry may ask for the next backup at once.
+    drop(shot);
+    match added {
         Ok(()) => Ok(writer.finish()?),
         Err(error) => {
             // Whoever reads a stream learns it there.

@@ -10,6 +10,8 @@ use crate::store::tests::pages;
 use crate::store::{Store, StoreOptions};
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+/// A key, its value, and what it is to become; `None`: nothing.
+type Upgraded = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
 
 /// A row as the first program wrote it: number 7, `Ada@example.com`, `Ada`, asserted at 5, `{}`, no password.
 const ADA: &[u8] = b"\x01\x07\x0fAda@example.com\x01\x03Ada\x01\x05\x00\x01\x02{}\x00\x00\x09";
@@ -68,8 +70,8 @@ fn session_of_1_as_written() -> SessionV1 {
     SessionV1 { user, created_at, refreshed_at, expires_at, generation, refresh, previous, ip, agent }
 }
 
-/// What the programs of format 1 wrote, and what is to become of it; `None`: nothing.
-fn rows_of_1() -> Vec<(Vec<u8>, Vec<u8>, Option<Vec<u8>>)> {
+/// What the programs of format 1 wrote, and what is to become of it.
+fn rows_of_1() -> Vec<Upgraded> {
     let mut rows = Vec::new();
     let mut put = |key: Vec<u8>, then: Vec<u8>, now: Option<Vec<u8>>| rows.push((key, then, now));
     let row = |table, number| key(table, &[id(number).as_bytes()]);

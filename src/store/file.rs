@@ -145,7 +145,7 @@ pub(super) fn guard<T>(step: impl FnOnce() -> Result<T, StoreError>) -> Result<T
 /// Closes a file that cannot be used.
 pub(super) fn let_go(db: Database) {
     // Why it cannot be is known; what else is wrong with it adds nothing.
-    let _ = guard(|| Ok(drop(db)));
+    let _ = guard(|| db.close().map_err(of_redb));
 }
 
 /// How an error begins that speaks of a file of ours.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex as Gate, OwnedMutexGuard, RwLock};
 use uuid::Uuid;
 
-use super::{Store, StoreError, StoreOptions, draft, file, medium};
+use super::{Store, StoreError, StoreOptions, draft, file, mark, medium};
 pub use moment::{Moment, NoMoment};
 pub use place::Over;
 
@@ -58,6 +58,8 @@ pub(super) struct Table {
     /// Held by whoever opens, creates, closes or deletes that project.
     gates: HashMap<Uuid, Weak<Gate<()>>>,
     cache_granted: usize,
+    /// Files that cannot be used: what they were when that was found, and why.
+    refused: HashMap<Uuid, (mark::Is, StoreError)>,
     pub(super) closed: bool,
     /// What is being backed up.
     moment: Option<moment::Taken>,
@@ -282,13 +284,18 @@ impl Inner {
                     (false, false) => return Err(StoreError::Io(format!("the file of project {id} is gone"))),
                     _ => {}
                 }
+                self.was_refused(id, &file_of(dir, id))?;
                 self.make_room()?;
                 let cache_bytes = self.grant_cache();
                 let options = StoreOptions { cache_bytes, ..self.options.store.clone() };
                 match Store::open(&file_of(dir, id), &options) {
                     Ok(store) => (store, cache_bytes),
                     Err(error) => {
-                        self.table().cache_granted -= cache_bytes;
+                        let mut table = self.table();
+                        table.cache_granted -= cache_bytes;
+                        if let (StoreError::Corrupt(_), Ok(is)) = (&error, mark::Is::of(&file_of(dir, id))) {
+                            table.refused.insert(id, (is, error.clone()));
+                        }
                         return Err(error);
                     }
                 }
@@ -312,6 +319,18 @@ impl Inner {
     /// Enters a store that has no file.
     pub(super) fn keep(&self, id: Uuid, store: Store) {
         self.table().open.insert(id, Open { store, used: Instant::now(), cache_bytes: 0 });
+    }
+
+    /// Why a file cannot be used, when that is known and it is still the same: to find out may take reading all of it, and
+    /// whoever asks for the project must not make us do that again and again.
+    fn was_refused(&self, id: Uuid, file: &Path) -> Result<(), StoreError> {
+        let mut table = self.table();
+        let Some((then, error)) = table.refused.get(&id) else { return Ok(()) };
+        if mark::Is::of(file).is_ok_and(|is| is == *then) {
+            return Err(error.clone());
+        }
+        table.refused.remove(&id);
+        Ok(())
     }
 
     /// Half of what is left: one project alone has a large cache, a thousand together do not have a thousand of them.

@@ -101,8 +101,9 @@ pub(super) fn path_of(path: &Path) -> PathBuf {
     beside(path, SUFFIX)
 }
 
-/// A file as the system knows it.
-struct Is {
+/// A file as the system knows it: another one, or one that was changed, is unlike it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Is {
     inode: u64,
     born: u64,
     state: State,
@@ -116,7 +117,7 @@ struct State {
 }
 
 impl Is {
-    fn of(path: &Path) -> io::Result<Self> {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
         let found = std::fs::metadata(path)?;
         // Not every file system keeps it; the inode then stands alone.
         let born = found.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());

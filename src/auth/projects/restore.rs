@@ -133,6 +133,9 @@ impl Projects {
         let all: Vec<Restored> = placed.into_iter().map(restored).collect();
         for one in &all {
             self.note_unopened(one.id, None);
+            if let Err(error) = self.wake_if_waiting(one.id).await {
+                tracing::warn!(project = %one.slug, %error, "whether it has mails to send could not be seen");
+            }
             tracing::warn!(project = %one.slug, id = %one.id, uid = by.uid, "a project was restored by an operator");
         }
         Ok(all)

@@ -73,7 +73,7 @@ fn names_are_found_again_and_no_two_are_alike() {
         let names: std::collections::BTreeSet<_> = T::all().map(Name::name).collect();
         assert_eq!((T::all().count(), names.len()), (count, count));
     }
-    all::<EventKind>(31);
+    all::<EventKind>(33);
     all::<Carrier>(4);
     all::<crate::data::events::By>(4);
     all::<crate::data::events::Outcome>(4);

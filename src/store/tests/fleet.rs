@@ -146,6 +146,23 @@ async fn a_file_that_vanished_does_not_come_back_empty() {
 }
 
 #[tokio::test]
+async fn a_file_that_cannot_be_used_is_looked_at_again_when_it_is_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let fleet = Fleet::open(dir.path(), FleetOptions::default()).unwrap();
+    put(&fleet.create(id(1)).await.unwrap(), b"a", b"1").await.unwrap();
+    fleet.close_idle(Duration::ZERO).await;
+    let path = dir.path().join(format!("{}.redb", id(1)));
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let refused = fleet.get(id(1)).await;
+    assert!(matches!(&refused, Err(StoreError::Corrupt(_))), "{refused:?}");
+    assert_eq!(fleet.get(id(1)).await.err(), refused.err(), "as before");
+    assert_eq!(fleet.cache_granted(), 0);
+    std::fs::write(&path, whole).unwrap();
+    assert_eq!(get(&fleet.get(id(1)).await.unwrap().unwrap(), b"a"), Ok(Some(b"1".to_vec())));
+}
+
+#[tokio::test]
 async fn cache_is_shared_out_and_given_back() {
     let dir = tempfile::tempdir().unwrap();
     let fleet = Fleet::open(dir.path(), FleetOptions::default()).unwrap();

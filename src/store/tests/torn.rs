@@ -31,7 +31,7 @@ async fn moments(disk: &Disk) -> Vec<(Vec<u8>, Rows)> {
 
 /// What a copy holds; `None` when it is refused as torn.
 fn served(copy: Vec<u8>) -> Option<Rows> {
-    match Disk::holding(copy.clone()).store(false) {
+    match Disk::holding(copy).store(false) {
         Ok(store) => Some(rows(&store).unwrap()),
         Err(StoreError::Corrupt(why)) => {
             assert!(why.contains("keystead backup") || why.contains("no redb file"), "{why}");

@@ -105,12 +105,9 @@ async fn without_space_for_a_copy_nothing_is_touched() {
 async fn a_fault_at_any_operation_leaves_one_format_or_the_other_whole() {
     let (whole, before) = first().await;
     let (image, after) = (whole.image(), lengthened(&before));
-    let operations = {
-        let disk = Disk::holding(image.clone());
-        drop(disk.store_after(false, STEPS).unwrap());
-        let operations = disk.state().operations;
-        operations
-    };
+    let counting = Disk::holding(image.clone());
+    drop(counting.store_after(false, STEPS).unwrap());
+    let operations = counting.state().operations;
     assert!(operations > 10);
     for fault in [Fault::Eio, Fault::Enospc, Fault::Freeze] {
         for healthy in 0..operations {

@@ -11,7 +11,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::client::anon;
-use super::process::{Binary, Place, Process};
+use super::process::{Binary, Ended, Place, Process};
 use crate::persona::{Persona, Reply};
 
 /// Accounts that fit into what a file may have reserved before the disk was full, at most.
@@ -192,4 +192,33 @@ fn a_first_start_on_a_full_disk_says_so() {
     assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{}", ended.err);
     assert!(ended.err.contains("space"), "{}", ended.err);
     assert!(!ended.err.contains("panic"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn a_backup_or_a_restore_without_space_leaves_nothing_behind() {
+    let disk = SmallDisk::new("12m");
+    let server = disk.start();
+    let anon = anon(&server);
+    let (ada, _) = anon.sign_up("ada@example.com", "correct horse").await;
+    let projects = || fs::read_dir(disk.seen().join("keystead-data/projects")).expect("a directory").count();
+    let is_at_work = || fs::read_dir(disk.seen().join("keystead-data/work")).is_ok_and(|mut all| all.next().is_some());
+    let has_no_space = |ended: &Ended| {
+        assert!(ended.code == Some(1) && ended.err.to_lowercase().contains("no space"), "{ended:?}");
+    };
+    disk.fill();
+    // The file itself would lie on a disk with space.
+    has_no_space(&disk.place.run(&["backup", "all.tar"]));
+    assert!(!disk.seen().join("all.tar").exists() && !disk.seen().join("all.tar.part").exists());
+    disk.empty();
+    let taken = disk.place.run(&["backup", "all.tar"]);
+    assert_eq!(taken.code, Some(0), "{taken:?}");
+    disk.fill();
+    has_no_space(&disk.place.run(&["restore", "all.tar", "--as-new=copy"]));
+    assert!(projects() == 1 && !is_at_work());
+    disk.empty();
+    let restored = disk.place.run(&["restore", "all.tar", "--as-new=copy"]);
+    assert_eq!(restored.code, Some(0), "{restored:?}");
+    assert!(projects() == 2 && !is_at_work());
+    ada.who().await.expect(200);
+    server.stop();
 }
