@@ -404,7 +404,7 @@ fn of_several_projects_one_is_taken_and_what_the_configuration_says_of_it_holds(
     assert!(told.out.starts_with("project news ("), "{}", told.out);
     let shown = ok(there.run(&["project", "show", "news"]));
     assert!(shown.out.contains("blog.example"), "{}", shown.out);
-    let pinned = there.clone().set("PROJECT__SHOP__ID", "00000000-0000-7000-8000-00000000aaaa");
+    let pinned = there.set("PROJECT__SHOP__ID", "00000000-0000-7000-8000-00000000aaaa");
     ok(pinned.run(&["project", "delete", "other", "--yes"]));
     let other = pinned.run_with(&["import", "-", "--project", "shop"], &all);
     assert!(other.err.contains("the configuration says that its id is"), "{other:?}");
