@@ -200,7 +200,12 @@ async fn a_backup_or_a_restore_without_space_leaves_nothing_behind() {
     let server = disk.start();
     let anon = anon(&server);
     let (ada, _) = anon.sign_up("ada@example.com", "correct horse").await;
-    let projects = || fs::read_dir(disk.seen().join("keystead-data/projects")).expect("a directory").count();
+    // Beside each file lies the mark of its opening.
+    let is_file = |name: &str| name.ends_with(".redb");
+    let projects = || {
+        let all = fs::read_dir(disk.seen().join("keystead-data/projects")).expect("a directory");
+        all.filter(|entry| is_file(&entry.as_ref().expect("an entry").file_name().to_string_lossy())).count()
+    };
     let is_at_work = || fs::read_dir(disk.seen().join("keystead-data/work")).is_ok_and(|mut all| all.next().is_some());
     let has_no_space = |ended: &Ended| {
         assert!(ended.code == Some(1) && ended.err.to_lowercase().contains("no space"), "{ended:?}");
