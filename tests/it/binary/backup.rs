@@ -229,6 +229,15 @@ fn an_encrypted_backup_opens_for_whom_it_was_made_and_may_hold_the_master_key() 
 fn a_backup_that_is_broken_off_ends_and_one_of_a_killed_server_goes_at_its_next_start() {
     let place = Place::new();
     let server = place.start();
+    // What a pipe and a socket take in must not be all of it.
+    let picture = "A".repeat(480_000);
+    let rows: String = (0..8)
+        .map(|n| {
+            format!("d4e5f6a7-b8c9-4d01-a234-56789bcdef0{n},user{n}@example.com,\"data:image/png;base64,{picture}\"\n")
+        })
+        .collect();
+    let table = place.write("large.csv", &format!("id,email,avatar\n{rows}"));
+    ok(place.run(&["import", "--from", "nora", table.to_str().expect("text")]));
     let work = place.data().join("work");
     let is_at_work = || fs::read_dir(&work).is_ok_and(|mut all| all.next().is_some());
     // Nobody reads what it writes, so it gets no further than the pipe is long.
