@@ -12,6 +12,7 @@ use http_body_util::BodyExt;
 use serde_json::json;
 
 use super::api::{Api, encode};
+use super::output::counted;
 use super::place::Place;
 use super::{Surroundings, Usage};
 use crate::backup::{BadArchive, Contents, Draft, Encrypting, Encryption, NOT_IN_IT, master_key_entry, read};
@@ -152,10 +153,7 @@ impl Args {
 /// Such as `2 projects, 5210 rows, as of 2026-11-25T10:15:00Z`.
 pub(super) fn summary(contents: &Contents) -> String {
     let rows: u64 = contents.files.iter().map(|file| file.rows).sum();
-    let projects = match contents.files.len() {
-        1 => "1 project".to_owned(),
-        many => format!("{many} projects"),
-    };
+    let projects = counted(contents.files.len() as u64, "project");
     format!("{projects}, {rows} rows, as of {}", contents.head.moment)
 }
 

@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use super::api::{Api, encode};
-use super::output::{cell, visible};
+use super::output::{cell, counted, visible};
 use super::place::Place;
 use super::{Surroundings, Usage};
 use crate::crypto::hex;
@@ -90,7 +90,8 @@ impl Args {
             around.console.json(&told)?;
         } else if !to_stdout {
             let users = end["counts"]["user"].as_u64().unwrap_or_default();
-            let said = format!("{}: {projects} projects, {users} accounts, {} lines", self.file.display(), lines + 2);
+            let (projects, users) = (counted(projects, "project"), counted(users, "account"));
+            let said = format!("{}: {projects}, {users}, {} lines", self.file.display(), lines + 2);
             around.console.say(&said)?;
         }
         around.console.note(if self.with_secrets {

@@ -40,6 +40,12 @@ pub(super) fn entries<'a>(answer: &'a Value, list: &str) -> &'a [Value] {
     answer[list].as_array().map_or(&[], Vec::as_slice)
 }
 
+/// `1 project`, `2 projects`.
+pub(super) fn counted(number: u64, what: &str) -> String {
+    let end = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{end}")
+}
+
 /// Replaces what moves the cursor, colours, or turns the text around: names and agents come from strangers.
 pub(super) fn visible(text: &str) -> String {
     let hidden = |c: char| {

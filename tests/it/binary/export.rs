@@ -153,7 +153,7 @@ async fn with_secrets_everything_goes_on_elsewhere_as_it_was() {
     let (file, project) = (here.path().join("all.jsonl"), server.project().to_owned());
     let name = file.to_str().expect("text");
     let live = ok(here.run(&["export", name, "--with-secrets"]));
-    assert!(live.err.contains("WARNING") && live.out.contains("1 projects"), "{live:?}");
+    assert!(live.err.contains("WARNING") && live.out.contains("1 project, "), "{live:?}");
     let before = lines_of(&file);
     assert_eq!(server.stop().code, Some(0));
 
