@@ -30,6 +30,8 @@ use crate::env::Env;
 const SECOND_LOOK: Duration = Duration::from_millis(400);
 /// How long an answer may take: a hash may wait its turn behind a storm of sign-ins.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a server may take to say how it does: what asks, asks again.
+const HEALTH_PATIENCE: Duration = Duration::from_secs(5);
 /// The largest answer: a page of 1000 accounts with all the metadata they may have.
 const MAX_ANSWER: usize = 96 << 20;
 
@@ -322,6 +324,24 @@ pub(super) fn encode(text: &str) -> String {
 }
 
 /// The server behind the socket; `None` when none listens: no socket, or one that a killed server left.
+/// How the server on this data directory says it does; `None` when none runs. Takes and opens nothing.
+///
+/// # Errors
+/// When it does not answer in time, or is another user's.
+pub(super) async fn health(data_dir: &Path) -> Result<Option<Value>> {
+    let asked = async {
+        let Some(stream) = connect(&data_dir.join("control.sock")).await? else { return Ok(None) };
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let request = Request::builder().uri("/v1/health").header(HOST, "localhost").body(Body::empty())?;
+        // Its status says in short what the answer says.
+        let (_, answer) = read(sender.send_request(request).await?.map(Body::new)).await?;
+        Ok(Some(answer))
+    };
+    let late = || anyhow!("no answer for {} s", HEALTH_PATIENCE.as_secs());
+    timeout(HEALTH_PATIENCE, asked).await.map_err(|_| late())?
+}
+
 async fn connect(socket: &Path) -> Result<Option<UnixStream>> {
     match UnixStream::connect(socket).await {
         Ok(stream) => Ok(Some(stream)),

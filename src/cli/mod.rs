@@ -14,6 +14,7 @@ mod config;
 mod console;
 mod doctor;
 mod export;
+mod health;
 mod import;
 mod key;
 mod log_line;
@@ -140,6 +141,8 @@ enum Command {
     Reload(reload::Args),
     /// Look whether all is well, and say what to do where it is not
     Doctor(doctor::Args),
+    /// Say whether the running server can do its work; exit code 0 when it serves
+    Health(health::Args),
     /// Print what an API looks like, as an OpenAPI document
     Openapi(openapi::Args),
     /// Write a completion script for a shell
@@ -168,6 +171,7 @@ impl Command {
             Self::Config(args) => config::run(&args, around),
             Self::Reload(args) => reload::run(&args, around),
             Self::Doctor(args) => doctor::run(&args, around),
+            Self::Health(args) => health::run(&args, around),
             Self::Openapi(args) => openapi::run(&args, around),
             Self::Completions(args) => completions::run(&args, around),
             Self::Man => man::run(around),

@@ -82,3 +82,20 @@ async fn after_sigkill_it_starts_as_if_nothing_was() {
     assert_eq!(refreshed.status, 200, "{}", refreshed.text);
     assert_eq!(place.run(&["user", "list"]).code, Some(0), "the control socket was made anew");
 }
+
+/// What a container's health check goes by.
+#[test]
+fn health_is_told_of_a_server_that_runs_and_of_none() {
+    let place = Place::new();
+    let none = place.run(&["health"]);
+    assert!(none.code == Some(1) && none.err.contains("no server runs on"), "{none:?}");
+    assert!(!place.data().exists(), "nothing was made");
+    let server = place.start();
+    let well = place.run(&["health"]);
+    assert_eq!((well.code, well.out.trim_end()), (Some(0), "ok"), "{well:?}");
+    let told: serde_json::Value = serde_json::from_str(&place.run(&["health", "--json"]).out).expect("JSON");
+    assert!(told["status"] == "ok" && told["checks"]["store"]["status"] == "ok", "{told}");
+    assert_eq!(server.stop().code, Some(0));
+    let stopped = place.run(&["health", "--json"]);
+    assert!(stopped.code == Some(1) && stopped.out.contains(r#""status":"unavailable""#), "{stopped:?}");
+}
