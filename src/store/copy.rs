@@ -1,5 +1,4 @@
-//! Copies of project files: made from one state while the file is in use, compared with it, and checked where they come
-//! back.
+//! Copies of project files: made from one state while the file is in use, and compared with it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -11,7 +10,7 @@ use redb::{Database, ReadableTable};
 use super::file::{self, Rows};
 use super::medium::{self, Direct, FileMedium, Medium};
 use super::redb::{Reader, Snapshot};
-use super::{Read, Step, Store, StoreError};
+use super::{Read, Store, StoreError};
 
 /// Memory for the pages of a copy.
 const CACHE_BYTES: usize = 16 << 20;
@@ -123,30 +122,6 @@ impl std::fmt::Debug for Frozen {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Frozen")
     }
-}
-
-/// Checks a file that came from elsewhere: its form, every page's checksum, every row. It may be of any format from which
-/// `steps` lead on. Answers how many rows there are. For a thread that may block.
-///
-/// # Errors
-/// [`StoreError::Corrupt`] when it is damaged, foreign or of a later format.
-pub fn check_file(path: &Path, steps: &[Step]) -> Result<u64, StoreError> {
-    guarded(|| {
-        let (mut db, _) = file::open_any(Direct(backend(path)?), CACHE_BYTES, steps)?;
-        let whole = db.check_integrity().map_err(|error| StoreError::Corrupt(format!("it is damaged ({error})")))?;
-        if !whole {
-            return Err(StoreError::Corrupt("it is damaged: its pages do not fit together".into()));
-        }
-        let rows = file::latest(&db).map_err(file::of_redb)?;
-        let mut count = 0;
-        for row in rows.iter().map_err(file::of_redb)? {
-            row.map_err(file::of_redb)?;
-            count += 1;
-        }
-        drop(rows);
-        db.close().map_err(file::of_redb)?;
-        Ok(count)
-    })
 }
 
 fn backend(path: &Path) -> Result<Box<dyn redb::StorageBackend>, StoreError> {

@@ -25,7 +25,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use self::copy::{Frozen, Stop, check_file};
+pub use self::copy::{Frozen, Stop};
 pub use self::draft::Draft;
 pub use self::fleet::{Fleet, FleetOptions, LEAST_CACHE_BYTES, Moment, NoMoment, Over};
 pub use self::mark::Numbers;

@@ -15,7 +15,7 @@ use crate::config::stored_for_copy;
 use crate::data::audit;
 use crate::data::issued::Issued;
 use crate::data::project::{self as rows, ProjectRecord};
-use crate::store::{Over, Store, StoreError, StoreOptions, check_file};
+use crate::store::{Over, Store, StoreError, StoreOptions};
 
 /// How projects are brought back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -219,10 +219,8 @@ impl Projects {
 
 async fn open(file: &Path, options: &StoreOptions) -> Result<Store, StoreError> {
     let (file, options) = (file.to_owned(), options.clone());
-    let opened = tokio::task::spawn_blocking(move || {
-        check_file(&file, options.steps)?;
-        Store::open(&file, &options)
-    });
+    // It lies where no process left it: so every page is checked.
+    let opened = tokio::task::spawn_blocking(move || Store::open(&file, &options));
     opened.await.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))
 }
 
