@@ -35,6 +35,13 @@ const LASTING: [Table; 8] = [
     Table::DeadLetter,
 ];
 
+impl Issued {
+    /// Whether rows of this table belong to it.
+    pub(crate) fn holds(self, table: Table) -> bool {
+        PASSING.contains(&table) || self == Self::All && LASTING.contains(&table)
+    }
+}
+
 /// Removes at most `limit` rows of it. Answers whether that was all.
 pub fn remove(w: &mut (impl Write + ?Sized), what: Issued, limit: usize) -> Result<bool, StoreError> {
     let lasting: &[Table] = if what == Issued::All { &LASTING } else { &[] };

@@ -35,6 +35,19 @@ async fn a_project_is_taken_under_a_new_id_and_a_wrong_file_is_refused_line_by_l
     assert_eq!(house.get("/v1/projects/copy/audit/verify").await["ok"], true);
     assert_ne!(house.get("/v1/projects/copy/keys").await, house.get("/v1/projects/default/keys").await);
 
+    // What only one project can have stays with the original, as in a restore.
+    let hosts = json!({"slug": "shop", "settings": {"hosts": "shop.example.com"}});
+    assert_eq!(house.ask(Method::POST, "/v1/projects", hosts).await.0, StatusCode::CREATED);
+    let lines_of_shop = house.lines("/v1/export?projects=shop").await;
+    let taken = house.send(Method::POST, "/v1/import?new_id=true&slug=shop-2", &lines_of_shop, Some(own_uid())).await;
+    assert_eq!(taken.0, StatusCode::OK, "{}", taken.1);
+    assert_eq!(house.get("/v1/projects/shop-2").await["settings"]["hosts"], json!([]));
+    let trail = house.get("/v1/projects/shop-2/audit").await;
+    assert_eq!(
+        trail["entries"].as_array().and_then(|all| all.last()).map(|last| &last["event"]),
+        Some(&json!("project_transplanted"))
+    );
+
     let before = house.get("/v1/projects").await;
     for (query, body, line) in [("", lines.as_str(), 2), ("", "x\n", 1), ("?project=nobody", lines.as_str(), 1)] {
         let (status, answer) = house.send(Method::POST, &format!("/v1/import{query}"), body, Some(own_uid())).await;

@@ -2,9 +2,8 @@
 //! into files that nobody finds, and put in place when the last line has said that all were there.
 //!
 //! Under its own id a project goes on as it was: with the secrets in the file every token of it works here. Under a new
-//! id it is another project (security 5): nothing that was issued for the one may work in the other, so that tokens, keys
-//! and secrets stay behind, and what waits to be sent too, for it speaks of the one. Without secrets in the file, new ones
-//! are made, and what hangs on the old ones stays behind.
+//! id it is [another project](super::super::transplant), and what was issued stays behind. Without secrets in the file, new
+//! ones are made, and what hangs on the old ones stays behind.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,17 +11,18 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{Entry, Projects};
-use crate::auth::events::{self, EventKind};
-use crate::auth::project::Secrets;
+use crate::auth::project::{Maker, Secrets};
 use crate::auth::projects::Selector;
+use crate::auth::transplant::transplant;
 use crate::auth::{Error, Operator, Project, keys, outbox};
-use crate::config::forms;
+use crate::config::{forms, stored_for_copy};
 use crate::crypto::Secret;
+use crate::data::issued::Issued;
 use crate::data::outbox::{DeadLetter, Payload};
 use crate::data::portable::sending::Sending;
 use crate::data::portable::whole::{self, SigningKey};
 use crate::data::portable::{self, Line, Lines, Numbers, Row, Wrong};
-use crate::data::project::{self as rows, ProjectRecord};
+use crate::data::project::ProjectRecord;
 use crate::store::Draft;
 use crate::token::{KeyKind, KeyMaterial, KeyRecord};
 
@@ -173,7 +173,7 @@ impl Arrivals {
         for arrival in self.whole {
             let told = arrival.told();
             if !self.wish.dry_run {
-                self.projects.settle_in(arrival, self.by, self.wish.new_id).await?;
+                self.projects.settle_in(arrival, self.by).await?;
             }
             arrived.push(told);
         }
@@ -181,7 +181,7 @@ impl Arrivals {
     }
 
     /// A project's first line: ends the one before it.
-    async fn begin(&mut self, number: u64, mut line: whole::Project) -> Result<(), Error> {
+    async fn begin(&mut self, number: u64, line: whole::Project) -> Result<(), Error> {
         self.end_current().await?;
         self.current = Current::PassedOver;
         let is_wished = |name: &String| *name == line.slug || Uuid::parse_str(name).is_ok_and(|id| id == line.id);
@@ -193,12 +193,22 @@ impl Arrivals {
             self.note(Wrong { line: number, reason, is_last: true });
             return Ok(());
         }
-        if let Some(slug) = &self.wish.slug {
-            line.slug.clone_from(slug);
-        }
         let mut record = line.record();
+        if let Some(slug) = &self.wish.slug {
+            record.slug.clone_from(slug);
+        }
+        // Until all of it is there, it is the one that it was.
+        let written = ProjectRecord { slug: record.slug.clone(), ..line.record() };
         if self.wish.new_id {
             record.id = self.projects.shared.env.new_id(self.by.now);
+            match record.settings.as_deref().map(stored_for_copy).transpose() {
+                Ok(settings) => record.settings = settings,
+                Err(why) => {
+                    let reason = format!("`settings`: {why}");
+                    self.note(Wrong { line: number, reason, is_last: false });
+                    return Ok(());
+                }
+            }
         }
         let twice = self.whole.iter().any(|other| other.record.id == record.id || other.record.slug == record.slug);
         let fits = if twice { Err("it stands twice in the file".to_owned()) } else { Ok(()) };
@@ -216,18 +226,14 @@ impl Arrivals {
         }
         let shared = &self.projects.shared;
         let draft = self.projects.fleet.draft(shared.env.new_id(self.by.now)).await?;
-        let fresh = match self.goes_on() {
+        let fresh = match self.goes_on() || self.wish.new_id {
             true => None,
             false => Some(Secrets::fresh(shared, record.id, self.by.now)?),
         };
         let (last_user_number, last_api_key_number) = (line.last_user_number, line.last_api_key_number);
-        let written = record.clone();
         let begun = draft.store().write(move |w| {
             line.begin(w, &written)?;
-            if let Some(Secrets { refresh, signing }) = &fresh {
-                rows::put_refresh_key(w, refresh.clone())?;
-                rows::put_signing_key(w, signing)?;
-            }
+            fresh.iter().try_for_each(|secrets| secrets.put(w))?;
             Ok::<_, Error>(())
         });
         begun.await?;
@@ -312,8 +318,12 @@ impl Arrivals {
         self.flush().await?;
         let Current::Project(arrival) = std::mem::replace(&mut self.current, Current::Nobody) else { return Ok(()) };
         if self.wrong.is_empty() {
+            let (store, shared) = (arrival.draft.store(), &self.projects.shared);
+            if self.wish.new_id {
+                transplant(store, arrival.record.clone(), shared, Maker::Operator(self.by.uid), self.by.now).await?;
+            }
             let settings = self.projects.settings();
-            let opened = Project::open(arrival.draft.store().clone(), &self.projects.shared, |record| {
+            let opened = Project::open(store.clone(), shared, |record| {
                 self.projects.settings_of(&settings, &record.slug, record.settings.as_deref())
             });
             if let Err(why) = opened {
@@ -336,23 +346,10 @@ impl Arrivals {
 fn stays_behind(line: &Line, goes_on: bool, new_id: bool) -> bool {
     match line {
         // They hang on the secrets.
-        Line::RefreshSecret(_) | Line::SigningKey(_) | Line::Session(_) => !goes_on,
-        Line::Outbox(item) | Line::DeadLetter(item) => new_id || item.payload.is_none(),
-        // Digests of what was issued under the old id: whoever has it would come in under both.
-        Line::OneTime(_) | Line::Code(_) | Line::ApiKey(_) | Line::PersonalToken(_) => new_id,
-        Line::Keystead(_)
-        | Line::Project(_)
-        | Line::User(_)
-        | Line::GoneUser(_)
-        | Line::Identity(_)
-        | Line::Device(_)
-        | Line::LockoutClient(_)
-        | Line::LockoutAccount(_)
-        | Line::Cooldown(_)
-        | Line::Rate(_)
-        | Line::Audit(_)
-        | Line::End(_)
-        | Line::Failed(_) => false,
+        Line::RefreshSecret(_) | Line::SigningKey(_) | Line::Session(_) if !goes_on => true,
+        // Sealed, and not opened for the file.
+        Line::Outbox(item) | Line::DeadLetter(item) if item.payload.is_none() => true,
+        line => new_id && line.belongs_to(Issued::All),
     }
 }
 
@@ -440,7 +437,7 @@ impl Projects {
     }
 
     /// Puts a project that is whole in its place, and the one there that nobody used out of it.
-    async fn settle_in(&self, arrival: Arrival, by: Operator, new_id: bool) -> Result<(), NotArrived> {
+    async fn settle_in(&self, arrival: Arrival, by: Operator) -> Result<(), NotArrived> {
         let Arrival { line, record, draft, .. } = arrival;
         {
             let _changing = self.changing.lock().await;
@@ -466,13 +463,7 @@ impl Projects {
         }
         let (slug, id) = (&record.slug, record.id);
         tracing::warn!(project = %slug, %id, uid = by.uid, "a project was imported by an operator");
-        let project = self.find(Selector::Id(id)).await?.ok_or(Error::UnknownProject)?;
-        if new_id {
-            // Under its own id the trail goes on as if nothing had been; here another one begins to be told.
-            let event = events::by_operator(&project, by, EventKind::Imported, None);
-            let teller = project.teller();
-            project.store().write(move |w| Ok::<_, Error>(teller.record(w, &event)?)).await?;
-        }
+        self.find(Selector::Id(id)).await?.ok_or(Error::UnknownProject)?;
         Ok(())
     }
 }

@@ -11,6 +11,8 @@ use super::people::{Device, GoneUser, Identity, User};
 use super::sending::Sending;
 use super::trail::Audit;
 use super::whole::{End, Failed, Header, Project, RefreshSecret, SigningKey};
+use crate::data::Table;
+use crate::data::issued::Issued;
 
 /// A line of a portable file. Its `type` is the variant's name in snake case.
 #[derive(Clone, Debug, Serialize)]
@@ -89,6 +91,36 @@ impl Line {
             Self::End(_) => "end",
             Self::Failed(_) => "failed",
         }
+    }
+
+    /// Whether its record is one of `issued`.
+    pub fn belongs_to(&self, issued: Issued) -> bool {
+        self.table().is_some_and(|table| issued.holds(table))
+    }
+
+    /// Where its record lies; `None` for what is said around records.
+    const fn table(&self) -> Option<Table> {
+        Some(match self {
+            Self::Keystead(_) | Self::Project(_) | Self::End(_) | Self::Failed(_) => return None,
+            Self::RefreshSecret(_) => Table::Meta,
+            Self::SigningKey(_) => Table::SigningKey,
+            Self::User(_) => Table::User,
+            Self::GoneUser(_) => Table::UserGone,
+            Self::Identity(_) => Table::Identity,
+            Self::Session(_) => Table::Session,
+            Self::Device(_) => Table::Device,
+            Self::OneTime(_) => Table::OneTime,
+            Self::Code(_) => Table::Code,
+            Self::ApiKey(_) => Table::ApiKey,
+            Self::PersonalToken(_) => Table::PersonalToken,
+            Self::LockoutClient(_) => Table::LockoutByClient,
+            Self::LockoutAccount(_) => Table::LockoutByAccount,
+            Self::Cooldown(_) => Table::Cooldown,
+            Self::Rate(_) => Table::Rate,
+            Self::Audit(_) => Table::Audit,
+            Self::Outbox(_) => Table::Outbox,
+            Self::DeadLetter(_) => Table::DeadLetter,
+        })
     }
 
     /// The line as text, without its end.
