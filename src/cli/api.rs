@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::{Method, Request, Response, StatusCode};
+use http_body_util::channel::Channel;
 use http_body_util::{BodyExt, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -32,6 +33,8 @@ const SECOND_LOOK: Duration = Duration::from_millis(400);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a server may take to say how it does: what asks, asks again.
 const HEALTH_PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of a file that are sent at once.
+const PIECE: usize = 64 << 10;
 /// The largest answer: a page of 1000 accounts with all the metadata they may have.
 const MAX_ANSWER: usize = 96 << 20;
 
@@ -88,6 +91,25 @@ impl Api {
         }
     }
 
+    /// How the server on this data directory says it does; `None` when none runs. Takes and opens nothing.
+    ///
+    /// # Errors
+    /// When it does not answer in time, or is another user's.
+    pub(super) async fn health(data_dir: &Path) -> Result<Option<Value>> {
+        let socket = data_dir.join("control.sock");
+        let asked = async {
+            if connect(&socket).await?.is_none() {
+                return Ok(None);
+            }
+            let request = Request::builder().uri("/v1/health").header(HOST, "localhost").body(Body::empty())?;
+            // Its status says in short what the answer says.
+            let (_, answer) = read(Self(Way::Socket(socket.clone())).answer(request).await?).await?;
+            Ok(Some(answer))
+        };
+        let answered = timeout(HEALTH_PATIENCE, asked).await;
+        answered.map_err(|_| anyhow!("no answer for {} s", HEALTH_PATIENCE.as_secs()))?
+    }
+
     /// As [`Api::open`]; in a directory that holds no project, and may not exist, nothing is made but what a restore needs.
     ///
     /// # Errors
@@ -102,7 +124,7 @@ impl Api {
         if has_server || !App::holds_nothing(&settings) {
             return Self::open(settings, env).await;
         }
-        let before = Before::of(dir);
+        let before = Before::of(dir)?;
         match App::open_to_restore(settings, env, brought).await {
             Ok(app) => {
                 let router = app.admin();
@@ -192,11 +214,39 @@ impl Api {
         Err(refusal(status, &answer))
     }
 
-    /// Sends what comes piece by piece, for as long as it takes.
-    pub(super) async fn send(&self, path: &str, body: Body) -> Result<Value> {
+    /// Sends all that `from` holds, for as long as it takes.
+    ///
+    /// # Errors
+    /// When it cannot be read to its end, which ends the request; and as the server says.
+    pub(super) async fn send(&self, path: &str, from: &mut dyn io::Read) -> Result<Value> {
+        let (mut to, body) = Channel::<Bytes, io::Error>::new(2);
         let request = Request::builder().method(Method::POST).uri(path).header(HOST, "localhost");
-        let request = request.header(CONTENT_TYPE, "application/x-ndjson").body(body)?;
-        let (status, answer) = read(self.answer(request).await?).await?;
+        let request = request.header(CONTENT_TYPE, "application/octet-stream").body(Body::new(body))?;
+        let reading = async move {
+            let mut piece = vec![0; PIECE];
+            loop {
+                match from.read(&mut piece) {
+                    Ok(0) => return Ok(()),
+                    Ok(length) => {
+                        // Nobody takes it any more: the answer says why.
+                        if to.send_data(Bytes::copy_from_slice(&piece[..length])).await.is_err() {
+                            return Ok(());
+                        }
+                    }
+                    Err(error) => {
+                        let told = error.to_string();
+                        to.abort(error);
+                        return Err(told);
+                    }
+                }
+            }
+        };
+        let answering = async { read(self.answer(request).await?).await };
+        let (sent, answer) = tokio::join!(reading, answering);
+        if let Err(error) = sent {
+            bail!("it cannot be read to its end: {error}; nothing was changed");
+        }
+        let (status, answer) = answer?;
         if status.is_success() { Ok(answer) } else { Err(refusal(status, &answer)) }
     }
 
@@ -221,9 +271,15 @@ impl Api {
 }
 
 impl Before {
-    fn of(dir: PathBuf) -> Self {
-        let entries = std::fs::read_dir(&dir).ok();
-        Self { entries: entries.map(|all| all.flatten().map(|entry| entry.file_name()).collect()), dir }
+    fn of(dir: PathBuf) -> Result<Self> {
+        let entries = match std::fs::read_dir(&dir) {
+            Ok(all) => Some(all.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // What cannot be seen must not be taken for nothing: that is what is removed again.
+            Err(error) => Some(Err(error)),
+        };
+        let entries = entries.transpose().with_context(|| dir.display().to_string())?;
+        Ok(Self { dir, entries })
     }
 
     /// Removes what was not there. Nobody else has written there: the directory was held.
@@ -324,24 +380,6 @@ pub(super) fn encode(text: &str) -> String {
 }
 
 /// The server behind the socket; `None` when none listens: no socket, or one that a killed server left.
-/// How the server on this data directory says it does; `None` when none runs. Takes and opens nothing.
-///
-/// # Errors
-/// When it does not answer in time, or is another user's.
-pub(super) async fn health(data_dir: &Path) -> Result<Option<Value>> {
-    let asked = async {
-        let Some(stream) = connect(&data_dir.join("control.sock")).await? else { return Ok(None) };
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        let request = Request::builder().uri("/v1/health").header(HOST, "localhost").body(Body::empty())?;
-        // Its status says in short what the answer says.
-        let (_, answer) = read(sender.send_request(request).await?.map(Body::new)).await?;
-        Ok(Some(answer))
-    };
-    let late = || anyhow!("no answer for {} s", HEALTH_PATIENCE.as_secs());
-    timeout(HEALTH_PATIENCE, asked).await.map_err(|_| late())?
-}
-
 async fn connect(socket: &Path) -> Result<Option<UnixStream>> {
     match UnixStream::connect(socket).await {
         Ok(stream) => Ok(Some(stream)),

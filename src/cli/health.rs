@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use super::api;
+use super::api::Api;
 use super::output::{cell, visible};
 use super::place::Place;
 use super::{AlreadyTold, Surroundings};
@@ -19,7 +19,7 @@ pub(super) fn run(args: &Args, around: &mut Surroundings) -> Result<()> {
     let place = &args.place;
     let data_dir = place.settings(around)?.data_dir;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let Some(health) = runtime.block_on(api::health(&data_dir))? else {
+    let Some(health) = runtime.block_on(Api::health(&data_dir))? else {
         if !place.json {
             bail!("no server runs on {}", data_dir.display());
         }

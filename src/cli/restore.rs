@@ -4,10 +4,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use axum::body::{Body, Bytes};
+use anyhow::{Context, Result};
 use clap::builder::NonEmptyStringValueParser;
-use http_body_util::channel::Channel;
 use serde_json::{Value, json};
 
 use super::Surroundings;
@@ -18,8 +16,6 @@ use super::place::Place;
 use crate::backup::{Contents, Keys, open, peek_master_key, read};
 use crate::crypto::Secret;
 
-/// Bytes read at once.
-const PIECE: usize = 64 << 10;
 /// Where a master key would be: a block for its name, one for itself.
 const START: usize = 1024;
 /// The largest file of identities.
@@ -81,12 +77,12 @@ impl Args {
         from.by_ref().take(START as u64).read_to_end(start.expose_mut()).with_context(|| name.to_owned())?;
         let brought = peek_master_key(start.expose());
         let skipped = if brought.is_some() { START } else { 0 };
-        let from = start.expose()[skipped..].chain(from);
+        let mut from = start.expose()[skipped..].chain(from);
         let settings = self.place.settings(around)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let api = Api::open_to_restore(settings, around.env.clone(), brought.as_ref()).await?;
-            let answer = send(&api, &self.path(), from).await;
+            let answer = api.send(&self.path(), &mut from).await;
             // Where nothing was, nothing stays after a failure.
             api.close_after_restore(answer.is_ok()).await;
             self.tell(around, &answer?)
@@ -162,32 +158,4 @@ impl Args {
         around.console.say(&table(&["SLUG", "ID", "ROWS", "BYTES", "AUDIT"], &rows))?;
         Ok(())
     }
-}
-
-async fn send(api: &Api, path: &str, mut from: impl Read) -> Result<Value> {
-    let (mut to, body) = Channel::<Bytes, std::io::Error>::new(2);
-    let reading = async move {
-        let mut piece = vec![0; PIECE];
-        loop {
-            match from.read(&mut piece) {
-                Ok(0) => return Ok(()),
-                Ok(length) => {
-                    // Nobody takes it any more: the answer says why.
-                    if to.send_data(Bytes::copy_from_slice(&piece[..length])).await.is_err() {
-                        return Ok(());
-                    }
-                }
-                Err(error) => {
-                    let told = error.to_string();
-                    to.abort(error);
-                    return Err(told);
-                }
-            }
-        }
-    };
-    let (read, answer) = tokio::join!(reading, api.send(path, Body::new(body)));
-    if let Err(error) = read {
-        bail!("the backup cannot be read to its end: {error}; nothing was changed");
-    }
-    answer
 }

@@ -1,21 +1,15 @@
 //! Projects out of what `keystead export` wrote: sent as it is to the admin API, which looks at every line.
 
 use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use axum::body::{Body, Bytes};
-use http_body_util::channel::Channel;
 use serde_json::Value;
 
 use super::Args;
-use crate::cli::api::{Api, encode};
+use crate::cli::api::encode;
 use crate::cli::output::{cell, entries};
 use crate::cli::{Surroundings, Usage};
-
-/// Bytes read at once.
-const PIECE: usize = 64 * 1024;
 
 pub(super) fn run(args: &Args, around: &mut Surroundings) -> Result<()> {
     if args.format.is_some() || args.skip_invalid || args.verified {
@@ -27,8 +21,8 @@ pub(super) fn run(args: &Args, around: &mut Surroundings) -> Result<()> {
     };
     args.within.place.clone().with_api(around, async |api, around| {
         let answer = match &mut file {
-            Some(file) => send(api, &path(args), file).await?,
-            None => send(api, &path(args), &mut around.console.input).await?,
+            Some(file) => api.send(&path(args), file).await?,
+            None => api.send(&path(args), &mut around.console.input).await?,
         };
         tell(args, around, &answer)
     })
@@ -42,27 +36,6 @@ fn path(args: &Args) -> String {
         }
     }
     path
-}
-
-async fn send(api: &Api, path: &str, from: &mut dyn Read) -> Result<Value> {
-    let (mut to, body) = Channel::<Bytes, std::io::Error>::new(2);
-    let reading = async {
-        let mut piece = vec![0; PIECE];
-        loop {
-            match from.read(&mut piece) {
-                Ok(0) => return drop(to),
-                Ok(length) => {
-                    // Nobody takes it any more: the answer says why.
-                    if to.send_data(Bytes::copy_from_slice(&piece[..length])).await.is_err() {
-                        return;
-                    }
-                }
-                Err(error) => return to.abort(error),
-            }
-        }
-    };
-    let ((), answer) = tokio::join!(reading, api.send(path, Body::new(body)));
-    answer
 }
 
 fn tell(args: &Args, around: &mut Surroundings, answer: &Value) -> Result<()> {
