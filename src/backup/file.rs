@@ -1,4 +1,4 @@
-//! A backup as a file: a draft beside its name until it is whole, durable, and was read back.
+//! A backup, or an export, as a file: a draft beside its name until it is whole, durable, and was read back.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
@@ -31,7 +31,7 @@ impl Draft {
         let mut draft = path.as_os_str().to_owned();
         draft.push(".part");
         let draft = PathBuf::from(draft);
-        // One that a killed backup left is ours to take; a link is not followed.
+        // One that a killed command left is ours to take; a link is not followed.
         match fs::remove_file(&draft) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

@@ -7,11 +7,11 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result, anyhow, bail};
 use axum::body::Bytes;
-use clap::builder::NonEmptyStringValueParser;
 use http_body_util::BodyExt;
 use serde_json::json;
 
-use super::api::{Api, encode};
+use super::api::Api;
+use super::out_file::OutFile;
 use super::output::counted;
 use super::place::Place;
 use super::{Surroundings, Usage};
@@ -23,11 +23,8 @@ use crate::crypto::{MasterKey, Secret};
 pub(super) struct Args {
     #[command(flatten)]
     place: Place,
-    /// The file; - for standard output
-    file: PathBuf,
-    /// Only this project, by slug or id; repeatable [else all]
-    #[arg(long, value_name = "SLUG|ID", value_parser = NonEmptyStringValueParser::new())]
-    project: Vec<String>,
+    #[command(flatten)]
+    file: OutFile,
     /// Encrypt it for whoever has this key's secret half (age1…, as age-keygen prints it); repeatable
     #[arg(long, value_name = "AGE1…", conflicts_with = "passphrase_file")]
     recipient: Vec<String>,
@@ -37,17 +34,11 @@ pub(super) struct Args {
     /// The master key too: whoever opens the backup can then use all that is in it. Only where it is encrypted
     #[arg(long)]
     with_master_key: bool,
-    /// Replace a file that is there
-    #[arg(long)]
-    force: bool,
 }
 
 impl Args {
     pub(super) fn run(self, around: &mut Surroundings) -> Result<()> {
-        let to_stdout = self.file == Path::new("-");
-        if to_stdout && self.place.json {
-            return Err(Usage("the backup goes to standard output: there is no place for --json".into()).into());
-        }
+        self.file.check(self.place.json)?;
         let encryption = self.encryption()?;
         if self.with_master_key && encryption.is_none() {
             let why = "--with-master-key needs --recipient or --passphrase-file: in the clear, the key would open all that \
@@ -58,19 +49,16 @@ impl Args {
             true => Some(self.master_key(around)?),
             false => None,
         };
-        if !to_stdout && !self.force && self.file.symlink_metadata().is_ok() {
-            bail!("{} is there already: choose another name, or pass --force", self.file.display());
-        }
         self.place.clone().with_api(around, async |api, around| {
             let how = encryption.as_ref();
-            let cannot = || format!("{} cannot be written", self.file.display());
-            let (contents, bytes) = if to_stdout {
+            let cannot = || format!("{} cannot be written", self.file.path.display());
+            let (contents, bytes) = if self.file.is_stdout() {
                 let out = Encrypting::new(&mut around.console.out, how)?;
                 let (contents, out) = self.receive(api, prelude.as_ref(), out).await?;
                 out.finish()?.flush()?;
                 (contents, None)
             } else {
-                let draft = Draft::new(&self.file, self.force).with_context(cannot)?;
+                let draft = Draft::new(&self.file.path, self.file.force).with_context(cannot)?;
                 let out = Encrypting::new(draft, how).with_context(cannot)?;
                 let (contents, out) = self.receive(api, prelude.as_ref(), out).await?;
                 let bytes = out.finish().and_then(Draft::keep).with_context(cannot)?;
@@ -100,9 +88,7 @@ impl Args {
         prelude: Option<&Secret<Vec<u8>>>,
         mut out: W,
     ) -> Result<(Contents, W)> {
-        let names = self.project.iter().map(|name| encode(name)).collect::<Vec<_>>().join(",");
-        let only = if names.is_empty() { String::new() } else { format!("?projects={names}") };
-        let mut body = api.stream(&format!("/v1/backup{only}")).await?;
+        let mut body = api.stream(&format!("/v1/backup?{}", self.file.query())).await?;
         let mut look = Look::start()?;
         let cannot = "the backup cannot be written";
         if let Some(prelude) = prelude {
@@ -127,11 +113,12 @@ impl Args {
         is_encrypted: bool,
     ) -> Result<()> {
         if self.place.json {
-            let told = json!({"file": self.file, "bytes": bytes, "encrypted": is_encrypted, "backup": contents});
+            let told = json!({"file": self.file.path, "bytes": bytes, "encrypted": is_encrypted, "backup": contents});
             around.console.json(&told)?;
         } else if let Some(bytes) = bytes {
             let what = summary(contents);
-            around.console.say(&format!("{}: {what}, {} KiB, read back", self.file.display(), bytes.div_ceil(1024)))?;
+            let (file, kib) = (self.file.path.display(), bytes.div_ceil(1024));
+            around.console.say(&format!("{file}: {what}, {kib} KiB, read back"))?;
         }
         let left = match contents.has_master_key {
             true => NOT_IN_IT.replacen("the master key, ", "", 1),

@@ -21,6 +21,7 @@ mod log_line;
 mod mail;
 mod man;
 mod openapi;
+mod out_file;
 mod outlet;
 mod output;
 mod password;
