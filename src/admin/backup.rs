@@ -1,7 +1,7 @@
 //! `/v1/backup` and `/v1/restore`: projects as an archive, in a stream each way.
 
 use std::convert::Infallible;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use axum::Json;
@@ -18,9 +18,9 @@ use uuid::Uuid;
 
 use super::Admin;
 use super::error::Refusal;
-use super::input::{Acting, Asked};
+use super::input::{Acting, Asked, Names};
 use crate::auth::projects::{NotBackedUp, Restore, Restored};
-use crate::backup::{NotMade, Stop, extract, make};
+use crate::backup::{NotMade, Pieces, Stop, extract, make};
 use crate::http::body::BodyError;
 
 /// Pieces that may wait to be sent, or to be looked at.
@@ -32,8 +32,8 @@ const PIECE: usize = 64 << 10;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
-    /// Slugs or ids, with commas between; all projects without it.
-    projects: Option<String>,
+    #[serde(default)]
+    projects: Names,
 }
 
 /// What is to be brought back, and how.
@@ -73,8 +73,7 @@ pub(super) async fn backup(
     Acting(by): Acting,
     Asked(wanted): Asked<Wanted>,
 ) -> Result<Response, Refusal> {
-    let names: Vec<String> = wanted.projects.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect();
-    let shot = admin.projects.shot(&names).await?;
+    let shot = admin.projects.shot(&wanted.projects.0).await?;
     let (moment, count) = (shot.at.rfc3339(), shot.projects.len());
     tracing::info!(uid = by.uid, moment, projects = count, "an operator takes a backup");
     let (to, body) = Channel::<Bytes, Infallible>::new(WAITING);
@@ -115,11 +114,10 @@ pub(super) async fn restore(
         return Err(Refusal::Invalid("slug: only what is brought as new gets another slug".into()));
     }
     let folder = admin.projects.restore_folder()?;
-    let (pieces, inlet) = mpsc::channel(WAITING);
+    let (pieces, mut inlet) = mpsc::channel(WAITING);
     let path = folder.path().to_owned();
-    let extracted = tokio::task::spawn_blocking(move || {
-        extract(Inlet { from: inlet, piece: Bytes::new() }, &path, project.as_deref())
-    });
+    let extracted =
+        tokio::task::spawn_blocking(move || extract(Pieces::new(|| inlet.blocking_recv()), &path, project.as_deref()));
     let mut body = request.into_body();
     while let Some(frame) = body.frame().await {
         let piece = match frame {
@@ -162,26 +160,6 @@ impl Write for Outlet {
             return Ok(());
         }
         self.runtime.block_on(self.to.send_data(piece.into())).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-}
-
-/// Gives what comes, piece by piece. For a thread that may block.
-struct Inlet {
-    from: mpsc::Receiver<Bytes>,
-    piece: Bytes,
-}
-
-impl Read for Inlet {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() {
-            match self.from.blocking_recv() {
-                Some(piece) => self.piece = piece,
-                None => return Ok(0),
-            }
-        }
-        let taken = out.len().min(self.piece.len());
-        out[..taken].copy_from_slice(&self.piece.split_to(taken));
-        Ok(taken)
     }
 }
 

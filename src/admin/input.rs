@@ -77,15 +77,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Said<T> {
     }
 }
 
+/// Slugs or ids of projects with commas between; none for all.
+#[derive(Debug, Default)]
+pub(super) struct Names(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(Self(String::deserialize(from)?.split(',').map(str::to_owned).collect()))
+    }
+}
+
 /// A project as an operator names it: by slug or id.
 #[derive(Debug, Deserialize)]
 pub(super) struct ProjectName(String);
-
-impl From<&str> for ProjectName {
-    fn from(name: &str) -> Self {
-        Self(name.to_owned())
-    }
-}
 
 impl ProjectName {
     pub(super) fn id(&self) -> Option<Uuid> {

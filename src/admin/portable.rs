@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::Admin;
 use super::error::Refusal;
-use super::input::{Acting, Asked, ProjectName};
+use super::input::{Acting, Asked, Names};
+use crate::auth::Error;
 use crate::auth::export::export as tell;
 use crate::auth::projects::{Arrivals, Arrived, NotArrived, Wish};
 use crate::http::body::BodyError;
@@ -27,8 +28,8 @@ const WAITING: usize = 2;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
-    /// Slugs or ids, with commas between; all projects without it.
-    projects: Option<String>,
+    #[serde(default)]
+    projects: Names,
     #[serde(default)]
     secrets: bool,
 }
@@ -66,18 +67,8 @@ pub(super) async fn export(
     Acting(by): Acting,
     Asked(wanted): Asked<Wanted>,
 ) -> Result<Response, Refusal> {
-    let mut ids = Vec::new();
-    match &wanted.projects {
-        Some(names) => {
-            for name in names.split(',') {
-                ids.push(admin.project(&ProjectName::from(name)).await?.id());
-            }
-            // In the order of a whole export, and none twice.
-            ids.sort_unstable();
-            ids.dedup();
-        }
-        None => ids.extend(admin.projects.list().into_iter().map(|(id, _)| id)),
-    }
+    let chosen = admin.projects.chosen(&wanted.projects.0).map_err(|_| Error::UnknownProject)?;
+    let ids: Vec<Uuid> = chosen.into_iter().collect();
     if wanted.secrets {
         tracing::warn!(uid = by.uid, projects = ids.len(), "an operator exports projects with their secrets");
     }

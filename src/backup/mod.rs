@@ -19,6 +19,7 @@ mod extract;
 mod file;
 mod make;
 mod manifest;
+mod pieces;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub use extract::extract;
 pub use file::Draft;
 pub use make::{NotMade, make};
 pub use manifest::{Contents, End, FileEntry, Head, Named, Trail};
+pub use pieces::Pieces;
 pub use read::{BadArchive, Part, peek_master_key, read};
 pub use write::{Writer, master_key_entry};
 

@@ -1,6 +1,6 @@
 //! `keystead backup`: projects as of one moment, in a file that appears whole or not at all.
 
-use std::io::{self, Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -15,7 +15,7 @@ use super::out_file::OutFile;
 use super::output::counted;
 use super::place::Place;
 use super::{Surroundings, Usage};
-use crate::backup::{BadArchive, Contents, Draft, Encrypting, Encryption, NOT_IN_IT, master_key_entry, read};
+use crate::backup::{BadArchive, Contents, Draft, Encrypting, Encryption, NOT_IN_IT, Pieces, master_key_entry, read};
 use crate::config::{MasterKeySource, Settings};
 use crate::crypto::{MasterKey, Secret};
 
@@ -174,7 +174,7 @@ impl Look {
     fn start() -> Result<Self> {
         let (pieces, from) = mpsc::sync_channel(4);
         let reading = thread::Builder::new().name("backup-reader".into());
-        let reading = reading.spawn(move || read(Pieces { from, piece: Bytes::new() }, |_| Ok(())))?;
+        let reading = reading.spawn(move || read(Pieces::new(|| from.recv().ok()), |_| Ok(())))?;
         Ok(Self { pieces: Some(pieces), reading })
     }
 
@@ -187,25 +187,5 @@ impl Look {
         self.pieces = None;
         let contents = self.reading.join().map_err(|_| anyhow!("reading the backup failed unexpectedly"))?;
         contents.context("there is no backup")
-    }
-}
-
-/// What comes, as a reader.
-struct Pieces {
-    from: mpsc::Receiver<Bytes>,
-    piece: Bytes,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() {
-            match self.from.recv() {
-                Ok(piece) => self.piece = piece,
-                Err(mpsc::RecvError) => return Ok(0),
-            }
-        }
-        let taken = out.len().min(self.piece.len());
-        out[..taken].copy_from_slice(&self.piece.split_to(taken));
-        Ok(taken)
     }
 }

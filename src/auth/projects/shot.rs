@@ -73,22 +73,30 @@ impl Projects {
     /// # Errors
     /// [`NotBackedUp`].
     pub async fn shot(&self, only: &[String]) -> Result<Shot, NotBackedUp> {
-        let known = self.list();
-        let mut wanted = BTreeSet::new();
-        for name in only {
-            let id = Uuid::parse_str(name).ok().filter(|id| known.iter().any(|(known, _)| known == id));
-            let named = || known.iter().find(|(_, entry)| entry.slug == *name).map(|(id, _)| *id);
-            wanted.insert(id.or_else(named).ok_or_else(|| NotBackedUp::Unknown(name.clone()))?);
-        }
-        let only = (!only.is_empty()).then_some(&wanted);
-        // Listed before the moment: one that is made in between belongs to the next backup, one that goes, too.
-        let all: BTreeSet<Uuid> = known.iter().map(|(id, _)| *id).collect();
+        // Chosen before the moment: one that is made in between belongs to the next backup, one that goes, too.
+        let chosen = self.chosen(only).map_err(NotBackedUp::Unknown)?;
+        let projects = self.list().into_iter().filter(|(id, _)| chosen.contains(id));
+        let projects = projects.map(|(id, entry)| (id, entry.slug)).collect();
         let env = &self.shared.env;
         let folder = self.scratch("backup").map_err(|(path, error)| NotBackedUp::Folder(path, error))?;
-        let (moment, at) = self.fleet.moment(Some(only.unwrap_or(&all)), || env.now()).await?;
-        let chosen = |id: &Uuid| only.is_none_or(|only| only.contains(id));
-        let projects = known.into_iter().filter(|(id, _)| chosen(id)).map(|(id, entry)| (id, entry.slug)).collect();
+        let (moment, at) = self.fleet.moment(Some(&chosen), || env.now()).await?;
         Ok(Shot { at, projects, moment, folder })
+    }
+
+    /// The projects of these names (slug or id); for no names all there are.
+    ///
+    /// # Errors
+    /// The first name that is no project's.
+    pub fn chosen(&self, names: &[String]) -> Result<BTreeSet<Uuid>, String> {
+        let catalog = self.catalog.load();
+        let id_of = |name: &String| {
+            let id = Uuid::parse_str(name).ok().filter(|id| catalog.by_id.contains_key(id));
+            id.or_else(|| catalog.by_slug.get(name).copied()).ok_or_else(|| name.clone())
+        };
+        match names {
+            [] => Ok(catalog.by_id.keys().copied().collect()),
+            names => names.iter().map(id_of).collect(),
+        }
     }
 
     /// A private folder of its own in the data directory, for work that must not be half seen.
