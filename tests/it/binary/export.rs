@@ -286,6 +286,8 @@ fn a_wrong_file_changes_nothing_and_every_wrong_line_is_told() {
     let place = Place::new();
     let server = place.start();
     let before = projects(&place);
+    let unreadable = place.run(&["import", "keystead-data"]);
+    assert!(unreadable.code == Some(1) && unreadable.err.contains("it cannot be read to its end: Is a directory"));
     let good = accounts(3);
     let lines: Vec<&str> = good.lines().collect();
     let joined = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
