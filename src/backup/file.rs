@@ -9,11 +9,16 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use super::write::Hashed;
 
+/// Bytes after which what was written is sent to the disk: all at once at the end, it would hold up everybody else's writes.
+const SENT: u64 = 4 << 20;
+
 /// A file that gets its name when it is whole. Dropped before, it goes.
 pub struct Draft {
     out: Option<BufWriter<File>>,
     /// Of what was written.
     hash: Context,
+    /// Written, and not yet sent to the disk.
+    unsent: u64,
     draft: PathBuf,
     path: PathBuf,
     replace: bool,
@@ -39,7 +44,7 @@ impl Draft {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
         file.set_permissions(Permissions::from_mode(0o600))?;
         let out = Some(BufWriter::with_capacity(1 << 16, file));
-        Ok(Self { out, hash: Context::new(&SHA256), draft, path: path.to_owned(), replace })
+        Ok(Self { out, hash: Context::new(&SHA256), unsent: 0, draft, path: path.to_owned(), replace })
     }
 
     /// Makes it durable, reads it back, and gives it its name; durable when it answers. Answers its size.
@@ -86,6 +91,12 @@ impl Write for Draft {
         let out = self.out.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         let written = out.write(bytes)?;
         self.hash.update(&bytes[..written]);
+        self.unsent += written as u64;
+        if self.unsent >= SENT {
+            self.unsent = 0;
+            out.flush()?;
+            out.get_ref().sync_data()?;
+        }
         Ok(written)
     }
 

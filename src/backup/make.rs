@@ -37,12 +37,17 @@ pub async fn make<W: Write + Send + 'static>(shot: Shot, out: W, stop: Stop) -> 
     let (told, answer) = oneshot::channel();
     let runtime = Handle::current();
     thread::Builder::new().name("backup".into()).spawn(move || {
-        // Without it a backup is merely less polite.
-        let _ = rustix::process::setpriority_process(None, NICE);
+        yield_to_others();
         // Nobody waits any more: then the output is gone, too.
         let _ = told.send(write(shot, out, &stop, &runtime));
     })?;
     answer.await.unwrap_or(Err(NotMade::Died))
+}
+
+/// Puts this thread, and those it starts, behind all others.
+pub fn yield_to_others() {
+    // Without it a backup is merely less polite.
+    let _ = rustix::process::setpriority_process(None, NICE);
 }
 
 fn write<W: Write>(shot: Shot, out: W, stop: &Stop, runtime: &Handle) -> Result<(Contents, W), NotMade> {

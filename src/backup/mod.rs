@@ -29,7 +29,7 @@ pub use crate::store::Stop;
 pub use encryption::{Encrypting, Encryption, Keys, NotEncrypted, NotOpened, Opened, open};
 pub use extract::extract;
 pub use file::Draft;
-pub use make::{NotMade, make};
+pub use make::{NotMade, make, yield_to_others};
 pub use manifest::{Contents, End, FileEntry, Head, Named, Trail};
 pub use pieces::Pieces;
 pub use read::{BadArchive, Part, peek_master_key, read};

@@ -15,7 +15,9 @@ use super::out_file::OutFile;
 use super::output::counted;
 use super::place::Place;
 use super::{Surroundings, Usage};
-use crate::backup::{BadArchive, Contents, Draft, Encrypting, Encryption, NOT_IN_IT, Pieces, master_key_entry, read};
+use crate::backup::{
+    BadArchive, Contents, Draft, Encrypting, Encryption, NOT_IN_IT, Pieces, master_key_entry, read, yield_to_others,
+};
 use crate::config::{MasterKeySource, Settings};
 use crate::crypto::{MasterKey, Secret};
 
@@ -39,6 +41,7 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn run(self, around: &mut Surroundings) -> Result<()> {
         self.file.check(self.place.json)?;
+        yield_to_others();
         let encryption = self.encryption()?;
         if self.with_master_key && encryption.is_none() {
             let why = "--with-master-key needs --recipient or --passphrase-file: in the clear, the key would open all that \

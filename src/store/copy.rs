@@ -1,5 +1,6 @@
 //! Copies of project files: made from one state while the file is in use, and compared with it.
 
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -18,6 +19,9 @@ const CACHE_BYTES: usize = 16 << 20;
 const SPELL: Duration = Duration::from_millis(4);
 /// Rows between two looks at the time.
 const LOOK: u32 = 64;
+/// Rows between two times that what was written is sent to the disk, some MiB. Left to the last commit, it would all go at
+/// once, and every change of those who are served would wait behind it.
+const SENT: u32 = 4096;
 
 /// A project's rows as of one commit, while its file goes on. Their pages are kept meanwhile, so the file grows by what
 /// is written.
@@ -74,7 +78,8 @@ impl Frozen {
             medium::create_private_file(path).map_err(|error| file::of_io(&error))?;
             let steps = self.store.steps();
             let db = file::create(Direct(backend(path)?), CACHE_BYTES, steps, None)?;
-            self.insert_all(&db, stop)?;
+            let sent = File::open(path).map_err(|error| file::of_io(&error))?;
+            self.insert_all(&db, &sent, stop)?;
             db.close().map_err(file::of_redb)?;
             let (db, copy) = file::open(Direct(backend(path)?), CACHE_BYTES, steps)?;
             let count = self.compare(&copy, stop)?;
@@ -84,7 +89,7 @@ impl Frozen {
         })
     }
 
-    fn insert_all(&self, db: &Database, stop: &Stop) -> Result<(), StoreError> {
+    fn insert_all(&self, db: &Database, sent: &File, stop: &Stop) -> Result<(), StoreError> {
         let mut change = db.begin_write().map_err(file::of_redb)?;
         change.set_quick_repair(true);
         {
@@ -94,6 +99,9 @@ impl Frozen {
                 let (key, value) = row.map_err(file::of_redb)?;
                 to.insert(key.value(), value.value()).map_err(file::of_redb)?;
                 pace.step()?;
+                if pace.rows.is_multiple_of(SENT) {
+                    sent.sync_data().map_err(|error| file::of_io(&error))?;
+                }
             }
         }
         change.commit().map_err(file::of_redb)
