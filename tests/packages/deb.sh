@@ -11,7 +11,8 @@ set -euo pipefail
 [ "$(id -u)" = 0 ] || exec sudo -- "$0" "$@"
 
 deb=$(realpath "$1")
-work=$(mktemp -d)
+# Where devices may be made: a temporary folder in memory is often mounted without.
+work=$(mktemp -d --tmpdir="${TMPDIR:-/var/tmp}")
 root="$work/root"
 server=
 finish() {
@@ -40,9 +41,10 @@ cp "$deb" "$root/first.deb"
 cp "$work/later.deb" "$root/later.deb"
 
 unit=/usr/lib/systemd/system/keystead.service
-inside dpkg -i /first.deb
+inside apt-get install -qqy -o Dpkg::Use-Pty=0 /first.deb
 inside dpkg -V keystead
 is "enabled" enabled "$(inside systemctl is-enabled keystead.service)"
+is "nothing else is" keystead.service "$(find "$root/etc/systemd/system" -name 'keystead*' -printf '%P\n' | sed 's|.*/||')"
 # The socket is an example; once in its place it is sound, too.
 cp "$root/usr/share/doc/keystead/examples/keystead.socket" "$root/etc/systemd/system/"
 inside systemd-analyze verify --man=no keystead.service keystead.socket 2>&1 | tee "$work/verify"
