@@ -75,7 +75,7 @@ pub(super) fn advise(configured: Measured, preferred: &[Measured], needs: &Needs
         }
     };
     if let Some(best) = best {
-        let text = format!("{found} Recommended: {}, which gives {}:", spelled(best.cost), gives(best));
+        let text = format!("{found} Recommended: {}, which gives {}.", spelled(best.cost), gives(best));
         return Advice { verdict, text, recommended: Some(best.cost) };
     }
     // Nothing will do: the least that is not weak.
@@ -84,11 +84,11 @@ pub(super) fn advise(configured: Measured, preferred: &[Measured], needs: &Needs
         let text = format!("{found} None of the others is as good as what OWASP recommends; measure the usual ones.");
         return Advice { verdict, text, recommended: None };
     };
-    let why = hurdle(least, needs).unwrap_or_default();
     let text = format!(
-        "{found} Nothing that is as good as what OWASP recommends will do here. The fastest is {}, and {why}. Take it, \
-         and a faster machine; a lower cost would give the passwords away:",
-        spelled(least.cost)
+        "{found} Nothing that is as good as what OWASP recommends will do here; the fastest is {}, with {}. Take that, and \
+         a faster machine: a lower cost would give the passwords away.",
+        spelled(least.cost),
+        gives(least)
     );
     Advice { verdict, text, recommended: Some(least.cost) }
 }
@@ -131,7 +131,7 @@ mod tests {
     fn measured(memory_kib: u32, iterations: u32, gib_ms: f64) -> Measured {
         let cost = HashCost { memory_kib, iterations, parallelism: 1 };
         let hash_ms = work(cost) as f64 / f64::from(1 << 20) * gib_ms;
-        Measured { cost, threads: 2, rate: 2000.0 / hash_ms }
+        Measured { cost, threads: 2, rate: 2000.0 / hash_ms, share: 1.0 }
     }
 
     fn advice(configured: (u32, u32), gib_ms: f64, memory_mib: u64) -> Advice {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use rustix::time::{ClockId, clock_gettime};
 use tokio::task::JoinSet;
 
 use crate::crypto::{ClientGroup, HashCost, HashPool, PoolSettings, Secret};
@@ -21,6 +22,8 @@ pub(super) struct Measured {
     pub(super) threads: usize,
     /// Hashes a second, of all threads.
     pub(super) rate: f64,
+    /// The share of its cores that hashing got, 0 to 1: the rest went to other processes.
+    pub(super) share: f64,
 }
 
 impl Measured {
@@ -45,8 +48,17 @@ pub(super) async fn measure(cost: HashCost, threads: usize, seconds: u64, env: &
     let each = Duration::from_secs(seconds).as_secs_f64() / once.as_secs_f64().max(f64::EPSILON);
     // As many for each thread: all begin and end together, so neither end of the span falls into a hash.
     let count = threads * (each as u32).clamp(2, MOST_EACH) as usize;
-    let took = hash(&pool, count).await?;
-    Ok(Measured { cost, threads, rate: count as f64 / took.as_secs_f64() })
+    let before = processor_time();
+    let took = hash(&pool, count).await?.as_secs_f64();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(threads);
+    let share = (processor_time() - before) / (took * cores as f64);
+    Ok(Measured { cost, threads, rate: count as f64 / took, share: share.min(1.0) })
+}
+
+/// What this process has used so far, seconds.
+fn processor_time() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// How long `count` hashes take that are asked for at once.

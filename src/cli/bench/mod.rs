@@ -33,6 +33,9 @@ pub(super) struct Args {
 const USUAL: [(&str, u32, u32); 4] =
     [("RFC 9106", 65_536, 3), ("OWASP", 19_456, 2), ("OWASP", 47_104, 1), ("OWASP", 12_288, 3)];
 
+/// The share of the cores below which it is said that others worked meanwhile.
+const UNDISTURBED: f64 = 0.9;
+
 /// A cost and what it is called.
 struct Candidate {
     name: &'static str,
@@ -52,7 +55,9 @@ pub(super) fn run(args: &Args, around: &mut Surroundings) -> Result<()> {
     let mut measured = Vec::new();
     for Candidate { cost, .. } in &costs {
         if !args.place.json {
-            around.console.note(&format!("measuring {} KiB, {} passes ...", cost.memory_kib, cost.iterations));
+            around
+                .console
+                .note(&format!("measuring m={},t={},p={} ...", cost.memory_kib, cost.iterations, cost.parallelism));
         }
         measured.push(runtime.block_on(measure::measure(*cost, hashing.threads, args.seconds, &around.env))?);
     }
@@ -100,6 +105,14 @@ fn said(costs: &[Candidate], measured: &[Measured], seconds: u64, advice: &Advic
     let threads = measured.first().map_or(0, |measured| measured.threads);
     let mut text = format!("Argon2id in {threads} threads, {seconds} s for each cost\n\n{}", table(&headings, &rows));
     text.push_str("\n\nA sign-in costs one hash; TLS and HTTP take their part of the same cores.\n\n");
+    let least = measured.iter().map(|measured| measured.share).fold(1.0, f64::min);
+    if least < UNDISTURBED {
+        let percent = 100.0 * (1.0 - least);
+        text.push_str(&format!(
+            "Other processes took up to {percent:.0} % of the cores meanwhile, so the figures are too low: measure again \
+             while the machine is quiet.\n\n"
+        ));
+    }
     text.push_str(&advice.text);
     if let Some(HashCost { memory_kib, iterations, parallelism }) = advice.recommended {
         text.push_str(&format!(
@@ -111,12 +124,12 @@ fn said(costs: &[Candidate], measured: &[Measured], seconds: u64, advice: &Advic
 
 fn as_json(costs: &[Candidate], measured: &[Measured], needs: &Needs, advice: &Advice) -> Value {
     let one = |(candidate, measured): (&Candidate, &Measured)| {
-        let mut cost = cost_json(measured.cost);
-        cost["name"] = candidate.name.into();
-        cost["hash_ms"] = measured.hash_ms().into();
-        cost["sign_ins_per_second"] = measured.rate.into();
-        cost["memory_in_all_kib"] = measured.memory_in_all_kib().into();
-        cost
+        let HashCost { memory_kib, iterations, parallelism } = measured.cost;
+        json!({
+            "name": candidate.name, "memory_kib": memory_kib, "iterations": iterations, "parallelism": parallelism,
+            "hash_ms": measured.hash_ms(), "sign_ins_per_second": measured.rate,
+            "memory_in_all_kib": measured.memory_in_all_kib(), "share_of_the_cores": measured.share,
+        })
     };
     json!({
         "threads": measured.first().map(|measured| measured.threads),
@@ -125,13 +138,10 @@ fn as_json(costs: &[Candidate], measured: &[Measured], needs: &Needs, advice: &A
         "costs": costs.iter().zip(measured).map(one).collect::<Vec<_>>(),
         "verdict": advice.verdict.word(),
         "advice": advice.text,
-        "recommended": advice.recommended.map(cost_json),
+        "recommended": advice.recommended.map(|HashCost { memory_kib, iterations, parallelism }| {
+            json!({ "memory_kib": memory_kib, "iterations": iterations, "parallelism": parallelism })
+        }),
     })
-}
-
-fn cost_json(cost: HashCost) -> Value {
-    let HashCost { memory_kib, iterations, parallelism } = cost;
-    json!({ "memory_kib": memory_kib, "iterations": iterations, "parallelism": parallelism })
 }
 
 /// `m=65536,t=3,p=1`, as in the text of a hash; without `p` one lane.

@@ -9,17 +9,20 @@ use super::tokens::access_tokens;
 use super::{Bench, group};
 use crate::Outcome;
 use crate::callers::Rounds;
-use crate::load::Worker;
+use crate::load::{Worker, closed_loops};
 use crate::noma::{Api, field, me};
 use crate::process::{Launch, Server, pause};
 use crate::report::{Report, median};
 use crate::wire::{Connection, client};
 
-/// Connections: half of the files that a server keeps open.
-const ASKING: usize = 32;
+/// Connections where every turn may open a file: so few that it finds room beside the projects kept open.
+const ASKING: usize = 8;
 
-/// Projects that are busy where most are not.
-const BUSY: usize = 50;
+/// Connections that are too many for that.
+const CROWD: usize = 32;
+
+/// Projects that are busy where most are not; a server keeps 48 open.
+const BUSY: usize = 40;
 
 /// Makes the accounts; figures are taken at the default cost.
 const CHEAP: [(&str, &str); 2] = [("KEYSTEAD_HASHING__MEMORY_KIB", "8"), ("KEYSTEAD_HASHING__ITERATIONS", "1")];
@@ -56,8 +59,8 @@ pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
     let callers = access.chunks(1).map(|tokens| me(&Api::of(&single), tokens)).collect();
     let mut of_one = runtime.block_on(connect(&single, callers))?;
     let busy = &members[..BUSY.min(members.len())];
-    let mut of_busy = runtime.block_on(connect(&server, spread(&server, busy)))?;
-    let mut of_all = runtime.block_on(connect(&server, spread(&server, &members)))?;
+    let mut of_busy = runtime.block_on(connect(&server, spread(&server, busy, ASKING)))?;
+    let mut of_all = runtime.block_on(connect(&server, spread(&server, &members, ASKING)))?;
     let [mut one, mut some, mut all] = [Series::default(), Series::default(), Series::default()];
     for _ in 0..rounds {
         round(runtime, &single, &mut of_one, window, &mut one)?;
@@ -68,7 +71,13 @@ pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
     let scenario = format!("me over {} of {count} projects / 1 project", busy.len());
     report.load(&scenario, some.figure(), Some(some.over(&one)), None, &some.note_text());
     let scenario = format!("me over all of {count} projects / 1 project");
-    report.load(&scenario, all.figure(), Some(all.over(&one)), None, "at most 64 files are open; each turn opens one");
+    report.load(&scenario, all.figure(), Some(all.over(&one)), None, &all.note_text());
+    let mut crowd = runtime.block_on(connect(&server, spread(&server, &members, CROWD)))?;
+    let tally = runtime.block_on(closed_loops(&mut crowd, window))?;
+    let refused: u64 = tally.other.values().sum();
+    let percent = 100.0 * refused as f64 / (refused + tally.good).max(1) as f64;
+    let scenario = format!("refused of me over all of {count} projects, {CROWD} connections");
+    report.shown(&scenario, percent, "%", None, &format!("{:.0} answers a second", tally.rate()));
     report.shown(&format!("memory after that, {count} projects"), server.resident_mib()?, "MiB", None, "");
     single.stop()?;
     server.stop()
@@ -79,12 +88,12 @@ async fn connect(server: &Server, callers: Vec<Rounds>) -> Outcome<Vec<Worker<Ro
 }
 
 /// Callers that go through the projects by turns, each through its own.
-fn spread(server: &Server, members: &[Member]) -> Vec<Rounds> {
+fn spread(server: &Server, members: &[Member], callers: usize) -> Vec<Rounds> {
     let requests_of = |caller: usize| {
-        let own = members.iter().skip(caller).step_by(ASKING);
+        let own = members.iter().skip(caller).step_by(callers);
         own.map(|member| Api::within(server, Some(&member.project)).me(&member.access)).collect()
     };
-    (0..ASKING).map(|caller| Rounds::of(requests_of(caller), 200)).collect()
+    (0..callers).map(|caller| Rounds::of(requests_of(caller), 200)).collect()
 }
 
 /// Makes a data directory of `count` projects with one account each, signed in.
