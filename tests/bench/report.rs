@@ -140,9 +140,11 @@ impl Report {
         self.add(scenario, ours, unit, None, Target::Below(bound), String::new());
     }
 
-    /// The figure must stay above `bound`, in the same unit.
-    pub(crate) fn above(&mut self, scenario: &str, ours: f64, unit: &'static str, bound: f64) {
-        self.add(scenario, ours, unit, None, Target::Above(bound), String::new());
+    /// A load whose rate must stay above `bound`.
+    pub(crate) fn above(&mut self, scenario: &str, ours: Figure, bound: f64, note: &str) {
+        let Figure { rate, p50, p99 } = ours;
+        let row = row(scenario, rate, "/s", None, Target::Above(bound), note.to_owned());
+        self.push(Row { latency: Some([p50, p99]), ..row });
     }
 
     /// A fact that must hold.

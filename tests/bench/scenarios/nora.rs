@@ -46,8 +46,7 @@ pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
     for _ in 0..rounds {
         round(runtime, &server, &mut with_picture, window, &mut pictures)?;
     }
-    report.load("Nora me with that picture", pictures.figure(), None, None, &pictures.note_text());
-    report.above("Nora me with that picture", pictures.figure().rate, "/s", 500.0);
+    report.above("Nora me with that picture", pictures.figure(), 500.0, &pictures.note_text());
 
     let status = |connection: &mut Connection, request: Vec<u8>| {
         runtime.block_on(async { connection.call(&request).await.map(|reply| reply.status) })
