@@ -30,7 +30,9 @@ pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
     let inbox = folder.join("mails");
     let [_, site] = bench.sites()?;
     let noma: Vec<_> = (0..rounds).map(|_| site.addresses(each * CONNECTIONS)).collect::<Outcome<_>>()?;
-    let nhost = site.addresses(each * CONNECTIONS)?;
+    // Fewer: each is a mail, and a file.
+    let links = each.div_ceil(2);
+    let nhost = site.addresses(links * CONNECTIONS)?;
     let dir = inbox.to_string_lossy().into_owned();
     let mails = [("KEYSTEAD_MAIL__TRANSPORT", "file"), ("KEYSTEAD_MAIL__FILE__DIR", dir.as_str())];
     let server = Launch::keystead(&site.data).with(&mails).start()?;
@@ -53,19 +55,19 @@ pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
     }
 
     let api = nhost::Api::of(&server);
-    let callers: Vec<Rounds> = nhost.chunks(each).map(|emails| send_links(&api, emails)).collect();
+    let callers: Vec<Rounds> = nhost.chunks(links).map(|emails| send_links(&api, emails)).collect();
     let mut workers = runtime.block_on(connect(&server, callers))?;
     let (begun, mut sent) = (Instant::now(), Series::default());
-    sent.note(runtime.block_on(fixed_loops(&mut workers, each))?.strict()?);
+    sent.note(runtime.block_on(fixed_loops(&mut workers, links))?.strict()?);
     report.load("Nhost send-verification-email", sent.figure(), None, None, "");
     let tickets = tickets(&inbox, nhost.len())?;
     let rate = tickets.len() as f64 / begun.elapsed().as_secs_f64();
     report.shown("those mails, from the request to a file", rate, "/s", None, "");
     let limit = CONNECTIONS as f64 * bare_write_rate(&folder, CONNECTIONS as u64, WRITES)?;
-    let callers: Vec<Rounds> = tickets.chunks(each).map(|tickets| follow(&api, tickets)).collect();
+    let callers: Vec<Rounds> = tickets.chunks(links).map(|tickets| follow(&api, tickets)).collect();
     let mut workers = runtime.block_on(connect(&server, callers))?;
     let mut followed = Series::default();
-    followed.note(runtime.block_on(fixed_loops(&mut workers, each))?.strict()?);
+    followed.note(runtime.block_on(fixed_loops(&mut workers, links))?.strict()?);
     let ratio = followed.over_rates(&[limit]);
     report.load("Nhost verify / 64 bare writes an fdatasync", followed.figure(), Some(ratio), None, "");
     server.stop()
