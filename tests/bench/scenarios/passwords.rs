@@ -8,11 +8,12 @@ use crate::Outcome;
 use crate::callers::{Dialect, SignIn};
 use crate::limits::bare_hash_rate;
 use crate::load::{Caller, Window, Worker, closed_loops};
+use crate::nhost;
 use crate::noma::{Api, SignUp};
+use crate::nora;
 use crate::process::{Launch, Server};
 use crate::report::Report;
 use crate::seed::SeededSession;
-use crate::{nhost, nora};
 
 /// Accounts each connection signs in to.
 const ACCOUNTS_EACH: usize = 2;
