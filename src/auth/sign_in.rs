@@ -47,7 +47,7 @@ async fn check(ctx: &Ctx, email: Email, password: Secret<String>) -> Result<Issu
     let outcome = ctx
         .project
         .store()
-        .write({
+        .write_within(ctx.project.pool().patience(), {
             let job = Arc::clone(&job);
             move |w| job.run(w)
         })

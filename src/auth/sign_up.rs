@@ -120,7 +120,7 @@ pub async fn sign_up(ctx: &Ctx, new: SignUp) -> Result<SignedUp, Error> {
     let made = ctx
         .project
         .store()
-        .write({
+        .write_within(ctx.project.pool().patience(), {
             let job = Arc::clone(&job);
             move |w| {
                 let (account, session) = &*job;

@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use super::write::Hashed;
 
 /// Bytes after which what was written is sent to the disk: all at once at the end, it would hold up everybody else's writes.
-const SENT: u64 = 4 << 20;
+const SENT: u64 = 1 << 20;
 
 /// A file that gets its name when it is whole. Dropped before, it goes.
 pub struct Draft {

@@ -201,6 +201,17 @@ impl HashPool {
         self.shared.state().queue.len()
     }
 
+    /// How long what follows on a hash may wait for company: an eighth of the time that each client's next turn is away,
+    /// 50 ms at most; nothing where the line is short.
+    pub fn patience(&self) -> Duration {
+        let groups = u32::try_from(self.shared.state().queue.groups()).unwrap_or(u32::MAX);
+        let threads = u32::try_from(self.shared.threads).unwrap_or(u32::MAX);
+        if groups < threads.saturating_mul(8) {
+            return Duration::ZERO;
+        }
+        (self.shared.hash_time().saturating_mul(groups) / threads / 8).min(Duration::from_millis(50))
+    }
+
     /// Bytes of Argon2 memory the threads hold at present.
     pub fn memory_held(&self) -> usize {
         self.shared.memory_blocks.load(Relaxed) * Block::SIZE

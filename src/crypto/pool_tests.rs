@@ -176,6 +176,20 @@ async fn a_full_queue_says_so_to_the_crowd_and_not_to_others() {
 }
 
 #[tokio::test]
+async fn what_follows_may_wait_where_many_clients_do() {
+    let (pool, begins, _leave) = gated(100);
+    let _under_way = submit(&pool, A);
+    begins.recv().unwrap();
+    let _crowd: Vec<_> = (0..50).map(|_| submit(&pool, B)).collect();
+    assert_eq!(pool.patience(), Duration::ZERO, "one client's own line holds up nobody else");
+    let _others: Vec<_> = (10..26).map(|client| submit(&pool, ClientGroup(client))).collect();
+    // Seventeen groups, one thread, 20 ms a hash as long as none was measured: an eighth of 340 ms.
+    assert_eq!(pool.patience(), Duration::from_micros(42_500));
+    let _more: Vec<_> = (100..120).map(|client| submit(&pool, ClientGroup(client))).collect();
+    assert_eq!(pool.patience(), Duration::from_millis(50));
+}
+
+#[tokio::test]
 async fn who_has_gone_costs_no_hash() {
     let (pool, begins, leave) = gated(100);
     let first = submit(&pool, A);

@@ -46,6 +46,11 @@ impl<J> FairQueue<J> {
         self.length
     }
 
+    /// How many groups wait for their turn.
+    pub(super) fn groups(&self) -> usize {
+        self.round.len()
+    }
+
     /// Adds a job at the end of its group's line.
     pub(super) fn push(&mut self, from: ClientGroup, job: J) -> Pushed<J> {
         if self.length < self.capacity {

@@ -153,7 +153,7 @@ impl Entry {
         let settings = project.settings();
         if path == pages::VERIFY_EMAIL {
             // No script of another origin has any business with it.
-            return self.page(request, id, project, &settings).await;
+            return Box::pin(self.page(request, id, project, &settings)).await;
         }
         let manner = mounted(&settings, path).map_or(CorsManner::Listed, |(dialect, _)| dialect.cors().manner);
         let mut reply = if published::is_document(path) {
@@ -212,12 +212,11 @@ impl Entry {
     async fn run(&self, request: Request<Body>, id: RequestId, dialect: Dialect, mount: &str) -> Response {
         let router = self.router(dialect, mount);
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-        let work = contained(router.oneshot(request));
         let done = if reads {
-            work.await.ok()
+            contained(router.oneshot(request)).await.ok()
         } else {
             // A change runs to its end even when the client hangs up: half of it must not depend on a connection.
-            let work = scope::within(id, async { (work.await, scope::route()) });
+            let work = scope::within(id, async { (contained(router.oneshot(request)).await, scope::route()) });
             tokio::spawn(work).await.ok().and_then(|(done, route)| {
                 scope::set_route(route);
                 done.ok()
@@ -300,7 +299,9 @@ impl Entry {
         if let Some(project) = projects.find_open(selector) {
             return Ok(project);
         }
-        match timeout(OPENING, projects.find(selector)).await {
+        // In a box of its own, as all that few requests come to: where the state of every request has room for it, it is
+        // moved about with each of them.
+        match timeout(OPENING, Box::pin(projects.find(selector))).await {
             Ok(Ok(found)) => found.ok_or(Trouble::UnknownProject),
             // It goes on without whoever asked.
             Err(_) => {

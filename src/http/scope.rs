@@ -4,11 +4,12 @@
 //! whether or not a line is ever written in it.
 
 use std::cell::RefCell;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::extract::{MatchedPath, Request};
+use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::auth::RequestId;
@@ -45,14 +46,27 @@ pub(super) fn set_route(route: Option<Arc<Route>>) {
 }
 
 /// Runs `work` as the request of this name.
-pub(super) async fn within<T>(request: RequestId, work: impl Future<Output = T>) -> T {
-    let mut scope = Some(Scope { request, route: None });
-    let mut work = pin!(work);
-    std::future::poll_fn(move |cx| {
-        let _entered = Entered::into(&mut scope);
-        work.as_mut().poll(cx)
-    })
-    .await
+pub(super) fn within<F: Future>(request: RequestId, work: F) -> Within<F> {
+    Within { scope: Some(Scope { request, route: None }), work }
+}
+
+pin_project! {
+    /// See [`within`]. Not an async function, whose state would hold the work twice: it is moved with every request.
+    pub(super) struct Within<F> {
+        scope: Option<Scope>,
+        #[pin]
+        work: F,
+    }
+}
+
+impl<F: Future> Future for Within<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let _entered = Entered::into(this.scope);
+        this.work.poll(cx)
+    }
 }
 
 /// While it lives, the thread works on that request; afterwards, also after a panic, on the one before.

@@ -355,7 +355,8 @@ where
             if let Some(uid) = self.uid {
                 request.extensions_mut().insert(uid);
             }
-            (open, self.service.clone().oneshot(request), unread, self.limits.linger)
+            // In a box of its own: the library moves what an answer comes from, and keeps room for it while there is none.
+            (open, Box::pin(self.service.clone().oneshot(request)), unread, self.limits.linger)
         });
         let refusal = self.refusal;
         async move {

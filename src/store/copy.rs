@@ -13,15 +13,15 @@ use super::medium::{self, Direct, FileMedium, Medium};
 use super::redb::{Reader, Snapshot};
 use super::{Read, Store, StoreError};
 
-/// Memory for the pages of a copy.
-const CACHE_BYTES: usize = 16 << 20;
+/// Memory for the pages of a copy, and so the most that is left for its last commit to write at once.
+const CACHE_BYTES: usize = 4 << 20;
 /// How long a copy works before it rests for as long: half a core and half a disk stay for those who are served.
 const SPELL: Duration = Duration::from_millis(4);
 /// Rows between two looks at the time.
 const LOOK: u32 = 64;
-/// Rows between two times that what was written is sent to the disk, some MiB. Left to the last commit, it would all go at
+/// Rows between two times that what was written is sent to the disk, less than a MiB. Left to the last commit, it would all go at
 /// once, and every change of those who are served would wait behind it.
-const SENT: u32 = 4096;
+const SENT: u32 = 1024;
 
 /// A project's rows as of one commit, while its file goes on. Their pages are kept meanwhile, so the file grows by what
 /// is written.

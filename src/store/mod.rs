@@ -24,6 +24,7 @@ pub(crate) mod tests;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use self::copy::{Frozen, Stop};
 pub use self::draft::Draft;
@@ -193,9 +194,23 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        self.write_within(Duration::ZERO, job).await
+    }
+
+    /// [`Store::write`] for a job that may wait for others to be committed with it, for as long as `patience`: a commit
+    /// costs a thread about as much for one job as for ten. Any job that may not wait takes those that do along.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub async fn write_within<T, E, F>(&self, patience: Duration, job: F) -> Result<T, E>
+    where
+        F: FnMut(&mut dyn Write) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
         match &*self.0 {
             Engine::Memory(engine) => engine.write(job),
-            Engine::Redb(engine) => engine.write(job).await,
+            Engine::Redb(engine) => engine.write(patience, job).await,
         }
     }
 

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use redb::AccessGuard;
@@ -105,14 +105,14 @@ impl Engine {
         }
     }
 
-    pub(super) async fn write<T, E, F>(&self, job: F) -> Result<T, E>
+    pub(super) async fn write<T, E, F>(&self, patience: Duration, job: F) -> Result<T, E>
     where
         F: FnMut(&mut dyn Write) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
         let (job, answer) = job::queued(job);
-        self.0.enqueue(job)?;
+        self.0.enqueue(job, patience)?;
         // The writer answers every job it was given; silence means that it died with the job in hand.
         answer.await.unwrap_or_else(|_| Err(StoreError::Unknown.into()))
     }
@@ -182,6 +182,8 @@ pub(super) struct Snapshot {
 #[derive(Default)]
 struct Queue {
     jobs: Vec<Box<dyn Job>>,
+    /// Until when all of them are content to wait for more; `None`: one is not.
+    until: Option<Instant>,
     /// The writer sleeps and must be woken.
     idle: bool,
     /// How many jobs wake a writer that gathers a batch; 0 while it does not.
@@ -207,6 +209,9 @@ const GATHER_FROM: usize = 8;
 /// How long it may: about one durable commit.
 const GATHER: Duration = Duration::from_micros(300);
 
+/// So many jobs are committed whether or not they would wait for more.
+const CROWD: usize = 64;
+
 /// What the writer does next.
 pub(super) enum Next {
     /// Run the batch, which may be empty; before it, reopen the file if that is asked for.
@@ -224,7 +229,8 @@ impl Shared {
         self.version.fetch_add(1, Ordering::Release);
     }
 
-    fn enqueue(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
+    fn enqueue(&self, job: Box<dyn Job>, patience: Duration) -> Result<(), StoreError> {
+        let until = (!patience.is_zero()).then(|| Instant::now() + patience);
         let mut queue = self.queue();
         if queue.closing {
             return Err(StoreError::Closed);
@@ -232,8 +238,12 @@ impl Shared {
         if queue.jobs.len() >= self.queue_len {
             return Err(StoreError::Busy);
         }
+        let is_first = queue.jobs.is_empty();
+        let others = if is_first { until } else { queue.until };
+        queue.until = until.zip(others).map(|(until, others)| until.min(others));
         queue.jobs.push(job);
-        if queue.jobs.len() >= queue.enough {
+        let is_news = is_first || queue.until.is_none() || queue.jobs.len() >= CROWD;
+        if is_news && queue.jobs.len() >= queue.enough {
             self.wake_writer(queue);
         }
         Ok(())
@@ -271,6 +281,13 @@ impl Shared {
                 let (woken, _) = self.wake.wait_timeout(queue, GATHER).unwrap_or_else(PoisonError::into_inner);
                 queue = woken;
                 queue.enough = 0;
+                queue.idle = false;
+                continue;
+            }
+            let left = queue.until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+            if !left.is_zero() && !urgent && !queue.jobs.is_empty() && queue.jobs.len() < CROWD {
+                queue.idle = true;
+                (queue, _) = self.wake.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner);
                 queue.idle = false;
                 continue;
             }

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use super::{Disk, get, put, rows};
 use crate::store::mark::Left;
@@ -44,6 +45,33 @@ async fn an_unfinished_creation_is_done_over() {
     let store = open(&path).unwrap();
     put(&store, b"a", b"1").await.unwrap();
     store.close().await;
+    assert_eq!(get(&open(&path).unwrap(), b"a"), Ok(Some(b"1".to_vec())));
+}
+
+#[tokio::test]
+async fn who_may_wait_is_committed_with_whoever_may_not_and_in_time_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("a.redb")).unwrap();
+    let patient = |key: &'static [u8], patience| {
+        store.write_within(patience, move |w| w.put(key, b"1").map_err(|error: StoreError| error))
+    };
+    let before = store.version();
+    let hour = Duration::from_secs(3600);
+    let (one, two, three) = tokio::join!(patient(b"a", hour), patient(b"b", hour), put(&store, b"c", b"1"));
+    assert_eq!((one, two, three), (Ok(()), Ok(()), Ok(())));
+    assert_eq!(store.version(), before + 1, "one commit for all of them");
+    assert_eq!(patient(b"d", Duration::from_millis(1)).await, Ok(()));
+    assert_eq!(store.version(), before + 2);
+}
+
+#[tokio::test]
+async fn a_file_that_closes_waits_for_no_company() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.redb");
+    let store = open(&path).unwrap();
+    let patient = store.write_within(Duration::from_secs(3600), |w| w.put(b"a", b"1"));
+    let (done, ()) = tokio::join!(patient, store.close());
+    assert_eq!(done, Ok::<_, StoreError>(()));
     assert_eq!(get(&open(&path).unwrap(), b"a"), Ok(Some(b"1".to_vec())));
 }
 
