@@ -16,7 +16,6 @@ mod full_disk;
 mod hostile_clients;
 mod import;
 mod import_nhost;
-mod ledger;
 mod lifecycle;
 mod listeners;
 mod logs;
