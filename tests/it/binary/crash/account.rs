@@ -73,6 +73,8 @@ pub struct Account {
     pub former: Option<String>,
     /// Whether a mail proved the address.
     pub proved: bool,
+    /// Whether a token that the app was given did. Whoever has proved it gets tokens that look like others and do nothing.
+    pub asserted: bool,
     pub disabled: bool,
     pub deleted: bool,
     pub sessions: Vec<Session>,
@@ -119,6 +121,7 @@ impl Account {
             password: Some(password.to_owned()),
             former: None,
             proved: false,
+            asserted: false,
             disabled: false,
             deleted: false,
             sessions: Vec::new(),

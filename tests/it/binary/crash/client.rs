@@ -147,7 +147,7 @@ impl Client {
                 return Deed::AskByMail { account: at, kind };
             }
             (17..20, _) if account.token.is_some() => return Deed::Confirm { account: at },
-            (17..20, _) => return Deed::AskToken { account: at },
+            (17..20, _) if !account.proved && !account.asserted => return Deed::AskToken { account: at },
             (20..45, _) => {
                 if let Some(session) = refreshed {
                     return Deed::Refresh { account: at, session };
@@ -318,12 +318,14 @@ impl Client {
                 account.spent.push(Spent::Ticket(ticket));
             }
             Deed::AskToken { .. } => {
-                // A new one is the only one. Whoever is verified gets none.
-                if let Some(token) = text("verification_token") {
-                    account.spent.extend(account.token.replace(token).map(Spent::Token));
-                }
+                // A new one is the only one.
+                let token = text("verification_token").expect("a token");
+                account.spent.extend(account.token.replace(token).map(Spent::Token));
             }
-            Deed::Confirm { .. } => account.spent.extend(account.token.take().map(Spent::Token)),
+            Deed::Confirm { .. } => {
+                account.asserted = true;
+                account.spent.extend(account.token.take().map(Spent::Token));
+            }
             Deed::MakeKey { .. } => {
                 let number = body.and_then(|body| body["id"].as_u64());
                 let personal = text("personalAccessToken").map(|text| (text, KeyKind::Personal));
