@@ -268,6 +268,48 @@ fn every_dependency_has_its_reason() {
     breaches.none();
 }
 
+/// A target that is listed nowhere is not looked for when a parser is changed; one without inputs begins with nothing.
+#[test]
+fn every_fuzz_target_is_listed_and_has_inputs() {
+    let fuzz = root().join("fuzz");
+    let read = |path: &str| fs::read_to_string(fuzz.join(path)).expect("a text");
+    let listed = read("src/lib.rs");
+    // The last column of the table.
+    let cells = listed.lines().filter_map(|line| line.strip_prefix("//! | ")?.strip_suffix("` |")?.rsplit_once('`'));
+    let listed: Vec<&str> = cells.map(|(_, target)| target).collect();
+    let manifest = read("Cargo.toml");
+    let declared = manifest.lines().skip_while(|line| *line != "[[bin]]");
+    let declared = declared.filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    let of: BTreeSet<String> = declared.map(str::to_owned).collect();
+    let names = |folder: &str, end: &str| -> BTreeSet<String> {
+        let entries = fs::read_dir(fuzz.join(folder)).expect("a folder").map(|entry| entry.expect("an entry"));
+        entries.map(|entry| entry.file_name().to_string_lossy().trim_end_matches(end).to_owned()).collect()
+    };
+    let mut breaches = Breaches::default();
+    for name in of.symmetric_difference(&names("fuzz_targets", ".rs")) {
+        breaches.add("fuzz/Cargo.toml", 0, format!("{name}: a target is a file and an entry"));
+    }
+    for name in of.symmetric_difference(&names("corpus", "")) {
+        breaches.add("fuzz/corpus", 0, format!("{name}: a target has a folder of inputs, and a folder a target"));
+    }
+    for name in names("dictionaries", "").difference(&of) {
+        breaches.add("fuzz/dictionaries", 0, format!("{name}: words for no target"));
+    }
+    for name in of.symmetric_difference(&listed.iter().map(|name| (*name).to_owned()).collect()) {
+        breaches.add("fuzz/src/lib.rs", 0, format!("{name}: the table has a line for each target, and none besides"));
+    }
+    if listed.len() > of.len() {
+        breaches.add("fuzz/src/lib.rs", 0, "a target stands in the table twice");
+    }
+    for name in &of {
+        let inputs = fs::read_dir(fuzz.join("corpus").join(name)).map_or(0, Iterator::count);
+        if inputs == 0 {
+            breaches.add(&format!("fuzz/corpus/{name}"), 0, "no input to begin with");
+        }
+    }
+    breaches.none();
+}
+
 #[test]
 fn the_reader_of_sources_reads_what_counts() {
     let text = "use a::b; // crate::c\n/* crate::d\n */ let x = \"crate::e \\\" \"; let r = r#\"crate::f\"#; let c = '\"'; crate::g::h(); 'x: loop {}\n";
