@@ -1,5 +1,8 @@
 //! Files of an operator's folder of templates, in either layout: what loads can be put into words, in headers of one line
 //! each. The first byte says which file the rest is.
+//!
+//! Templates are programs of the operator's, and nobody else's: one that is written to take all memory or time does so.
+//! Such are left out by what they are made of.
 #![no_main]
 
 use keystead::mail::{Envelope, Template, Templates};
@@ -15,8 +18,19 @@ const FILES: [&str; 6] = [
     "fr/signin-otp/body.txt",
 ];
 
+/// What makes much of little.
+const MAGNIFIERS: [&[u8]; 8] = [b"range", b"~", b"*", b"indent", b"replace", b"format", b"join", b"recursive"];
+
+fn magnifies(text: &[u8]) -> bool {
+    let count = |word: &&[u8]| text.windows(word.len()).filter(|part| part == word).count();
+    MAGNIFIERS.iter().map(count).sum::<usize>() > 2
+}
+
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let [which, text @ ..] = bytes else { return };
+    if magnifies(text) {
+        return;
+    }
     let name = FILES[usize::from(*which) % FILES.len()];
     let (folder_of, base) = name.rsplit_once('/').expect("it lies in a folder");
     // A template of the other layout is whole.

@@ -140,8 +140,9 @@ impl House {
         let account = |name: &str| json!({ "email": format!("{name}@example.com"), "password": PASSWORD });
         let noma = post("/api/auth/signup", "", account("noma"));
         let (access, refresh) = (noma.at("/access_token"), noma.at("/refresh_token"));
-        let key = post("/api/auth/api-keys", &access, json!({ "name": "fuzz" })).at("/key");
-        let nora = post("/auth/signup", "", account("nora"));
+        let key = post("/api/auth/api-keys", &access, json!({ "name": "fuzz" })).at("/plain_text_key");
+        post("/auth/signup", "", account("nora"));
+        let nora = post("/auth/login", "", account("nora"));
         let cookie = nora.headers.get(SET_COOKIE).and_then(|cookie| cookie.to_str().ok()).expect("a cookie");
         let cookie = cookie.split(';').next().and_then(|pair| pair.split('=').nth(1)).expect("a token");
         let nhost = post("/v1/signup/email-password", "", account("nhost"));
