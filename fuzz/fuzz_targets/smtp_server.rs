@@ -56,6 +56,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let [first, said @ ..] = bytes else { return };
     let (runtime, listener, ways) = &*SERVER;
     let smtp = &ways[usize::from(first % 2)];
+    let (message, now) = (message(), Timestamp::from_secs(1_800_000_000));
     let (lines, mut heard) = unbounded_channel();
     let outcome = runtime.block_on(async {
         let server = async {
@@ -67,7 +68,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
             let _ = socket.shutdown().await;
             let _ = socket.read_to_end(&mut Vec::new()).await;
         };
-        tokio::join!(smtp.try_out(&message(), Timestamp::from_secs(1_800_000_000), lines), server).0
+        tokio::join!(smtp.try_out(&message, now, lines), server).0
     });
     let told = outcome.unwrap_or_else(|error| error.to_string());
     assert!(told.chars().count() <= LONGEST, "{told}");

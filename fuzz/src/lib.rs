@@ -30,8 +30,9 @@
 //!
 //! No target is needed for answers of ACME servers and what their account file holds (`instant_acme` reads both into its own
 //! types, and the chain comes through what `key_files` feeds), for answers to webhooks and to mails over HTTP (their status
-//! is all that is looked at), for the catalog of projects (a hint that is made anew when it cannot be read), and for what the
-//! operating system and systemd say of themselves (`/proc`, `LISTEN_FDS`), which is not outside.
+//! is all that is looked at), for the catalog of projects (a hint that is made anew when it cannot be read), and for what is
+//! not outside: arguments of commands, what the server answers to them, what the operating system and systemd say of
+//! themselves (`/proc`, `LISTEN_FDS`). The PROXY protocol is not spoken.
 //!
 //! A test in `tests/tidy.rs` holds this table, the manifest and the folders to one another. The inputs that a target begins
 //! with are in `corpus/NAME`, words worth trying may stand in `dictionaries/NAME`, and `.ci/fuzz` runs it. An input that
