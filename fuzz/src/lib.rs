@@ -2,7 +2,7 @@
 //!
 //! | what comes from outside | where it is read | target |
 //! |---|---|---|
-//! | a connection: TLS, HTTP/1.1, HTTP/2 | `net` | `connection` |
+//! | a connection: HTTP/1.1, TLS handshakes | `net` | `connection` |
 //! | requests: paths, queries, headers, cookies, JSON, forms, of all three APIs, the pages and CORS | `http`, `dialect` | `request` |
 //! | requests of the operator on the control socket, exports and backups they bring | `admin` | `control_request` |
 //! | JSON bodies | `http::body` | `json_body` |
@@ -32,7 +32,8 @@
 //! types, and the chain comes through what `key_files` feeds), for answers to webhooks and to mails over HTTP (their status
 //! is all that is looked at), for the catalog of projects (a hint that is made anew when it cannot be read), and for what is
 //! not outside: arguments of commands, what the server answers to them, what the operating system and systemd say of
-//! themselves (`/proc`, `LISTEN_FDS`). The PROXY protocol is not spoken.
+//! themselves (`/proc`, `LISTEN_FDS`). The PROXY protocol is not spoken; HTTP/2 is, but only behind a TLS handshake, and its
+//! frames are read by `h2` alone, which is fuzzed where it is made.
 //!
 //! A test in `tests/tidy.rs` holds this table, the manifest and the folders to one another. The inputs that a target begins
 //! with are in `corpus/NAME`, words worth trying may stand in `dictionaries/NAME`, and `.ci/fuzz` runs it. An input that
