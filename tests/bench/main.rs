@@ -51,6 +51,9 @@ struct Arguments {
     /// Users in the large data directory.
     #[arg(long)]
     users: Option<usize>,
+    /// How long the soak lasts.
+    #[arg(long, default_value_t = 30.0)]
+    minutes: f64,
     /// Also write the figures as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -84,6 +87,8 @@ enum Group {
     Storm,
     /// Sign-ins while a backup is taken, and its speed.
     Backup,
+    /// Half an hour of everything at a moderate pace: memory and file stay flat. Only when it is named.
+    Soak,
 }
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is this program's output")]
@@ -119,10 +124,10 @@ fn run(arguments: &Arguments) -> Outcome<Report> {
     let folder = tempfile::Builder::new().prefix("figures-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let pace = if arguments.quick { Pace::quick() } else { Pace::full() };
     let mut bench = Bench::new(folder.path().to_owned(), pace)?;
-    let all = Group::value_variants();
-    let groups = if arguments.only.is_empty() { all } else { &arguments.only[..] };
+    let all: Vec<_> = Group::value_variants().iter().copied().filter(|group| !matches!(group, Group::Soak)).collect();
+    let groups = if arguments.only.is_empty() { &all[..] } else { &arguments.only[..] };
     let users = arguments.users.unwrap_or(if arguments.quick { 20_000 } else { 1_000_000 });
-    if groups.iter().any(|group| !matches!(group, Group::Limits)) {
+    if groups.iter().any(|group| !matches!(group, Group::Limits | Group::Soak)) {
         bench.few = Some(Site::seeded(folder.path().join("few"), FEW_USERS, SAMPLE)?);
         bench.many = Some(Site::seeded(folder.path().join("many"), users, SAMPLE)?);
     }
@@ -137,6 +142,7 @@ fn run(arguments: &Arguments) -> Outcome<Report> {
             Group::Passwords => ("passwords", scenarios::passwords::run(&mut bench, &mut report)),
             Group::Backup => ("backup", scenarios::backup::run(&mut bench, &mut report)),
             Group::Storm => ("storm", scenarios::storm::run(&mut bench, &mut report)),
+            Group::Soak => ("soak", scenarios::soak::run(&mut bench, &mut report, arguments.minutes)),
         };
         if let Err(error) = measured {
             report.failed(name, error.to_string());

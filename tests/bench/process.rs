@@ -126,6 +126,11 @@ impl Server {
         self.project.as_deref()
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Resident memory now, in MiB.
     pub(crate) fn resident_mib(&self) -> Outcome<f64> {
         self.memory_mib("VmRSS:")

@@ -6,6 +6,7 @@ pub(crate) mod footprint;
 pub(crate) mod nhost;
 pub(crate) mod nora;
 pub(crate) mod passwords;
+pub(crate) mod soak;
 pub(crate) mod storm;
 pub(crate) mod tokens;
 
@@ -29,6 +30,8 @@ mod group {
     pub(super) const THIRD: u8 = 15;
     pub(super) const CRASH: u8 = 16;
     pub(super) const BACKUP: u8 = 17;
+    pub(super) const SOAK: u8 = 40;
+    pub(super) const SOAK_GUESSES: u8 = 41;
 }
 
 /// How long and how often.
