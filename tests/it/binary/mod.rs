@@ -21,6 +21,7 @@ mod lifecycle;
 mod listeners;
 mod logs;
 mod mail;
+mod overload;
 mod process;
 mod reload;
 mod secrets;

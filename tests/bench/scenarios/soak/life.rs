@@ -87,7 +87,8 @@ impl Counts {
         self.with(|counted| {
             let kinds = counted.asked.keys().chain(counted.odd.keys()).copied();
             let kinds: std::collections::BTreeSet<_> = kinds.collect();
-            let odd = |kind| counted.odd.get(kind).map_or_else(String::new, |(count, text)| format!("{count} x {text}"));
+            let odd =
+                |kind| counted.odd.get(kind).map_or_else(String::new, |(count, text)| format!("{count} x {text}"));
             kinds.into_iter().map(|kind| (kind, counted.asked.get(kind).copied().unwrap_or(0), odd(kind))).collect()
         })
     }

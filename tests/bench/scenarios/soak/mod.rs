@@ -16,9 +16,10 @@ use self::samples::{Sample, Samples};
 use super::backup::take;
 use super::{Bench, group};
 use crate::Outcome;
+use crate::nhost;
+use crate::nora;
 use crate::process::{Launch, pause};
 use crate::report::Report;
-use crate::{nhost, nora};
 
 /// Clients at a time; a third of them speaks each dialect.
 const CLIENTS: usize = 24;
@@ -75,9 +76,11 @@ pub(crate) fn run(bench: &mut Bench, report: &mut Report, minutes: f64) -> Outco
         bench.runtime.spawn(life::guesser(Arc::clone(&around), Arc::clone(&counts), GUESS_EVERY, ends)),
         bench.runtime.spawn(life::http2(Arc::clone(&around), Arc::clone(&counts), HTTP2_EVERY, ends)),
     ];
-    clients.extend((0..CLIENTS).map(|index| {
-        bench.runtime.spawn(life::client(Arc::clone(&around), Arc::clone(&counts), index, period, ends))
-    }));
+    clients.extend(
+        (0..CLIENTS).map(|index| {
+            bench.runtime.spawn(life::client(Arc::clone(&around), Arc::clone(&counts), index, period, ends))
+        }),
+    );
     let mut samples = Samples::new(span);
     let (mut backups, mut reloads) = (BACKUPS.iter().peekable(), RELOADS.iter().peekable());
     while Instant::now() < ends {
