@@ -60,5 +60,5 @@ async fn requests_without_an_end_are_refused() {
             assert!(is_refusal, "{name}: {answer:?}");
         }
     }
-    bystander.survives(server, 24).await;
+    bystander.survives(server, 48).await;
 }

@@ -110,7 +110,10 @@ async fn hear(read: &mut ReadHalf<TlsStream<TcpStream>>) -> Heard {
         while let Some((kind, payload)) = first_frame(&mut bytes) {
             heard.frames[usize::from(kind.min(15))] += 1;
             match kind {
-                GOAWAY => heard.gone_away = payload.get(4..8).map(|code| u32::from_be_bytes(code.try_into().unwrap())),
+                GOAWAY => {
+                    heard.gone_away =
+                        payload.get(4..).and_then(|code| code.first_chunk()).map(|code| u32::from_be_bytes(*code))
+                }
                 PING if payload == LAST => {
                     heard.answered = true;
                     return heard;

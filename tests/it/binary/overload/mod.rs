@@ -66,7 +66,6 @@ impl Bystander {
         self.is_served(&server).await;
         let (now, most) = server.process.memory_kib();
         let grown = most.saturating_sub(self.kib);
-        println!("{} KiB before, {most} KiB at most, {now} KiB now", self.kib);
         assert!(grown < mib * 1024, "{} KiB before, {most} KiB at most, {now} KiB now", self.kib);
         let ended = server.stop();
         assert_eq!(ended.code, Some(0), "{}", ended.err);
