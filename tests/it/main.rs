@@ -7,6 +7,7 @@ mod bot;
 mod leaks;
 mod mail;
 mod mail_server;
+mod model;
 mod nhost;
 mod nhost_mail;
 mod noma;
