@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod bench;
 mod client;
 mod command_line;
 mod configuration;
@@ -20,6 +21,7 @@ mod lifecycle;
 mod listeners;
 mod logs;
 mod mail;
+mod overload;
 mod process;
 mod reload;
 mod secrets;

@@ -1,7 +1,7 @@
 //! What may happen in any order, against a small model: people, credentials, sessions, a clock, three dialects.
 //!
 //! A [`step`] is something that happens. The [`world`] is what there is then, as plain data, and its [`rules`] say how a
-//! step changes it and what each dialect must answer, written from the contracts and `security.md`'s sentences and not
+//! step changes it and what each dialect must answer, written from the contracts and what security asks, and not
 //! from the server's code. [`drive`] does the steps at a server in process, over TLS, and compares. A sequence that finds a
 //! difference is made smaller by proptest, and told as a script. Each sequence has a number, which makes it the same
 //! always: `KEYSTEAD_MODEL_CASES` says how many of them each theme tries, `KEYSTEAD_MODEL_FIRST` from which on.
