@@ -203,14 +203,20 @@ impl Disk {
         self.state().files.get(&self.name).cloned().unwrap_or_default()
     }
 
-    /// What is seen of every file on the disk, and all that was written since [`Disk::remember`].
-    pub fn everything(&self) -> Vec<Vec<u8>> {
+    /// What is seen of every file.
+    pub fn images(&self) -> Vec<Vec<u8>> {
+        self.state().files.values().cloned().collect()
+    }
+
+    /// All that was written since [`Disk::remember`], piece by piece.
+    pub fn written(&self) -> Vec<Vec<u8>> {
         let state = self.state();
-        let written = state.history.iter().flat_map(|history| &history.done).filter_map(|(_, done)| match done {
+        let all = state.history.iter().flat_map(|history| &history.done);
+        let data = |(_, done): &(Name, Done)| match done {
             Done::Change(Change::Write(_, data)) => Some(data.clone()),
             _ => None,
-        });
-        state.files.values().cloned().chain(written).collect()
+        };
+        all.filter_map(data).collect()
     }
 
     /// Other bytes in the file, all of them safe there.

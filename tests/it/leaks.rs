@@ -40,7 +40,9 @@ impl Secrets {
 
     /// The first secret in `text`, and the line it stands in.
     fn found_in(&self, text: &[u8]) -> Option<(String, String)> {
-        text.windows(HEAD).enumerate().find_map(|(at, head)| {
+        // What is secret is text; on a disk most is not.
+        let mut heads = text.windows(HEAD).enumerate().filter(|(_, head)| head[0] != 0);
+        heads.find_map(|(at, head)| {
             let candidates = self.by_head.get(head)?;
             let secret = candidates.iter().find(|secret| text[at..].starts_with(secret.as_bytes()))?;
             let begin = text[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);

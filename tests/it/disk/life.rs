@@ -1,5 +1,6 @@
 //! One life of a server: what people did, in one dialect, and what each of it was answered.
 
+use keystead::auth::Error;
 use keystead::auth::accounts;
 use keystead::auth::projects::Selector;
 use keystead::testing::{Disk, Server};
@@ -27,7 +28,7 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const LATER: &str = "2026-02-01T00:00:00Z";
 
 /// No limit is in the way, a used refresh token is refused at once, and tokens are good after a restart on another port.
-pub const SETTINGS: [(&str, &str); 8] = [
+pub const SETTINGS: [(&str, &str); 9] = [
     ("LISTEN__PUBLIC_URL", "https://auth.example.com"),
     ("PROJECT__DEFAULT__SECRET", SECRET),
     ("PROJECT__DEFAULT__TOKENS__REFRESH_GRACE", "0s"),
@@ -35,6 +36,7 @@ pub const SETTINGS: [(&str, &str); 8] = [
     ("PROJECT__DEFAULT__NORA__LIMITS__LOGIN", "off"),
     ("PROJECT__DEFAULT__NORA__LIMITS__MUTATION", "off"),
     ("PROJECT__DEFAULT__NORA__LIMITS__SIGNUP_BURST", "off"),
+    ("PROJECT__DEFAULT__NORA__LIMITS__SIGNUP_DAILY", "off"),
     ("PROJECT__OTHER__NORA__LIMITS__LOGIN", "off"),
 ];
 
@@ -142,7 +144,7 @@ impl Cast {
     pub async fn assemble(spelling: &'static Spelling) -> Self {
         let disk = Disk::default();
         let server = Server::on(&disk, &SETTINGS).await.expect("a server");
-        let anon = spelling.anon(&server);
+        let anon = somebody(spelling, &server);
         let mut ids = Vec::new();
         for email in [ADA, BOB, CAROL, DAVE, KATE, VERA] {
             ids.push(id_in(spelling, &anon.try_sign_up(email, PASSWORD).await.expect(spelling.made)));
@@ -189,7 +191,7 @@ impl Cast {
 
     /// Somebody without an account, whom the server may fail.
     pub fn anon(&self, server: &Server) -> Persona {
-        self.spelling.anon(server).failing()
+        somebody(self.spelling, server).failing()
     }
 
     /// What they do, in this order; each that rests on another only when that was acknowledged.
@@ -309,10 +311,15 @@ impl Cast {
             let failed = error == Some("internal-server-error");
             return (if failed { StatusCode::INTERNAL_SERVER_ERROR } else { page.status }, error.is_none());
         }
-        let anon = Persona::anon(server).failing();
+        let anon = self.anon(server).speaking_noma();
         let reply = anon.post("/verify-email/confirm", &json!({ "token": self.ticket })).await;
         (reply.status, reply.status == 200)
     }
+}
+
+/// Somebody without an account, in the one of the two projects in which they live.
+fn somebody(spelling: &Spelling, server: &Server) -> Persona {
+    spelling.anon(server).in_project(Some(&project_id(server, "default")))
 }
 
 /// Asks, and notes when and what came of it. What is no success must be a failure of the server's, said as one.
@@ -327,9 +334,13 @@ async fn deed<T>(disk: &Disk, asked: impl Future<Output = Reply>, value: impl Fn
     Some(Deed { span: (begun, disk.operations()), value })
 }
 
-async fn done_by_operator<T, E>(disk: &Disk, asked: impl Future<Output = Result<T, E>>) -> Asked<()> {
+async fn done_by_operator<T>(disk: &Disk, asked: impl Future<Output = Result<T, Error>>) -> Asked<()> {
     let begun = disk.operations();
-    let value = asked.await.ok().map(drop);
+    let value = match asked.await {
+        Ok(_) => Some(()),
+        Err(Error::Store(_) | Error::Unwritable(_)) => None,
+        Err(other) => panic!("{other:?}"),
+    };
     Some(Deed { span: (begun, disk.operations()), value })
 }
 
@@ -393,6 +404,6 @@ async fn ticket(spelling: &Spelling, server: &Server, anon: &Persona) -> String 
         nhost_mail::ask(anon, "/user/email/send-verification-email", &json!({ "email": VERA })).await;
         return nhost_mail::link(server, VERA, "email-verify").await;
     }
-    let anon = Persona::anon(server);
+    let anon = anon.speaking_noma();
     text(&anon.post("/verify-email/resend", &json!({ "email": VERA })).await.expect(200).body, "/verification_token")
 }
