@@ -4,6 +4,8 @@
 //! of what it should have made safe is, the rest is seen and lost all the same: so does Linux. Marks beside files count
 //! as operations like writes; names are safe as soon as they are given or taken.
 
+mod safe;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -12,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use redb::StorageBackend;
 use uuid::Uuid;
 
+pub use self::safe::Survival;
+use self::safe::{Change, Done, Name, Safe, size};
 use crate::store::{Left, Medium, Volume};
 
 /// A file on the disk, and the disk. Clones are the same file.
@@ -30,29 +34,6 @@ pub enum Fault {
     Enospc,
     /// Everything seems to succeed and nothing reaches the disk any more.
     Freeze,
-}
-
-/// What a loss of power leaves of what was written and not synced. The numbers are seeds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Survival {
-    /// Nothing.
-    Nothing,
-    /// Everything.
-    Everything,
-    /// Some of the writes, each whole, in any order.
-    Writes(u64),
-    /// Some of the sectors of each write: pages are torn.
-    Sectors(u64),
-}
-
-/// The largest piece that a disk writes whole, in bytes.
-const SECTOR: usize = 512;
-
-/// A file has one name while it is made, and another from then on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Name {
-    project: Uuid,
-    unfinished: bool,
 }
 
 #[derive(Default)]
@@ -82,41 +63,6 @@ struct History {
     from: u64,
     safe: Safe,
     done: Vec<(Name, Done)>,
-}
-
-/// What an operation did.
-#[derive(Clone)]
-enum Done {
-    Nothing,
-    Change(Change),
-    Sync,
-    /// A sync that failed.
-    Unsynced,
-    Mark {
-        left: Left,
-        durably: bool,
-    },
-    Named,
-    Removed,
-}
-
-#[derive(Clone)]
-enum Change {
-    Write(u64, Vec<u8>),
-    Resize(u64),
-}
-
-/// What is on the disk, and what is on its way there.
-#[derive(Clone, Default)]
-struct Safe(BTreeMap<Name, SafeFile>);
-
-#[derive(Clone, Default)]
-struct SafeFile {
-    bytes: Vec<u8>,
-    unsynced: Vec<Change>,
-    /// What its mark says; by default there is none. Written without a sync it is seen, and safe as `safe_left`.
-    left: Option<Left>,
-    safe_left: Option<Left>,
 }
 
 impl Disk {
@@ -183,19 +129,19 @@ impl Disk {
             }
         }
         drop(state);
-        safe.without_power(survival, marks)
+        Self::powered_on(safe.without_power(survival, marks))
     }
 
     /// Another disk with what a loss of power now would leave. Files are not known again.
     pub fn crashed(&self, survival: Survival) -> Self {
         let safe = self.state().safe.clone();
-        safe.without_power(survival, false)
+        Self::powered_on(safe.without_power(survival, false))
     }
 
     /// Another disk with the same on it, nothing of it on its way.
     pub fn copy(&self) -> Self {
         let safe = self.state().safe.clone();
-        safe.without_power(Survival::Everything, true)
+        Self::powered_on(safe.without_power(Survival::Everything, true))
     }
 
     /// What is seen of the file.
@@ -239,6 +185,11 @@ impl Disk {
         let mut state = self.state();
         let safe = state.safe.0.entry(self.name).or_default();
         (safe.left, safe.safe_left) = (Some(left), Some(left));
+    }
+
+    fn powered_on(safe: Safe) -> Self {
+        let files = safe.0.iter().map(|(name, file)| (*name, file.bytes.clone())).collect();
+        Self { shared: Arc::new(Mutex::new(State { files, safe, ..State::default() })), name: Name::default() }
     }
 
     fn named(&self, project: Uuid, unfinished: bool) -> Self {
@@ -286,113 +237,6 @@ impl State {
             self.fault = None;
         }
         Some(fault)
-    }
-}
-
-impl Safe {
-    fn take_in(&mut self, name: Name, done: &Done, number: u64) {
-        let file = self.0.entry(name).or_default();
-        match done {
-            Done::Nothing => {}
-            Done::Change(change) => file.unsynced.push(change.clone()),
-            Done::Sync => std::mem::take(&mut file.unsynced).iter().for_each(|change| change.make(&mut file.bytes)),
-            Done::Unsynced => {
-                let mut coin = Coin(number);
-                let all = std::mem::take(&mut file.unsynced);
-                all.iter().filter(|_| coin.toss()).for_each(|change| change.make(&mut file.bytes));
-            }
-            Done::Mark { left, durably } => {
-                file.left = Some(*left);
-                if *durably {
-                    file.safe_left = Some(*left);
-                }
-            }
-            Done::Named => {
-                let file = std::mem::take(file);
-                self.0.remove(&name);
-                self.0.insert(Name { unfinished: false, ..name }, file);
-            }
-            Done::Removed => drop(self.0.remove(&name)),
-        }
-    }
-
-    fn without_power(self, survival: Survival, marks: bool) -> Disk {
-        let mut coin = match survival {
-            Survival::Nothing | Survival::Everything => Coin(0),
-            Survival::Writes(seed) | Survival::Sectors(seed) => Coin(seed),
-        };
-        let mut state = State::default();
-        for (name, file) in self.0 {
-            let mut bytes = file.bytes;
-            for change in &file.unsynced {
-                match survival {
-                    Survival::Nothing => {}
-                    Survival::Everything => change.make(&mut bytes),
-                    Survival::Writes(_) if coin.toss() => change.make(&mut bytes),
-                    Survival::Writes(_) => {}
-                    Survival::Sectors(_) => change.make_in_part(&mut bytes, &mut coin),
-                }
-            }
-            let left = if survival == Survival::Everything { file.left } else { file.safe_left };
-            let left = left.filter(|_| marks);
-            state.safe.0.insert(name, SafeFile { bytes: bytes.clone(), unsynced: Vec::new(), left, safe_left: left });
-            state.files.insert(name, bytes);
-        }
-        Disk { shared: Arc::new(Mutex::new(state)), name: Name::default() }
-    }
-}
-
-impl Change {
-    fn make(&self, bytes: &mut Vec<u8>) {
-        match self {
-            Self::Resize(len) => bytes.resize(size(*len), 0),
-            Self::Write(offset, data) => write(bytes, size(*offset), data),
-        }
-    }
-
-    fn make_in_part(&self, bytes: &mut Vec<u8>, coin: &mut Coin) {
-        match self {
-            Self::Resize(_) if coin.toss() => self.make(bytes),
-            Self::Resize(_) => {}
-            Self::Write(offset, data) => {
-                let mut at = size(*offset);
-                let mut rest = data.as_slice();
-                while !rest.is_empty() {
-                    // To the end of the sector in which it begins.
-                    let (sector, behind) = rest.split_at(rest.len().min(SECTOR - at % SECTOR));
-                    if coin.toss() {
-                        write(bytes, at, sector);
-                    }
-                    at += sector.len();
-                    rest = behind;
-                }
-            }
-        }
-    }
-}
-
-fn write(bytes: &mut Vec<u8>, start: usize, data: &[u8]) {
-    let end = start + data.len();
-    if bytes.len() < end {
-        bytes.resize(end, 0);
-    }
-    bytes[start..end].copy_from_slice(data);
-}
-
-/// A place in memory.
-fn size(of: u64) -> usize {
-    usize::try_from(of).unwrap_or(usize::MAX)
-}
-
-/// The same tosses for the same seed (SplitMix64).
-struct Coin(u64);
-
-impl Coin {
-    fn toss(&mut self) -> bool {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) & 1 == 1
     }
 }
 
