@@ -8,6 +8,7 @@ mod disk;
 mod leaks;
 mod mail;
 mod mail_server;
+mod model;
 mod nhost;
 mod nhost_mail;
 mod noma;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod bench;
 mod client;
 mod command_line;
 mod configuration;
