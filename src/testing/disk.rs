@@ -290,7 +290,7 @@ impl StorageBackend for Disk {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.change(Change::Resize(len))
+        self.change(&Change::Resize(len))
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -298,12 +298,12 @@ impl StorageBackend for Disk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.change(Change::Write(offset, data.to_vec()))
+        self.change(&Change::Write(offset, data.to_vec()))
     }
 }
 
 impl Disk {
-    fn change(&self, change: Change) -> io::Result<()> {
+    fn change(&self, change: &Change) -> io::Result<()> {
         let mut state = self.state();
         self.operate(&mut state, Done::Change(change.clone()))?;
         change.make(state.files.entry(self.name).or_default());
