@@ -48,7 +48,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{Problem, Problems};
 use crate::env::Env;
 pub use console::Console;
-pub use import::nhost_accounts;
+pub use import::{nhost_accounts, nora_accounts};
 
 /// The work is done.
 const DONE: u8 = 0;

@@ -60,6 +60,9 @@ struct Arguments {
     /// Users in the large data directory, such as 5000000 [default: 1000000; 20000 with --quick]
     #[arg(long)]
     users: Option<usize>,
+    /// How long the soak lasts.
+    #[arg(long, default_value_t = 30.0)]
+    minutes: f64,
     /// Where to write the figures as JSON.
     #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_TARGET_TMPDIR"), "/figures.json"))]
     json: PathBuf,
@@ -99,6 +102,8 @@ enum Group {
     Import,
     /// A thousand projects.
     Projects,
+    /// Half an hour of everything at a moderate pace: memory and file stay flat. Only when it is named.
+    Soak,
 }
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is this program's output")]
@@ -136,10 +141,10 @@ fn run(arguments: &Arguments) -> Outcome<Report> {
     let folder = tempfile::Builder::new().prefix("figures-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let pace = if arguments.quick { Pace::quick() } else { Pace::full() };
     let mut bench = Bench::new(folder.path().to_owned(), pace)?;
-    let all = Group::value_variants();
-    let groups = if arguments.only.is_empty() { all } else { &arguments.only[..] };
+    let all: Vec<_> = Group::value_variants().iter().copied().filter(|group| !matches!(group, Group::Soak)).collect();
+    let groups = if arguments.only.is_empty() { &all[..] } else { &arguments.only[..] };
     let users = arguments.users.unwrap_or(if arguments.quick { 20_000 } else { 1_000_000 });
-    if groups.iter().any(|group| !matches!(group, Group::Limits)) {
+    if groups.iter().any(|group| !matches!(group, Group::Limits | Group::Soak)) {
         bench.few = Some(Site::seeded(folder.path().join("few"), FEW_USERS, SAMPLE)?);
         let since = Instant::now();
         bench.many = Some(Site::seeded(folder.path().join("many"), users, SAMPLE)?);
@@ -160,6 +165,7 @@ fn run(arguments: &Arguments) -> Outcome<Report> {
             Group::Verification => ("verification", scenarios::verification::run(&mut bench, &mut report)),
             Group::Import => ("import", scenarios::import::run(&mut bench, &mut report)),
             Group::Projects => ("projects", scenarios::projects::run(&mut bench, &mut report)),
+            Group::Soak => ("soak", scenarios::soak::run(&mut bench, &mut report, arguments.minutes)),
         };
         if let Err(error) = measured {
             report.failed(name, error.to_string());

@@ -131,6 +131,11 @@ impl Server {
         &self.projects
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Resident memory now, in MiB.
     pub(crate) fn resident_mib(&self) -> Outcome<f64> {
         self.memory_mib("VmRSS:")

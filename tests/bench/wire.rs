@@ -138,6 +138,13 @@ impl Connection {
         Ok(Reply { status, head: &self.inbox[..head], body: &self.inbox[head..end] })
     }
 
+    /// Sends these bytes, leaves without a word, and connects anew.
+    pub(crate) async fn break_off(&mut self, bytes: &[u8]) -> Outcome<()> {
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await?;
+        self.reopen().await
+    }
+
     async fn read_more(&mut self) -> Outcome<()> {
         if self.filled == self.inbox.len() {
             return Err("an answer larger than the driver's buffer".into());

@@ -56,7 +56,7 @@ pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
 }
 
 /// `keystead backup` of a data directory whose server runs; how long it took.
-fn take(data: &Path, file: &Path) -> Outcome<Duration> {
+pub(super) fn take(data: &Path, file: &Path) -> Outcome<Duration> {
     let since = Instant::now();
     let mut command = Command::new(env!("CARGO_BIN_EXE_keystead"));
     command.arg("backup").arg(file).arg("--data-dir").arg(data).env_clear();

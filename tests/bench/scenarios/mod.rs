@@ -9,6 +9,7 @@ pub(crate) mod nora;
 pub(crate) mod passwords;
 pub(crate) mod projects;
 mod series;
+pub(crate) mod soak;
 pub(crate) mod storm;
 pub(crate) mod tokens;
 pub(crate) mod verification;
@@ -40,6 +41,8 @@ mod group {
     pub(super) const PROOFS: u8 = 19;
     pub(super) const IMPORT: u8 = 20;
     pub(super) const PROJECTS: u8 = 21;
+    pub(super) const SOAK: u8 = 40;
+    pub(super) const SOAK_GUESSES: u8 = 41;
 }
 
 /// How long and how often.
