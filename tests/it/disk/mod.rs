@@ -57,7 +57,7 @@ async fn power_loss(dialect: usize) {
     for end in sweep.of(disk.operations(), 1) {
         for survival in sweep.pick(end, &survivals(end)) {
             sweep.note(&cast, end, &survival);
-            let left = disk.after_power_loss(end, survival, end % 2 == 0);
+            let left = disk.after_power_loss(end, survival, end.is_multiple_of(2));
             let server = Server::on(&left, &SETTINGS).await.expect("it starts on what is left");
             Held { cast: &cast, server: &server, life: &life, end }.check().await;
             server.stop().await;
@@ -129,7 +129,7 @@ async fn life_with_errors(sweep: &Sweep, cast: &Cast, disk: &Disk, healthy: u64)
     anon.sign_in("healed@example.com", PASSWORD).await.expect(200);
     let end = disk.operations();
     for survival in sweep.pick(healthy, &survivals(healthy)) {
-        let left = disk.after_power_loss(end, survival, healthy % 2 == 0);
+        let left = disk.after_power_loss(end, survival, healthy.is_multiple_of(2));
         let again = Server::on(&left, &SETTINGS).await.expect("it starts on what is left");
         Held { cast, server: &again, life: &life, end }.check().await;
         let anon = cast.anon(&again);
