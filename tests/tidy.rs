@@ -268,6 +268,37 @@ fn every_dependency_has_its_reason() {
     breaches.none();
 }
 
+/// A target that is listed nowhere is not looked for when a parser is changed; one without inputs begins with nothing.
+#[test]
+fn every_fuzz_target_is_listed_and_has_inputs() {
+    let fuzz = root().join("fuzz");
+    let read = |path: &str| fs::read_to_string(fuzz.join(path)).expect("a text");
+    let names = |folder: &str| -> BTreeSet<String> {
+        let entries = fs::read_dir(fuzz.join(folder)).expect("a folder").map(|entry| entry.expect("an entry"));
+        entries.map(|entry| entry.file_name().to_string_lossy().trim_end_matches(".rs").to_owned()).collect()
+    };
+    let manifest = read("Cargo.toml");
+    let targets = manifest.lines().skip_while(|line| *line != "[[bin]]");
+    let targets = targets.filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+    let targets: BTreeSet<String> = targets.map(str::to_owned).collect();
+    // The last column of the table.
+    let table = read("src/lib.rs");
+    let listed = table.lines().filter_map(|line| line.strip_prefix("//! | ")?.strip_suffix("` |")?.rsplit_once('`'));
+    let listed = listed.map(|(_, target)| target.to_owned()).collect();
+    let mut breaches = Breaches::default();
+    for (place, there) in
+        [("fuzz/src/lib.rs", listed), ("fuzz/fuzz_targets", names("fuzz_targets")), ("fuzz/corpus", names("corpus"))]
+    {
+        for name in targets.symmetric_difference(&there) {
+            breaches.add(place, 0, format!("`{name}` is here or in fuzz/Cargo.toml, and belongs into both"));
+        }
+    }
+    for name in names("dictionaries").difference(&targets) {
+        breaches.add("fuzz/dictionaries", 0, format!("words for no target: {name}"));
+    }
+    breaches.none();
+}
+
 #[test]
 fn the_reader_of_sources_reads_what_counts() {
     let text = "use a::b; // crate::c\n/* crate::d\n */ let x = \"crate::e \\\" \"; let r = r#\"crate::f\"#; let c = '\"'; crate::g::h(); 'x: loop {}\n";

@@ -1,19 +1,25 @@
-//! Records as they lie in a file: damaged ones are told, never misread with a panic.
+//! Records as they lie in a file, of today's format and on the way from an earlier one, and sealed values: damaged ones are
+//! told, never misread with a panic.
 #![no_main]
 
 use std::ops::ControlFlow;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use keystead::crypto::Digest;
+use keystead::crypto::{Digest, MasterKey};
 use keystead::data::lockouts::{LockoutPolicy, Subject, standing};
 use keystead::data::one_time::{self, Purpose};
 use keystead::data::outbox::Lane;
 use keystead::data::{
-    Email, api_keys, audit, avatars, codes, identities, outbox, personal_tokens, project, rates, sessions, users,
+    Email, api_keys, audit, avatars, codes, format, identities, outbox, personal_tokens, project, rates, sessions,
+    users,
 };
 use keystead::env::Timestamp;
-use keystead::store::{Read, StoreError, Visit};
+use keystead::store::{Read, Store, StoreError, Visit, Write};
+use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_current_thread().build().expect("a runtime"));
 
 /// A file in which every row is the same bytes.
 struct Everywhere<'a>(&'a [u8]);
@@ -70,4 +76,31 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         rates::get(&file, 5, Duration::from_secs(60), 1),
         standing(&file, &Subject::new(&email, 1), &policy, Timestamp::from_secs(9)),
     );
+    assert!(MasterKey::from_bytes([7; 32]).open("fuzz", bytes).is_err(), "nothing was sealed with it");
+    upgrade(bytes.to_vec());
 });
+
+/// Rows of format 1 come to the present one, and are then as they should be.
+fn upgrade(row: Vec<u8>) {
+    // As `format` names them: accounts, sessions, when those were refreshed, one-time secrets, events.
+    const TABLES: [u8; 5] = [0x10, 0x20, 0x22, 0x30, 0x60];
+    let store = Store::memory();
+    let job = move |w: &mut dyn Write| {
+        TABLES.iter().try_for_each(|table| w.put(&[&[*table][..], &[7; 16]].concat(), &row))?;
+        format::STEPS.iter().try_for_each(|step| (step.run)(w))?;
+        let once = all(w)?;
+        format::STEPS.iter().try_for_each(|step| (step.run)(w))?;
+        assert_eq!(all(w)?, once, "there is nothing left to do");
+        Ok::<_, StoreError>(())
+    };
+    RUNTIME.block_on(store.write(job)).expect("rows that nobody can read stay as they are");
+}
+
+fn all(r: &(impl Read + ?Sized)) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    let mut rows = Vec::new();
+    r.scan(&[], &[0xff], 100, &mut |key, value| {
+        rows.push((key.to_vec(), value.to_vec()));
+        ControlFlow::Continue(())
+    })?;
+    Ok(rows)
+}

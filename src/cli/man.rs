@@ -60,7 +60,8 @@ fn describe(command: &Command, page: &mut Roff) {
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
     page.control("SS", [name]);
     if let Some(about) = command.get_long_about().or_else(|| command.get_about()) {
-        page.text([roman(format!("{about}."))]);
+        // A short one ends without a full stop, a long one may have its own.
+        page.text([roman(format!("{}.", about.to_string().trim_end_matches('.')))]);
     }
     let hidden = |arg: &&Arg| !arg.is_hide_set() && !["help", "version"].contains(&arg.get_id().as_str());
     for arg in command.get_arguments().filter(hidden) {

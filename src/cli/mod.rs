@@ -9,6 +9,7 @@
 mod api;
 mod audit;
 mod backup;
+mod bench;
 mod completions;
 mod config;
 mod console;
@@ -47,7 +48,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{Problem, Problems};
 use crate::env::Env;
 pub use console::Console;
-pub use import::nhost_accounts;
+pub use import::{nhost_accounts, nora_accounts};
 
 /// The work is done.
 const DONE: u8 = 0;
@@ -142,6 +143,10 @@ enum Command {
     Reload(reload::Args),
     /// Look whether all is well, and say what to do where it is not
     Doctor(doctor::Args),
+    /// Measure how many sign-ins a second this machine bears, and say which hash cost to configure
+    ///
+    /// Measured with the server's own hashing threads. What else runs meanwhile, a server too, makes the figures smaller.
+    Bench(bench::Args),
     /// Say whether the running server can do its work; exit code 0 when it serves
     Health(health::Args),
     /// Print what an API looks like, as an OpenAPI document
@@ -172,6 +177,7 @@ impl Command {
             Self::Config(args) => config::run(&args, around),
             Self::Reload(args) => reload::run(&args, around),
             Self::Doctor(args) => doctor::run(&args, around),
+            Self::Bench(args) => bench::run(&args, around),
             Self::Health(args) => health::run(&args, around),
             Self::Openapi(args) => openapi::run(&args, around),
             Self::Completions(args) => completions::run(&args, around),

@@ -37,6 +37,14 @@ impl Default for HashCost {
 pub struct BadCost;
 
 impl HashCost {
+    /// Rows of OWASP's password storage cheat sheet for Argon2id: KiB and passes that are as good as one another.
+    const OWASP: [(u32, u32); 5] = [(47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5)];
+
+    /// Whether it is as good as what OWASP recommends at least.
+    pub fn meets_owasp(self) -> bool {
+        Self::OWASP.iter().any(|(memory, passes)| self.memory_kib >= *memory && self.iterations >= *passes)
+    }
+
     /// Whether a server may be configured with this cost.
     ///
     /// # Errors

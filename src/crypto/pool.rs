@@ -191,6 +191,11 @@ impl HashPool {
         Some(self.shared.hash_micros.load(Relaxed)).filter(|micros| *micros > 0).map(Duration::from_micros)
     }
 
+    /// How many threads hash.
+    pub fn threads(&self) -> usize {
+        self.shared.threads
+    }
+
     /// How many jobs wait.
     pub fn queued(&self) -> usize {
         self.shared.state().queue.len()

@@ -150,6 +150,8 @@ pub struct Network {
     pub accepted: Count,
     /// Closed at once: their address had too many.
     pub turned_away: Count,
+    /// Closed because another wanted the place.
+    pub gave_way: Count,
     /// Handshakes that failed.
     pub handshakes_failed: Count,
     /// Handshakes that took too long.

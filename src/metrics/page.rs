@@ -91,6 +91,8 @@ impl Scrape {
         out.counter("keystead_connections_accepted", "Connections accepted.", network.accepted.get())?;
         let help = "Connections closed at once because their address had too many.";
         out.counter("keystead_connections_turned_away", help, network.turned_away.get())?;
+        let help = "Connections closed because all places were taken and they kept the server waiting longest.";
+        out.counter("keystead_connections_gave_way", help, network.gave_way.get())?;
         let failures = [("failed", &network.handshakes_failed), ("timeout", &network.handshakes_slow)];
         let failures = failures.map(|(reason, count)| (vec![("reason", reason)], count.get()));
         out.counters("keystead_tls_handshake_failures", "TLS handshakes that came to nothing.", &failures)?;

@@ -13,7 +13,8 @@ use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use super::pulse::OpenRequest;
+use super::limits::LARGE;
+use super::pulse::{AwaitedBody, OpenRequest, Pulse};
 
 /// A body must arrive at this rate at least, beyond the time it is given in any case.
 const LEAST_BYTES_PER_SECOND: u64 = 1024;
@@ -29,12 +30,13 @@ const MOST_UNREAD: u64 = 1024 * 1024;
 
 /// The body of a request that must arrive within `grace` and a second for each KiB; what nobody read of it comes out
 /// at the other end.
-pub(super) fn arriving(incoming: Incoming, grace: Duration) -> (Body, Unread) {
+pub(super) fn arriving(incoming: Incoming, grace: Duration, pulse: &Arc<Pulse>) -> (Body, Unread) {
     if incoming.is_end_stream() {
         return (Body::empty(), Unread(None));
     }
     let (leave, left) = oneshot::channel();
-    let arriving = Arriving { incoming: Some(incoming), leave: Some(leave), grace, received: 0, awaited: None };
+    let pulse = pulse.clone();
+    let arriving = Arriving { incoming: Some(incoming), leave: Some(leave), grace, received: 0, pulse, awaited: None };
     (Body::new(arriving), Unread(Some(left)))
 }
 
@@ -56,14 +58,21 @@ impl Unread {
     }
 }
 
+struct Awaited {
+    since: Instant,
+    timer: Pin<Box<Sleep>>,
+    _mark: AwaitedBody,
+}
+
 struct Arriving {
     /// Always there, until it is dropped.
     incoming: Option<Incoming>,
     leave: Option<oneshot::Sender<Incoming>>,
     grace: Duration,
     received: u64,
+    pulse: Arc<Pulse>,
     /// Since the first time it was waited for.
-    awaited: Option<(Instant, Pin<Box<Sleep>>)>,
+    awaited: Option<Awaited>,
 }
 
 impl Drop for Arriving {
@@ -87,12 +96,17 @@ impl hyper::body::Body for Arriving {
         if let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) {
             let data = frame.as_ref().and_then(|f| f.as_ref().ok()).and_then(Frame::data_ref);
             this.received = this.received.saturating_add(data.map_or(0, |data| data.len() as u64));
+            // Whether it is over, now that there is nothing more to wait for.
+            if !matches!(frame, Some(Ok(_))) || this.is_end_stream() {
+                this.awaited = None;
+            }
             return Poll::Ready(frame.map(|f| f.map_err(Into::into)));
         }
         let grace = this.grace;
-        let (since, timer) = this.awaited.get_or_insert_with(|| {
+        let Awaited { since, timer, .. } = this.awaited.get_or_insert_with(|| {
             let now = Instant::now();
-            (now, Box::pin(sleep_until(now + grace)))
+            let mark = AwaitedBody::new(this.pulse.clone());
+            Awaited { since: now, timer: Box::pin(sleep_until(now + grace)), _mark: mark }
         });
         let deadline = *since + this.grace + Duration::from_secs(this.received / LEAST_BYTES_PER_SECOND);
         if timer.deadline() < deadline {
@@ -111,7 +125,7 @@ impl hyper::body::Body for Arriving {
     }
 }
 
-/// Answers are handed to HTTP/2 in pieces of this size at most, so that progress shows.
+/// Answers are handed over in pieces of this size at most, so that progress shows.
 const PIECE: usize = 64 * 1024;
 
 /// The body of an answer, which keeps its request open until the client has taken it.
@@ -119,7 +133,8 @@ pub(super) struct Answer {
     body: Body,
     /// None where the request was refused without being counted in.
     request: Option<Arc<OpenRequest>>,
-    /// HTTP/2 takes a piece before the client has room for it; the piece itself then keeps the request open.
+    /// HTTP/2 takes a piece before the client has room for it, as HTTP/1.1 does a large one; the piece itself then keeps
+    /// the request open.
     http2: bool,
     /// What is left of a piece that was too large.
     rest: Bytes,
@@ -136,7 +151,8 @@ impl Answer {
     }
 
     fn piece(&mut self, mut data: Bytes) -> Bytes {
-        let Some(request) = self.request.as_ref().filter(|_| self.http2) else { return data };
+        let is_kept = self.http2 || data.len() > LARGE;
+        let Some(request) = self.request.as_ref().filter(|_| is_kept) else { return data };
         self.rest = data.split_off(data.len().min(PIECE));
         Bytes::from_owner(Piece { data, request: request.clone() })
     }
@@ -171,7 +187,7 @@ impl hyper::body::Body for Answer {
     }
 }
 
-/// Bytes on their way to the client. The HTTP/2 library drops them when they are written.
+/// Bytes on their way to the client. The library drops them when they are written.
 struct Piece {
     data: Bytes,
     request: Arc<OpenRequest>,

@@ -8,14 +8,26 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::client_address::{ClientAddress, PeerAddress, Trust};
+use super::crowd::{Crowd, Wanted};
+use crate::metrics::Network;
+
+/// Answers of up to so many bytes are not counted: the number of requests bounds them.
+pub(super) const LARGE: usize = 16 * 1024;
+
+/// How soon to look again, at the soonest, when nobody can be asked to give way.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Bounds on what the network may cost. The defaults are for production; tests shorten them.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at a time. More wait in the kernel, unaccepted.
+    /// Connections at a time. For one more, the one gives way that has kept us waiting longest; it waits, and the next
+    /// in the kernel, while there is none.
     pub connections: usize,
+    /// How long a connection may keep us waiting before it must give way to another.
+    pub patience: Duration,
     /// Connections at a time from one client address (an IPv6 /64 is one). More are closed. Not for trusted proxies
     /// and unix sockets.
     pub connections_per_client: usize,
@@ -24,6 +36,9 @@ pub struct Limits {
     pub requests: usize,
     /// Requests at a time from one client address, as above.
     pub requests_per_client: usize,
+    /// Bytes of large answers at a time that clients have not taken. Beyond it one is answered 503 instead, and whoever
+    /// has kept us waiting longest gives way.
+    pub answer_bytes: usize,
     /// Whose connections are not counted by address.
     pub trust: Trust,
     /// A TLS handshake.
@@ -53,9 +68,11 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1024,
+            patience: Duration::from_millis(500),
             connections_per_client: 512,
             requests: 4096,
             requests_per_client: 2048,
+            answer_bytes: 64 * 1024 * 1024,
             trust: Trust::default(),
             handshake: Duration::from_secs(10),
             header_read: Duration::from_secs(10),
@@ -88,6 +105,8 @@ pub struct LiveLimits(Arc<Live>);
 struct Live {
     current: ArcSwap<Limits>,
     taken: AtomicUsize,
+    /// Bytes of large answers.
+    held: AtomicUsize,
     /// Woken when a connection may have become free.
     freed: Notify,
 }
@@ -95,7 +114,7 @@ struct Live {
 impl From<Limits> for LiveLimits {
     fn from(limits: Limits) -> Self {
         let current = ArcSwap::from_pointee(limits);
-        Self(Arc::new(Live { current, taken: AtomicUsize::new(0), freed: Notify::new() }))
+        Self(Arc::new(Live { current, taken: AtomicUsize::new(0), held: AtomicUsize::new(0), freed: Notify::new() }))
     }
 }
 
@@ -111,15 +130,31 @@ impl LiveLimits {
         self.0.freed.notify_one();
     }
 
-    /// Waits until one more connection may be served. For one caller at a time, the accept loop.
-    pub(super) async fn place(&self) -> Place {
+    /// Waits until one more connection may be served, for which another of `crowd` may have to go. For one caller at a
+    /// time, the accept loop.
+    pub(super) async fn place(&self, crowd: &Crowd) -> Place {
         loop {
-            if count_in(&self.0.taken, self.0.current.load().connections) {
+            let limits = self.current();
+            if count_in(&self.0.taken, limits.connections) {
                 return Place(self.clone());
             }
             // One that became free since is remembered.
-            self.0.freed.notified().await;
+            let freed = self.0.freed.notified();
+            match crowd.want_place(limits.patience) {
+                Wanted::OnItsWay => freed.await,
+                Wanted::In(wait) => _ = timeout(wait, freed).await,
+                // Work ends, and no mark is left for us when it does.
+                Wanted::Nobody => _ = timeout(limits.patience.max(LOOK_AGAIN), freed).await,
+            }
         }
+    }
+
+    /// Counts an answer of so many bytes in, unless there is too much to hold already.
+    fn hold(&self, bytes: usize) -> Option<HeldBytes> {
+        let before = self.0.held.fetch_add(bytes, Ordering::Relaxed);
+        let held = HeldBytes(self.clone(), bytes);
+        // One that is larger than what all may have gets through alone.
+        (before == 0 || before.saturating_add(bytes) <= self.0.current.load().answer_bytes).then_some(held)
     }
 
     /// Whether less than a quarter of the places is left.
@@ -139,9 +174,20 @@ impl Drop for Place {
     }
 }
 
+/// A large answer's bytes, counted until dropped.
+pub(super) struct HeldBytes(LiveLimits, usize);
+
+impl Drop for HeldBytes {
+    fn drop(&mut self) {
+        self.0.0.held.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
 /// Who is connected, by client address.
 pub(super) struct Guests {
     limits: LiveLimits,
+    counts: Arc<Network>,
+    crowd: Arc<Crowd>,
     requests: AtomicUsize,
     groups: Mutex<HashMap<u128, Arc<Group>>>,
 }
@@ -153,8 +199,14 @@ struct Group {
 }
 
 impl Guests {
-    pub(super) fn new(limits: LiveLimits) -> Arc<Self> {
-        Arc::new(Self { limits, requests: AtomicUsize::new(0), groups: Mutex::default() })
+    pub(super) fn new(limits: LiveLimits, counts: Arc<Network>) -> Arc<Self> {
+        let (crowd, requests) = (Arc::default(), AtomicUsize::new(0));
+        Arc::new(Self { limits, counts, crowd, requests, groups: Mutex::default() })
+    }
+
+    /// Those of them who have a place.
+    pub(super) fn crowd(&self) -> &Arc<Crowd> {
+        &self.crowd
     }
 
     /// Counts a connection in, unless its address has too many.
@@ -188,16 +240,23 @@ pub(super) struct Guest {
 }
 
 impl Guest {
+    /// Where it is counted what is refused.
+    pub(super) fn counts(&self) -> &Network {
+        &self.guests.counts
+    }
+
     /// Counts a request in, unless there are too many.
     pub(super) fn request(self: &Arc<Self>) -> Option<RequestPlace> {
         let limits = self.guests.limits.current();
         if !count_in(&self.guests.requests, limits.requests) {
+            self.counts().overload.one();
             return None;
         }
         if let Some((_, group)) = &self.group
             && !count_in(&group.requests, limits.requests_per_client)
         {
             self.guests.requests.fetch_sub(1, Ordering::Relaxed);
+            self.counts().overload.one();
             return None;
         }
         Some(RequestPlace(self.clone()))
@@ -218,6 +277,19 @@ impl Drop for Guest {
 
 /// One request, counted until dropped.
 pub(super) struct RequestPlace(Arc<Guest>);
+
+impl RequestPlace {
+    /// Counts an answer of so many bytes in, unless there is too much to hold already.
+    pub(super) fn hold(&self, bytes: usize) -> Option<HeldBytes> {
+        let guests = &self.0.guests;
+        let held = guests.limits.hold(bytes);
+        if held.is_none() {
+            guests.counts.overload.one();
+            guests.crowd.want_memory(guests.limits.current().patience);
+        }
+        held
+    }
+}
 
 impl Drop for RequestPlace {
     fn drop(&mut self) {
@@ -243,7 +315,7 @@ mod tests {
     fn guests() -> Arc<Guests> {
         let trust = Trust { proxies: vec!["10.0.0.0/8".parse().unwrap()], unix: false };
         let limits = Limits { requests: 3, requests_per_client: 2, trust, ..Limits::with_connections(4) };
-        Guests::new(limits.into())
+        Guests::new(limits.into(), Arc::default())
     }
 
     fn ip(text: &str) -> PeerAddress {
@@ -267,6 +339,18 @@ mod tests {
         let held: Vec<_> =
             (0..9).flat_map(|_| [guests.admit(ip("10.1.1.1")), guests.admit(PeerAddress::Unix)]).collect();
         assert!(held.iter().all(Option::is_some));
+    }
+
+    #[test]
+    fn large_answers_share_what_there_is() {
+        let limits = LiveLimits::from(Limits { answer_bytes: 100_000, ..Limits::default() });
+        let alone = limits.hold(200_000).expect("it is the only one");
+        assert!(limits.hold(20_000).is_none());
+        drop(alone);
+        let several: Vec<_> = (0..9).map_while(|_| limits.hold(20_000)).collect();
+        assert_eq!(several.len(), 5);
+        drop(several);
+        assert_eq!(limits.0.held.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod body;
 mod certificate_files;
 mod client_address;
 mod client_tls;
+mod crowd;
 mod descriptors;
 mod inherited;
 mod limits;

@@ -11,9 +11,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::limits::{Limits, RequestPlace};
+use super::limits::{HeldBytes, LARGE, Limits, RequestPlace};
 
 /// The marks. Times are milliseconds since `born`, plus one; zero is never.
 pub(super) struct Pulse {
@@ -28,6 +29,12 @@ pub(super) struct Pulse {
     /// Answers not yet taken by the client, counted in the age class of their last progress, in a ring. Classes 2 and
     /// 3 behind the present are too old; the connection is looked at before the ring wraps.
     answers: [AtomicU32; 4],
+    answer_since: AtomicU64,
+    /// Requests whose bodies are waited for.
+    bodies: AtomicU32,
+    body_since: AtomicU64,
+    leaving: AtomicBool,
+    leave: Notify,
 }
 
 /// What to do with a connection.
@@ -52,6 +59,11 @@ impl Pulse {
             head_since: AtomicU64::new(0),
             blocked_since: AtomicU64::new(0),
             answers: Default::default(),
+            answer_since: AtomicU64::new(0),
+            bodies: AtomicU32::new(0),
+            body_since: AtomicU64::new(0),
+            leaving: AtomicBool::new(false),
+            leave: Notify::new(),
         })
     }
 
@@ -69,6 +81,48 @@ impl Pulse {
     /// Whether a request is being received, answered, or taken by the client.
     pub(super) fn is_busy(&self) -> bool {
         self.requests.load(Relaxed) > 0
+    }
+
+    /// How long the client has kept us waiting: for a handshake, a request, a body, or to take an answer. `None` while
+    /// it waits for us, or was asked to leave already.
+    pub(super) fn kept_waiting(&self) -> Option<Duration> {
+        let requests = self.requests.load(Relaxed);
+        let blocked = self.blocked_since.load(Relaxed);
+        let since = if self.is_asked_to_leave() {
+            return None;
+        } else if blocked != 0 {
+            blocked
+        } else if requests == 0 {
+            self.idle_since.load(Relaxed)
+        } else {
+            let bodies = self.bodies.load(Relaxed);
+            let answers: u32 = self.answers.iter().map(|answers| answers.load(Relaxed)).sum();
+            if answers + bodies < requests {
+                return None;
+            }
+            if bodies > 0 { self.body_since.load(Relaxed) } else { self.answer_since.load(Relaxed) }
+        };
+        Some(Duration::from_millis(self.now().saturating_sub(since)))
+    }
+
+    /// Whether an answer waits to be taken.
+    pub(super) fn has_answers(&self) -> bool {
+        self.answers.iter().any(|answers| answers.load(Relaxed) > 0)
+    }
+
+    /// Somebody else wants the place.
+    pub(super) fn ask_to_leave(&self) {
+        self.leaving.store(true, Relaxed);
+        self.leave.notify_one();
+    }
+
+    pub(super) fn is_asked_to_leave(&self) -> bool {
+        self.leaving.load(Relaxed)
+    }
+
+    /// Until it is asked to leave.
+    pub(super) async fn asked_to_leave(&self) {
+        self.leave.notified().await;
     }
 
     /// Judges the connection. `idle`: how long it may be idle.
@@ -133,9 +187,10 @@ impl Pulse {
 /// A request, from its headers to the last byte of its answer handed over. Dropped wherever it ends.
 pub(super) struct OpenRequest {
     pulse: Arc<Pulse>,
-    _place: RequestPlace,
+    place: RequestPlace,
     /// The age class of the answer's last progress, plus one; zero while there is no answer.
     answer: AtomicU64,
+    held: Option<HeldBytes>,
 }
 
 impl OpenRequest {
@@ -143,12 +198,23 @@ impl OpenRequest {
         pulse.requests.fetch_add(1, Relaxed);
         pulse.had_request.store(true, Relaxed);
         pulse.head_since.store(0, Relaxed);
-        Self { pulse, _place: place, answer: AtomicU64::new(0) }
+        Self { pulse, place, answer: AtomicU64::new(0), held: None }
+    }
+
+    /// Whether an answer of so many bytes may be held for the client; they are counted for as long as the request is
+    /// open.
+    pub(super) fn can_hold(&mut self, bytes: usize) -> bool {
+        if bytes > LARGE {
+            self.held = self.place.hold(bytes);
+        }
+        bytes <= LARGE || self.held.is_some()
     }
 
     /// The answer is ready, or some of it was taken.
     pub(super) fn has_moved(&self) {
-        let class = self.pulse.now() / self.pulse.class;
+        let now = self.pulse.now();
+        self.pulse.answer_since.store(now, Relaxed);
+        let class = now / self.pulse.class;
         if self.answer.load(Relaxed) != class + 1 {
             self.pulse.answer_class(class).fetch_add(1, Relaxed);
             self.leave(self.answer.swap(class + 1, Relaxed));
@@ -168,6 +234,24 @@ impl Drop for OpenRequest {
         self.pulse.idle_since.store(self.pulse.now(), Relaxed);
         self.pulse.head_since.store(0, Relaxed);
         self.pulse.requests.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A request's body that is waited for, until dropped.
+pub(super) struct AwaitedBody(Arc<Pulse>);
+
+impl AwaitedBody {
+    pub(super) fn new(pulse: Arc<Pulse>) -> Self {
+        if pulse.bodies.fetch_add(1, Relaxed) == 0 {
+            pulse.body_since.store(pulse.now(), Relaxed);
+        }
+        Self(pulse)
+    }
+}
+
+impl Drop for AwaitedBody {
+    fn drop(&mut self) {
+        self.0.bodies.fetch_sub(1, Relaxed);
     }
 }
 

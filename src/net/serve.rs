@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::body::Body;
 use http::header::EXPECT;
 use http::{HeaderMap, Request, Response, StatusCode, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -99,26 +99,36 @@ where
 {
     let Terms { limits, refusal, counts } = terms.into();
     let (draining, _) = watch::channel(false);
-    let house = House { guests: Guests::new(limits.clone()), draining: draining.subscribe(), limits, refusal, counts };
+    let guests = Guests::new(limits.clone(), counts.clone());
+    let house = House { guests, draining: draining.subscribe(), limits, refusal, counts };
     let mut tasks = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut turn = 0;
+    // Accepted, but without a place so far.
+    let mut newcomer = None;
     loop {
         tokio::select! {
             biased;
             () = &mut shutdown => break,
             Some(ended) = tasks.join_next() => report(ended),
-            (place, wire, tls) = next_connection(&listeners, &house.limits, &mut turn) => {
+            (wire, tls) = next_connection(&listeners, &mut turn), if newcomer.is_none() => {
                 house.counts.accepted.one();
-                let Some(guest) = house.guests.admit(wire.peer()) else {
-                    house.counts.turned_away.one();
-                    tracing::debug!(peer = ?wire.peer(), "too many connections from one address");
-                    continue;
-                };
-                tasks.spawn(connection(wire, tls, place, guest, house.clone(), service.clone()));
+                match house.guests.admit(wire.peer()) {
+                    Some(guest) => newcomer = Some((wire, tls, guest)),
+                    None => {
+                        house.counts.turned_away.one();
+                        tracing::debug!(peer = ?wire.peer(), "too many connections from one address");
+                    }
+                }
+            }
+            place = house.limits.place(house.guests.crowd()), if newcomer.is_some() => {
+                if let Some((wire, tls, guest)) = newcomer.take() {
+                    tasks.spawn(connection(wire, tls, place, guest, house.clone(), service.clone()));
+                }
             }
         }
     }
+    drop(newcomer);
     drop(listeners);
     draining.send_replace(true);
     let all_done = timeout(house.limits.current().drain, async {
@@ -141,9 +151,7 @@ struct House {
     counts: Arc<Network>,
 }
 
-/// Takes a place first, then accepts: a connection that cannot be served stays in the kernel.
-async fn next_connection(listeners: &[Bound], limits: &LiveLimits, turn: &mut usize) -> (Place, Wire, Option<Tls>) {
-    let place = limits.place().await;
+async fn next_connection(listeners: &[Bound], turn: &mut usize) -> (Wire, Option<Tls>) {
     loop {
         let accepted = poll_fn(|cx| {
             // Each listener is first in turn, so that a busy one cannot starve another.
@@ -157,7 +165,7 @@ async fn next_connection(listeners: &[Bound], limits: &LiveLimits, turn: &mut us
             Poll::Pending
         });
         match accepted.await {
-            Ok((wire, tls)) => return (place, wire, tls),
+            Ok((wire, tls)) => return (wire, tls),
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections for now");
@@ -187,41 +195,62 @@ where
     S::Future: Send + 'static,
 {
     let _open = Level::hold(&house.counts);
+    let counted = house.counts.clone();
     let limits = house.limits.current();
     wire.prepare();
     let (peer, uid) = (Peer { address: wire.peer(), tls: tls.is_some() }, wire.peer_uid().map(PeerUid));
     let pulse = Pulse::new(&limits);
-    let (bounds, counts) = (Arc::clone(&limits), house.counts.clone());
-    let door = Door { peer, uid, guest, pulse: pulse.clone(), limits: bounds, refusal: house.refusal, counts, service };
-    let watched = Watched::new(wire, pulse);
+    let seat = house.guests.crowd().join(pulse.clone());
+    let (bounds, refusal) = (Arc::clone(&limits), house.refusal);
+    let door = Door { peer, uid, guest, pulse: pulse.clone(), limits: bounds, refusal, service };
+    let watched = Watched::new(wire, pulse.clone());
     // What only the handshake needs lies in a box of its own, given back before the conversation, which may last.
     let conversation = match tls {
         None => Some(converse(watched, false, door, house)),
-        Some(tls) => match Box::pin(timeout(limits.handshake, tls.acceptor().accept(watched))).await {
-            Ok(Ok(stream)) => match stream.get_ref().1.alpn_protocol() {
-                // The handshake was the answer (RFC 8737, section 3).
-                Some(ACME_TLS) => None,
-                protocol => {
-                    let http2 = protocol == Some(b"h2");
-                    Some(converse(stream, http2, door, house))
+        Some(tls) => {
+            let handshake = Box::pin(timeout(limits.handshake, tls.acceptor().accept(watched)));
+            match unless_asked_to_leave(&pulse, &counted, handshake).await {
+                None => None,
+                Some(Ok(Ok(stream))) => match stream.get_ref().1.alpn_protocol() {
+                    // The handshake was the answer (RFC 8737, section 3).
+                    Some(ACME_TLS) => None,
+                    protocol => {
+                        let http2 = protocol == Some(b"h2");
+                        Some(converse(stream, http2, door, house))
+                    }
+                },
+                Some(Ok(Err(error))) => {
+                    house.counts.handshakes_failed.one();
+                    tracing::debug!(?peer, %error, "handshake failed");
+                    None
                 }
-            },
-            Ok(Err(error)) => {
-                house.counts.handshakes_failed.one();
-                tracing::debug!(?peer, %error, "handshake failed");
-                None
+                Some(Err(_)) => {
+                    house.counts.handshakes_slow.one();
+                    tracing::debug!(?peer, "handshake took too long");
+                    None
+                }
             }
-            Err(_) => {
-                house.counts.handshakes_slow.one();
-                tracing::debug!(?peer, "handshake took too long");
-                None
-            }
-        },
+        }
     };
     if let Some(conversation) = conversation {
-        conversation.await;
+        unless_asked_to_leave(&pulse, &counted, conversation).await;
     }
+    // Before the place: whoever takes that must find nobody leaving.
+    drop(seat);
     drop(place);
+}
+
+/// Goes on with `stage` of a connection, unless another wants its place.
+async fn unless_asked_to_leave<F: Future + Unpin>(pulse: &Pulse, counts: &Network, stage: F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        done = stage => Some(done),
+        () = pulse.asked_to_leave() => {
+            counts.gave_way.one();
+            tracing::debug!("connection gave way to another");
+            None
+        }
+    }
 }
 
 /// Speaks HTTP/2 where the handshake chose it, else HTTP/1.1.
@@ -333,7 +362,6 @@ struct Door<S> {
     pulse: Arc<Pulse>,
     limits: Arc<Limits>,
     refusal: fn(StatusCode) -> Response<Body>,
-    counts: Arc<Network>,
     service: S,
 }
 
@@ -348,7 +376,7 @@ where
             // A client that waits for 100 (Continue) sends nothing it is not asked for; HTTP/2 ends a stream by itself.
             let drain = !http2 && !request.headers().contains_key(EXPECT);
             let (head, body) = request.into_parts();
-            let (body, unread) = arriving(body, self.limits.stall);
+            let (body, unread) = arriving(body, self.limits.stall, &self.pulse);
             let unread = Some(unread).filter(|_| drain);
             let mut request = Request::from_parts(head, body);
             request.extensions_mut().insert(self.peer);
@@ -360,10 +388,15 @@ where
         let refusal = self.refusal;
         async move {
             match entered {
-                Ok((open, answer, unread, linger)) => {
+                Ok((mut open, answer, unread, linger)) => {
                     let answer = answer.await?;
                     if let Some(unread) = unread {
                         unread.take_in(linger).await;
+                    }
+                    let bytes =
+                        answer.body().size_hint().upper().map_or(0, |bytes| usize::try_from(bytes).unwrap_or(0));
+                    if !open.can_hold(bytes) {
+                        return Ok(refusal(StatusCode::SERVICE_UNAVAILABLE).map(Answer::refusal));
                     }
                     open.has_moved();
                     Ok(answer.map(|body| Answer::new(body, open, http2)))
@@ -376,13 +409,10 @@ where
     fn check(&self, request: &Request<Incoming>) -> Result<OpenRequest, StatusCode> {
         let headers = request.headers();
         if headers.len() > self.limits.headers || size_of(headers) > self.limits.header_bytes {
-            self.counts.oversized.one();
+            self.guest.counts().oversized.one();
             return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
         }
-        let place = self.guest.request().ok_or_else(|| {
-            self.counts.overload.one();
-            StatusCode::SERVICE_UNAVAILABLE
-        })?;
+        let place = self.guest.request().ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
         Ok(OpenRequest::new(self.pulse.clone(), place))
     }
 }

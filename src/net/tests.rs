@@ -212,7 +212,8 @@ async fn a_handshake_that_never_ends_is_dropped() {
 async fn one_too_many_waits_for_a_place() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
-    let _server = Server::start(Limits::with_connections(1), &[&format!("unix:{}", path.display())]).await;
+    let limits = Limits { patience: Duration::from_secs(3600), ..Limits::with_connections(1) };
+    let _server = Server::start(limits, &[&format!("unix:{}", path.display())]).await;
     let mut first = UnixStream::connect(&path).await.unwrap();
     ask(&mut first, GET).await;
     let mut second = UnixStream::connect(&path).await.unwrap();
@@ -221,6 +222,44 @@ async fn one_too_many_waits_for_a_place() {
     assert_eq!(second.try_read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     drop(first);
     assert!(within(ask(&mut second, GET)).await.starts_with("HTTP/1.1 200"));
+}
+
+/// Whatever it is that they keep the server waiting for.
+#[tokio::test]
+async fn whoever_keeps_us_waiting_gives_way_and_whoever_waits_does_not() {
+    let limits = Limits { patience: Duration::ZERO, connections_per_client: 9, ..Limits::with_connections(1) };
+    let mut server = Server::local(limits).await;
+    let silent = server.tcp().await;
+    let mut idle = server.tls().await;
+    ask(&mut idle, GET).await;
+    let mut half_a_head = server.tls().await;
+    half_a_head.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nx: ").await.unwrap();
+    let mut half_a_body = server.tls().await;
+    half_a_body.write_all(b"POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nabc").await.unwrap();
+    let mut not_reading = server.tls().await;
+    not_reading.write_all(GET.replace("/ ", "/big ").as_bytes()).await.unwrap();
+    let mut working = server.tls().await;
+    working.write_all(GET.replace("/ ", "/wait ").as_bytes()).await.unwrap();
+    within(server.entered.recv()).await.unwrap();
+    for mut gone in [idle, half_a_head, half_a_body] {
+        assert_eq!(closed(&mut gone).await, "");
+    }
+    assert_eq!(server.counts.gave_way.get(), 5);
+    drop((silent, not_reading));
+    // The last one is worked for: it stays, and the next one waits until it was answered.
+    let before = server.counts.accepted.get();
+    let (next, answer) = tokio::join!(server.tls_with(rustls::ALL_VERSIONS), async {
+        within(async {
+            while server.counts.accepted.get() == before {
+                tokio::task::yield_now().await
+            }
+        })
+        .await;
+        server.gate.add_permits(1);
+        within(ask(&mut working, "")).await
+    });
+    assert!(answer.ends_with("done"), "{answer}");
+    assert!(within(ask(&mut next.unwrap(), GET)).await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test]

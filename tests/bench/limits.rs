@@ -99,8 +99,9 @@ pub(crate) fn bare_hash_rate(span: Duration) -> Outcome<f64> {
     Ok(hashes.load(Ordering::Relaxed) as f64 / window.as_secs_f64())
 }
 
-/// 4 KiB written in place and `fdatasync`, one after the other, for `span`, in `dir`: writes a second.
-pub(crate) fn bare_write_rate(dir: &Path, span: Duration) -> Outcome<f64> {
+/// 4 KiB written in place `together` times and one `fdatasync`, again and again for `span`, in `dir`: calls of
+/// `fdatasync` a second.
+pub(crate) fn bare_write_rate(dir: &Path, together: u64, span: Duration) -> Outcome<f64> {
     let path = dir.join("bare-write");
     let file = File::options().create(true).truncate(true).write(true).open(&path)?;
     let page = [0x5a; 4096];
@@ -110,13 +111,15 @@ pub(crate) fn bare_write_rate(dir: &Path, span: Duration) -> Outcome<f64> {
     }
     file.sync_all()?;
     let begun = Instant::now();
-    let mut writes: u64 = 0;
+    let mut calls: u64 = 0;
     while begun.elapsed() < span {
-        file.write_all_at(&page, (writes % 256) * 4096)?;
+        for index in calls * together..(calls + 1) * together {
+            file.write_all_at(&page, (index % 256) * 4096)?;
+        }
         file.sync_data()?;
-        writes += 1;
+        calls += 1;
     }
-    let rate = writes as f64 / begun.elapsed().as_secs_f64();
+    let rate = calls as f64 / begun.elapsed().as_secs_f64();
     fs::remove_file(path)?;
     Ok(rate)
 }

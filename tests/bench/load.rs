@@ -7,7 +7,8 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use crate::Outcome;
-use crate::wire::{Connection, Target, client};
+use crate::streams::Stream;
+use crate::wire::{Connection, Target, Wire, client};
 
 /// What one connection does: the next request, and what becomes of its answer.
 pub(crate) trait Caller: Send + 'static {
@@ -23,7 +24,7 @@ pub(crate) trait Caller: Send + 'static {
 
 /// A caller and its connection; both live on from round to round.
 pub(crate) struct Worker<C> {
-    connection: Connection,
+    wire: Wire,
     caller: C,
 }
 
@@ -33,9 +34,28 @@ impl<C: Caller> Worker<C> {
         let mut workers = Vec::with_capacity(callers.len());
         for (index, caller) in callers.into_iter().enumerate() {
             let connection = Connection::open(target, client(group, index % addresses)).await?;
-            workers.push(Self { connection, caller });
+            workers.push(Self { wire: Wire::Http1(Box::new(connection)), caller });
         }
         Ok(workers)
+    }
+
+    /// Gives every caller a share of an HTTP/2 connection, `each` callers to a connection and an address.
+    pub(crate) async fn share(target: &Target, group: u8, each: usize, callers: Vec<C>) -> Outcome<Vec<Self>> {
+        let mut workers = Vec::with_capacity(callers.len());
+        let mut streams = Vec::new();
+        for (index, caller) in callers.into_iter().enumerate() {
+            if streams.is_empty() {
+                streams = Stream::open(target, client(group, index), each).await?;
+            }
+            let stream = streams.pop().ok_or("a connection without streams")?;
+            workers.push(Self { wire: Wire::Http2(stream), caller });
+        }
+        Ok(workers)
+    }
+
+    /// What the caller has come to hold.
+    pub(crate) fn into_caller(self) -> C {
+        self.caller
     }
 }
 
@@ -117,6 +137,37 @@ impl Window {
     }
 }
 
+/// Has every worker ask `each` times, once warm or cold: for what can be asked only so often. The window is as long as
+/// that takes.
+pub(crate) async fn fixed_loops<C: Caller>(workers: &mut Vec<Worker<C>>, each: usize) -> Outcome<Tally> {
+    let begun = Instant::now();
+    let mut tasks = JoinSet::new();
+    for mut worker in workers.drain(..) {
+        tasks.spawn(async move {
+            let mut tally = Tally::default();
+            for _ in 0..each {
+                let since = Instant::now();
+                let reply = worker.wire.call(worker.caller.request()).await?;
+                if worker.caller.reply(reply.status, reply.body) {
+                    tally.good += 1;
+                    tally.micros.push(micros(since.elapsed()));
+                } else {
+                    tally.note(reply.status, || shown(reply.body));
+                }
+            }
+            Outcome::Ok((worker, tally))
+        });
+    }
+    let mut total = Tally::default();
+    while let Some(done) = tasks.join_next().await {
+        let (worker, tally) = done??;
+        total.merge(tally);
+        workers.push(worker);
+    }
+    total.window = begun.elapsed();
+    Ok(total)
+}
+
 /// Runs every worker as a closed loop for `window`; gives the workers back for the next round.
 pub(crate) async fn closed_loops<C: Caller>(workers: &mut Vec<Worker<C>>, window: Window) -> Outcome<Tally> {
     let opens = Instant::now() + window.warm_up;
@@ -141,7 +192,7 @@ async fn closed_loop<C: Caller>(mut worker: Worker<C>, opens: Instant, closes: I
         if begun >= closes {
             return (worker, tally);
         }
-        let answer = worker.connection.call(worker.caller.request()).await;
+        let answer = worker.wire.call(worker.caller.request()).await;
         let done = Instant::now();
         let counts = done >= opens && done < closes;
         match answer {
@@ -157,7 +208,7 @@ async fn closed_loop<C: Caller>(mut worker: Worker<C>, opens: Instant, closes: I
             }
             Err(error) => {
                 tally.note(0, || error.to_string());
-                if worker.connection.reopen().await.is_err() {
+                if worker.wire.reopen().await.is_err() {
                     return (worker, tally);
                 }
             }

@@ -1,6 +1,7 @@
 //! The callers of the Nhost dialect: the bytes they send and what they keep of an answer.
 
 use crate::Outcome;
+use crate::callers::{Dialect, Rounds};
 use crate::load::Caller;
 use crate::process::Server;
 use crate::seed::SeededSession;
@@ -51,8 +52,7 @@ impl Api {
     pub(crate) async fn tokens(&self, on: &mut Connection, of: &[SeededSession]) -> Outcome<Vec<Tokens>> {
         let mut tokens = Vec::with_capacity(of.len());
         for account in of {
-            let body = format!(r#"{{"email":"{}","password":"{}"}}"#, account.email, account.password);
-            let reply = on.call(&self.post("signin/email-password", "", &body)).await?;
+            let reply = on.call(&self.sign_in(&account.email, &account.password)).await?;
             let text = std::str::from_utf8(reply.body)?;
             let both = field(text, "accessToken").zip(field(text, "refreshToken"));
             let (access, refresh) = both.ok_or_else(|| format!("sign-in answered {}: {text:?}", reply.status))?;
@@ -68,28 +68,31 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     rest.split_once('"').map(|(value, _)| value)
 }
 
-/// Asks for the account with one access token after the other.
-pub(crate) struct User {
-    requests: Vec<Vec<u8>>,
-    turn: usize,
-}
-
-impl User {
-    /// With the tokens of at least one session.
-    pub(crate) fn new(api: &Api, of: &[Tokens]) -> Self {
-        Self { requests: of.iter().map(|tokens| api.user(&tokens.access)).collect(), turn: 0 }
+impl Dialect for Api {
+    fn sign_in(&self, email: &str, password: &str) -> Vec<u8> {
+        self.post("signin/email-password", "", &format!(r#"{{"email":"{email}","password":"{password}"}}"#))
     }
 }
 
-impl Caller for User {
-    fn request(&mut self) -> &[u8] {
-        self.turn = (self.turn + 1) % self.requests.len();
-        &self.requests[self.turn]
-    }
+/// Asks for the account with one access token after the other, of at least one session.
+pub(crate) fn user(api: &Api, of: &[Tokens]) -> Rounds {
+    Rounds::of(of.iter().map(|tokens| api.user(&tokens.access)).collect(), 200)
+}
 
-    fn reply(&mut self, status: u16, _: &[u8]) -> bool {
-        status == 200
-    }
+/// Has a link sent to one address after the other.
+pub(crate) fn send_links(api: &Api, emails: &[String]) -> Rounds {
+    let request =
+        |email: &String| api.post("user/email/send-verification-email", "", &format!(r#"{{"email":"{email}"}}"#));
+    Rounds::of(emails.iter().map(request).collect(), 200)
+}
+
+/// Follows one link after the other, each ticket once.
+pub(crate) fn follow(api: &Api, tickets: &[String]) -> Rounds {
+    let request = |ticket: &String| {
+        let path = format!("/v1/verify?ticket={ticket}&type=emailVerify&redirectTo=https://app.example.com");
+        format!("GET {path} HTTP/1.1\r\n{}\r\n", api.headers).into_bytes()
+    };
+    Rounds::of(tickets.iter().map(request).collect(), 302)
 }
 
 /// Refreshes one session after the other, each time with the newest token of that session.

@@ -1,8 +1,7 @@
 //! The callers of the Noma dialect (contract section 3): the bytes they send and what they keep of an answer.
 
-use std::time::Duration;
-
 use crate::Outcome;
+use crate::callers::{Dialect, Rounds};
 use crate::load::Caller;
 use crate::process::Server;
 use crate::seed::SeededSession;
@@ -17,7 +16,12 @@ pub(crate) struct Api {
 impl Api {
     /// For the server's first project.
     pub(crate) fn of(server: &Server) -> Self {
-        let project = server.project().map_or_else(String::new, |id| format!("project-id: {id}\r\n"));
+        Self::within(server, server.project())
+    }
+
+    /// For the project of that id.
+    pub(crate) fn within(server: &Server, project: Option<&str>) -> Self {
+        let project = project.map_or_else(String::new, |id| format!("project-id: {id}\r\n"));
         Self { headers: format!("host: {}\r\naccept: application/json\r\n{project}", server.target().host()) }
     }
 
@@ -40,8 +44,9 @@ impl Api {
         format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()
     }
 
-    fn sign_in(&self, email: &str, password: &str) -> Vec<u8> {
-        self.post("login", &[("email", email), ("password", password)])
+    /// `POST /api/auth/signup`.
+    pub(crate) fn sign_up(&self, email: &str, password: &str) -> Vec<u8> {
+        self.post("signup", &[("email", email), ("password", password)])
     }
 
     /// Trades each session's refresh token for an access token.
@@ -60,35 +65,22 @@ impl Api {
     }
 }
 
+impl Dialect for Api {
+    fn sign_in(&self, email: &str, password: &str) -> Vec<u8> {
+        self.post("login", &[("email", email), ("password", password)])
+    }
+}
+
 /// A string member of a flat JSON answer, without parsing the rest. The tokens looked for hold no escapes.
-fn field<'a>(body: &'a [u8], name: &str) -> Option<&'a str> {
+pub(crate) fn field<'a>(body: &'a [u8], name: &str) -> Option<&'a str> {
     let text = std::str::from_utf8(body).ok()?;
     let (_, rest) = text.split_once(&format!(r#""{name}":"#))?;
     rest.trim_start().strip_prefix('"')?.split_once('"').map(|(value, _)| value)
 }
 
-/// Asks `me` with one access token after the other.
-pub(crate) struct Me {
-    requests: Vec<Vec<u8>>,
-    turn: usize,
-}
-
-impl Me {
-    /// With the given access tokens, at least one.
-    pub(crate) fn new(api: &Api, access: &[String]) -> Self {
-        Self { requests: access.iter().map(|token| api.me(token)).collect(), turn: 0 }
-    }
-}
-
-impl Caller for Me {
-    fn request(&mut self) -> &[u8] {
-        self.turn = (self.turn + 1) % self.requests.len();
-        &self.requests[self.turn]
-    }
-
-    fn reply(&mut self, status: u16, _: &[u8]) -> bool {
-        status == 200
-    }
+/// Asks `me` with one of the access tokens after the other, at least one.
+pub(crate) fn me(api: &Api, access: &[String]) -> Rounds {
+    Rounds::of(access.iter().map(|token| api.me(token)).collect(), 200)
 }
 
 /// Refreshes one session after the other, each time with the newest token of that session.
@@ -123,31 +115,6 @@ impl Caller for Refresh {
     }
 }
 
-/// Signs in with right passwords, one account after the other.
-pub(crate) struct SignIn {
-    requests: Vec<Vec<u8>>,
-    turn: usize,
-}
-
-impl SignIn {
-    /// With the given accounts, at least one.
-    pub(crate) fn new(api: &Api, accounts: &[SeededSession]) -> Self {
-        let requests = accounts.iter().map(|account| api.sign_in(&account.email, &account.password)).collect();
-        Self { requests, turn: 0 }
-    }
-}
-
-impl Caller for SignIn {
-    fn request(&mut self) -> &[u8] {
-        self.turn = (self.turn + 1) % self.requests.len();
-        &self.requests[self.turn]
-    }
-
-    fn reply(&mut self, status: u16, _: &[u8]) -> bool {
-        status == 200
-    }
-}
-
 /// Signs up a new address each time.
 pub(crate) struct SignUp {
     api: Api,
@@ -167,7 +134,7 @@ impl Caller for SignUp {
     fn request(&mut self) -> &[u8] {
         self.count += 1;
         let email = format!("{}-{}@signup.example", self.name, self.count);
-        self.request = self.api.post("signup", &[("email", &email), ("password", "a password of the storm")]);
+        self.request = self.api.sign_up(&email, "a password of the storm");
         &self.request
     }
 
@@ -176,39 +143,36 @@ impl Caller for SignUp {
     }
 }
 
-/// A storm: by turns a right password and a guess at an unknown address, a new one each time so that no lockout spares
-/// the server the hash.
-pub(crate) struct Storm {
-    right: SignIn,
-    api: Api,
-    name: String,
-    count: u64,
-    guess: Vec<u8>,
-    penalty: Duration,
+/// Asks for a verification token for one address after the other, and keeps what comes.
+pub(crate) struct Resend {
+    requests: std::vec::IntoIter<Vec<u8>>,
+    request: Vec<u8>,
+    tokens: Vec<String>,
 }
 
-impl Storm {
-    /// Right sign-ins use `accounts`; guesses begin with `name`; after a refusal for load it waits `penalty`.
-    pub(crate) fn new(api: &Api, accounts: &[SeededSession], name: String, penalty: Duration) -> Self {
-        Self { right: SignIn::new(api, accounts), api: api.clone(), name, count: 0, guess: Vec::new(), penalty }
+impl Resend {
+    /// For each of the addresses, once.
+    pub(crate) fn new(api: &Api, emails: &[String]) -> Self {
+        let requests: Vec<_> =
+            emails.iter().map(|email| api.post("verify-email/resend", &[("email", email)])).collect();
+        Self { requests: requests.into_iter(), request: Vec::new(), tokens: Vec::new() }
+    }
+
+    /// Proves each address whose token came.
+    pub(crate) fn confirmations(&self, api: &Api) -> Rounds {
+        Rounds::of(self.tokens.iter().map(|token| api.post("verify-email/confirm", &[("token", token)])).collect(), 200)
     }
 }
 
-impl Caller for Storm {
+impl Caller for Resend {
     fn request(&mut self) -> &[u8] {
-        self.count += 1;
-        if self.count.is_multiple_of(2) {
-            return self.right.request();
-        }
-        self.guess = self.api.sign_in(&format!("{}-{}@unknown.example", self.name, self.count), "a wrong password");
-        &self.guess
+        self.request = self.requests.next().unwrap_or_default();
+        &self.request
     }
 
     fn reply(&mut self, status: u16, body: &[u8]) -> bool {
-        if self.count.is_multiple_of(2) { self.right.reply(status, body) } else { status == 401 }
-    }
-
-    fn penalty(&self) -> Duration {
-        self.penalty
+        let Some(token) = field(body, "verification_token").filter(|_| status == 200) else { return false };
+        self.tokens.push(token.to_owned());
+        true
     }
 }

@@ -1,7 +1,7 @@
 //! The callers of the Nora dialect: the bytes they send and what they keep of an answer.
 
 use crate::Outcome;
-use crate::load::Caller;
+use crate::callers::{Dialect, Rounds};
 use crate::process::Server;
 use crate::seed::SeededSession;
 use crate::wire::Connection;
@@ -48,10 +48,7 @@ impl Api {
     pub(crate) async fn tokens(&self, on: &mut Connection, of: &[SeededSession]) -> Outcome<Vec<String>> {
         let mut tokens = Vec::with_capacity(of.len());
         for account in of {
-            let body = format!(r#"{{"email":"{}","password":"{}"}}"#, account.email, account.password);
-            let head = format!("POST /auth/login HTTP/1.1\r\n{}content-type: application/json\r\n", self.headers);
-            let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes();
-            let reply = on.call(&request).await?;
+            let reply = on.call(&self.sign_in(&account.email, &account.password)).await?;
             let text = std::str::from_utf8(reply.body)?;
             let token = text.strip_prefix(r#"{"token":""#).and_then(|rest| rest.split('"').next());
             tokens.push(token.ok_or_else(|| format!("login answered {}: {text:?}", reply.status))?.to_owned());
@@ -60,21 +57,15 @@ impl Api {
     }
 }
 
-/// Asks `me` with one token.
-pub(crate) struct Me(Vec<u8>);
-
-impl Me {
-    pub(crate) fn new(api: &Api, token: &str) -> Self {
-        Self(api.me(token))
+impl Dialect for Api {
+    fn sign_in(&self, email: &str, password: &str) -> Vec<u8> {
+        let body = format!(r#"{{"email":"{email}","password":"{password}"}}"#);
+        let head = format!("POST /auth/login HTTP/1.1\r\n{}content-type: application/json\r\n", self.headers);
+        format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes()
     }
 }
 
-impl Caller for Me {
-    fn request(&mut self) -> &[u8] {
-        &self.0
-    }
-
-    fn reply(&mut self, status: u16, _: &[u8]) -> bool {
-        status == 200
-    }
+/// Asks `me` with one token.
+pub(crate) fn me(api: &Api, token: &str) -> Rounds {
+    Rounds::of(vec![api.me(token)], 200)
 }

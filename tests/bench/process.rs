@@ -90,7 +90,7 @@ impl Launch {
         let mut child = command.spawn()?;
         let lines = first_line(&mut child)?;
         let waited = lines.recv_timeout(PATIENCE);
-        let mut server = Server { child, start: begun.elapsed(), target: None, project: None };
+        let mut server = Server { child, start: begun.elapsed(), target: None, projects: Vec::new() };
         let line = waited.map_err(|_| format!("no ready line; its log says: {}", self.log_text()))?;
         server.read_ready(&line)?;
         Ok(server)
@@ -107,7 +107,7 @@ pub(crate) struct Server {
     child: Child,
     start: Duration,
     target: Option<Target>,
-    project: Option<String>,
+    projects: Vec<String>,
 }
 
 impl Server {
@@ -123,7 +123,17 @@ impl Server {
 
     /// The id of its first project, when it has projects.
     pub(crate) fn project(&self) -> Option<&str> {
-        self.project.as_deref()
+        self.projects.first().map(String::as_str)
+    }
+
+    /// The ids of all its projects.
+    pub(crate) fn projects(&self) -> &[String] {
+        &self.projects
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Resident memory now, in MiB.
@@ -166,7 +176,8 @@ impl Server {
         let ready: Value = serde_json::from_str(line)?;
         let url = ready["urls"][0].as_str().ok_or("a ready line without a URL")?;
         let ca = ready["ca"].as_str().ok_or("a ready line without a CA")?;
-        self.project = ready["projects"][0]["id"].as_str().map(str::to_owned);
+        let projects = ready["projects"].as_array().into_iter().flatten();
+        self.projects = projects.filter_map(|project| project["id"].as_str()).map(str::to_owned).collect();
         self.target = Some(Target::new(url, Path::new(ca))?);
         Ok(())
     }

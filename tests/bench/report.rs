@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::Outcome;
+use crate::load::Tally;
 
 /// What a figure must reach.
 #[derive(Clone, Copy)]
@@ -27,6 +28,8 @@ struct Row {
     ours: f64,
     unit: &'static str,
     limit: Option<f64>,
+    /// Of each answer, in milliseconds: what half of them and what 99 % did not exceed.
+    latency: Option<[f64; 2]>,
     target: Target,
     note: String,
 }
@@ -65,12 +68,15 @@ impl Row {
         }
     }
 
-    fn cells(&self) -> [String; 6] {
+    fn cells(&self) -> [String; COLUMNS] {
+        let or_none = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), number);
         [
             self.scenario.clone(),
             format!("{} {}", number(self.ours), self.unit),
-            self.limit.map_or_else(|| "-".to_owned(), number),
+            or_none(self.limit),
             self.ratio().map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")),
+            or_none(self.latency.map(|[p50, _]| p50)),
+            or_none(self.latency.map(|[_, p99]| p99)),
             self.target_text(),
             format!("{} {}", self.verdict(), self.note).trim_end().to_owned(),
         ]
@@ -86,9 +92,23 @@ impl Row {
         };
         json!({
             "scenario": self.scenario, "ours": self.ours, "unit": self.unit, "limit": self.limit,
-            "ratio": self.ratio(), "target": target, "met": self.met(), "note": self.note,
+            "ratio": self.ratio(), "p50_ms": self.latency.map(|[p50, _]| p50),
+            "p99_ms": self.latency.map(|[_, p99]| p99), "target": target, "met": self.met(), "note": self.note,
         })
     }
+}
+
+const COLUMNS: usize = 8;
+
+/// What one kind of load made of one server: a rate, and how long each answer took.
+#[derive(Clone, Copy)]
+pub(crate) struct Figure {
+    /// Answers a second.
+    pub(crate) rate: f64,
+    /// What half of the answers did not exceed, milliseconds.
+    pub(crate) p50: f64,
+    /// What 99 % of them did not exceed, milliseconds.
+    pub(crate) p99: f64,
 }
 
 /// All figures of one run.
@@ -98,9 +118,21 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// `ratio` (the median of the rounds) is judged; the limit is shown so that it agrees with it.
-    pub(crate) fn ratio(&mut self, scenario: &str, ours: f64, ratio: f64, unit: &'static str, at_least: f64) {
-        self.add(scenario, ours, unit, Some(ours / ratio), Target::AtLeast(at_least), String::new());
+    /// A load beside its limit. `ratio` (the median of the rounds) is judged where there is a target; the limit is shown
+    /// so that it agrees with it.
+    pub(crate) fn load(&mut self, scenario: &str, ours: Figure, ratio: Option<f64>, at_least: Option<f64>, note: &str) {
+        let target = at_least.map_or(Target::Shown, Target::AtLeast);
+        let Figure { rate, p50, p99 } = ours;
+        let limit = ratio.map(|ratio| rate / ratio);
+        self.push(Row { latency: Some([p50, p99]), ..row(scenario, rate, "/s", limit, target, note.to_owned()) });
+    }
+
+    /// A probe: what it judges is the p99, which must stay below `bound` where there is one, in milliseconds.
+    pub(crate) fn latency(&mut self, scenario: &str, tally: &mut Tally, bound: Option<f64>) {
+        let [p50, p99] = [0.5, 0.99].map(|quantile| tally.quantile_ms(quantile));
+        let target = bound.map_or(Target::Shown, Target::Below);
+        let scenario = format!("{scenario}, p99");
+        self.push(Row { latency: Some([p50, p99]), ..row(&scenario, p99, "ms", None, target, String::new()) });
     }
 
     /// The figure must stay below `bound`, in the same unit.
@@ -108,9 +140,11 @@ impl Report {
         self.add(scenario, ours, unit, None, Target::Below(bound), String::new());
     }
 
-    /// The figure must stay above `bound`, in the same unit.
-    pub(crate) fn above(&mut self, scenario: &str, ours: f64, unit: &'static str, bound: f64) {
-        self.add(scenario, ours, unit, None, Target::Above(bound), String::new());
+    /// A load whose rate must stay above `bound`.
+    pub(crate) fn above(&mut self, scenario: &str, ours: Figure, bound: f64, note: &str) {
+        let Figure { rate, p50, p99 } = ours;
+        let row = row(scenario, rate, "/s", None, Target::Above(bound), note.to_owned());
+        self.push(Row { latency: Some([p50, p99]), ..row });
     }
 
     /// A fact that must hold.
@@ -135,9 +169,9 @@ impl Report {
 
     /// The table, in Markdown, so that it can stand in the README as it is.
     pub(crate) fn table(&self) -> String {
-        let head = ["scenario", "ours", "limit", "ratio", "target", "verdict"].map(str::to_owned);
+        let head = ["scenario", "ours", "limit", "ratio", "p50 ms", "p99 ms", "target", "verdict"].map(str::to_owned);
         let cells: Vec<_> = std::iter::once(head).chain(self.rows.iter().map(Row::cells)).collect();
-        let widths: [usize; 6] =
+        let widths: [usize; COLUMNS] =
             std::array::from_fn(|column| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or_default());
         let mut table = String::new();
         for (index, row) in cells.iter().enumerate() {
@@ -150,18 +184,25 @@ impl Report {
     }
 
     /// Writes all figures as JSON, with what they were measured on.
-    pub(crate) fn save(&self, path: &Path, cores: usize, users: usize) -> Outcome<()> {
-        let rows: Vec<_> = self.rows.iter().map(Row::json).collect();
-        let whole = json!({ "version": env!("CARGO_PKG_VERSION"), "cores": cores, "users": users, "figures": rows });
+    pub(crate) fn save(&self, path: &Path, about: Value) -> Outcome<()> {
+        let mut whole = about;
+        whole["figures"] = self.rows.iter().map(Row::json).collect();
         Ok(std::fs::write(path, serde_json::to_vec_pretty(&whole)?)?)
     }
 
-    #[expect(clippy::print_stderr, reason = "a run of minutes shows each figure as it is known")]
     fn add(&mut self, scenario: &str, ours: f64, unit: &'static str, limit: Option<f64>, target: Target, note: String) {
-        let row = Row { scenario: scenario.to_owned(), ours, unit, limit, target, note };
+        self.push(row(scenario, ours, unit, limit, target, note));
+    }
+
+    #[expect(clippy::print_stderr, reason = "a run of minutes shows each figure as it is known")]
+    fn push(&mut self, row: Row) {
         eprintln!("{}", row.cells().join(" | "));
         self.rows.push(row);
     }
+}
+
+fn row(scenario: &str, ours: f64, unit: &'static str, limit: Option<f64>, target: Target, note: String) -> Row {
+    Row { scenario: scenario.to_owned(), ours, unit, limit, latency: None, target, note }
 }
 
 /// The median of some rounds; not a number when there were none.
@@ -174,7 +215,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-fn line(cells: &[String; 6], widths: &[usize; 6]) -> String {
+fn line(cells: &[String; COLUMNS], widths: &[usize; COLUMNS]) -> String {
     let mut line = String::from("|");
     for (cell, width) in cells.iter().zip(widths) {
         // Writing to a String cannot fail.

@@ -25,19 +25,29 @@ pub(crate) struct Site {
     /// How many users it was seeded with; each has one session.
     pub(crate) users: usize,
     sessions: Vec<SeededSession>,
+    /// Accounts given away by address.
+    given: usize,
 }
 
 impl Site {
     /// Seeds `data` and keeps `sample` sessions for the driver.
     pub(crate) fn seeded(data: PathBuf, users: usize, sample: usize) -> Outcome<Self> {
         let sessions = seed(&data, users, sample.min(users))?;
-        Ok(Self { data, users, sessions })
+        Ok(Self { data, users, sessions, given: 0 })
     }
 
     /// `count` sessions that nobody else was given: a rotated refresh token has one owner.
     pub(crate) fn take(&mut self, count: usize) -> Outcome<Vec<SeededSession>> {
         let rest = self.sessions.len().checked_sub(count).ok_or("the sample of seeded sessions is used up")?;
         Ok(self.sessions.split_off(rest))
+    }
+
+    /// `count` addresses that nobody else was given, counted from the last account: of these only the address is known.
+    pub(crate) fn addresses(&mut self, count: usize) -> Outcome<Vec<String>> {
+        let end = self.users - self.given;
+        let first = end.checked_sub(count).ok_or("the accounts are used up")?;
+        self.given += count;
+        Ok((first..end).map(|number| format!("user{number}@example.com")).collect())
     }
 
     /// Bytes of the project files.

@@ -1,4 +1,5 @@
-//! The driver's end of the wire: one keep-alive HTTP/1.1 connection over TLS that reuses its buffers.
+//! The driver's end of the wire: one keep-alive HTTP/1.1 connection over TLS that reuses its buffers. Streams of HTTP/2
+//! are in `streams`; [`Wire`] is either.
 //!
 //! Driver and server share the cores, so every microsecond spent here is taken from what is measured. Therefore no
 //! client library: a request is ready bytes, an answer is its status, its head and `content-length` bytes of body.
@@ -18,6 +19,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::Outcome;
+use crate::streams::Stream;
 
 /// How long opening a connection or one answer may take before the run is called broken.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,6 +29,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Target {
     address: SocketAddr,
     tls: Arc<ClientConfig>,
+    tls_http2: Arc<ClientConfig>,
+}
+
+/// What is spoken inside TLS.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
 }
 
 impl Target {
@@ -42,8 +54,21 @@ impl Target {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
+        let mut tls_http2 = tls.clone();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { address: address.parse()?, tls: Arc::new(tls) })
+        tls_http2.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Self { address: address.parse()?, tls: Arc::new(tls), tls_http2: Arc::new(tls_http2) })
+    }
+
+    /// A connection from `source`, hands shaken.
+    pub(crate) async fn connect(&self, source: Ipv4Addr, protocol: Protocol) -> Outcome<TlsStream<TcpStream>> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(IpAddr::V4(source), 0))?;
+        let stream = socket.connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        let name = ServerName::from(self.address.ip());
+        let tls = if protocol == Protocol::Http2 { &self.tls_http2 } else { &self.tls };
+        Ok(TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?)
     }
 
     /// The `Host` header's value.
@@ -81,8 +106,7 @@ pub(crate) struct Reply<'a> {
 impl Connection {
     /// Connects from `source` and shakes hands.
     pub(crate) async fn open(target: &Target, source: Ipv4Addr) -> Outcome<Self> {
-        let stream =
-            tokio::time::timeout(PATIENCE, connect(target, source)).await.map_err(|_| "no connection in time")??;
+        let stream = in_time(target.connect(source, Protocol::Http1)).await?;
         Ok(Self { target: target.clone(), source, stream, inbox: vec![0; 16 * 1024], filled: 0 })
     }
 
@@ -114,6 +138,13 @@ impl Connection {
         Ok(Reply { status, head: &self.inbox[..head], body: &self.inbox[head..end] })
     }
 
+    /// Sends these bytes, leaves without a word, and connects anew.
+    pub(crate) async fn break_off(&mut self, bytes: &[u8]) -> Outcome<()> {
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await?;
+        self.reopen().await
+    }
+
     async fn read_more(&mut self) -> Outcome<()> {
         if self.filled == self.inbox.len() {
             return Err("an answer larger than the driver's buffer".into());
@@ -128,13 +159,35 @@ impl Connection {
     }
 }
 
-async fn connect(target: &Target, source: Ipv4Addr) -> Outcome<TlsStream<TcpStream>> {
-    let socket = TcpSocket::new_v4()?;
-    socket.bind(SocketAddr::new(IpAddr::V4(source), 0))?;
-    let stream = socket.connect(target.address).await?;
-    stream.set_nodelay(true)?;
-    let name = ServerName::from(target.address.ip());
-    Ok(TlsConnector::from(Arc::clone(&target.tls)).connect(name, stream).await?)
+/// The connection, or an error when it takes too long.
+pub(crate) async fn in_time<T>(connecting: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| "no connection in time")?
+}
+
+/// What a closed loop speaks on.
+pub(crate) enum Wire {
+    /// A connection of its own.
+    Http1(Box<Connection>),
+    /// A share of a connection.
+    Http2(Stream),
+}
+
+impl Wire {
+    /// Sends `request` and reads the whole answer.
+    pub(crate) async fn call(&mut self, request: &[u8]) -> Outcome<Reply<'_>> {
+        match self {
+            Self::Http1(connection) => connection.call(request).await,
+            Self::Http2(stream) => stream.call(request).await,
+        }
+    }
+
+    /// Opens it anew, after an error.
+    pub(crate) async fn reopen(&mut self) -> Outcome<()> {
+        match self {
+            Self::Http1(connection) => connection.reopen().await,
+            Self::Http2(_) => Err("a connection of HTTP/2 broke".into()),
+        }
+    }
 }
 
 fn head_end(bytes: &[u8]) -> Option<usize> {

@@ -25,28 +25,60 @@ static LOGGED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 /// Secrets that can be looked for all at once.
 #[derive(Default)]
 pub struct Secrets {
-    by_head: HashMap<[u8; HEAD], Vec<String>>,
-    known: HashSet<String>,
+    by_head: HashMap<[u8; HEAD], Vec<Vec<u8>>>,
+    known: HashSet<Vec<u8>>,
+    /// Which of the first bytes of a head begin one: most places of a text are passed over by them.
+    begins: Vec<u64>,
+}
+
+/// A place in [`Secrets::begins`]: the word and the bit.
+fn place(head: &[u8]) -> (usize, u64) {
+    let first = head.first_chunk().map_or(0, |first| u32::from_le_bytes(*first));
+    let place = first.wrapping_mul(0x9e37_79b1) >> 12;
+    (place as usize / 64, 1 << (place % 64))
 }
 
 impl Secrets {
-    fn add(&mut self, secret: &str) {
-        if secret.len() < SHORTEST || !self.known.insert(secret.to_owned()) {
-            return;
+    /// Adds one; whether it was new and is long enough to be looked for.
+    pub fn add(&mut self, secret: &[u8]) -> bool {
+        if secret.len() < SHORTEST || !self.known.insert(secret.to_vec()) {
+            return false;
         }
-        let head = *secret.as_bytes().first_chunk().expect("longer than its head");
-        self.by_head.entry(head).or_default().push(secret.to_owned());
+        let head = *secret.first_chunk().expect("longer than its head");
+        self.begins.resize((1 << 20) / 64, 0);
+        let (word, bit) = place(&head);
+        self.begins[word] |= bit;
+        self.by_head.entry(head).or_default().push(secret.to_vec());
+        true
     }
 
     /// The first secret in `text`, and the line it stands in.
-    fn found_in(&self, text: &[u8]) -> Option<(String, String)> {
-        text.windows(HEAD).enumerate().find_map(|(at, head)| {
-            let candidates = self.by_head.get(head)?;
-            let secret = candidates.iter().find(|secret| text[at..].starts_with(secret.as_bytes()))?;
-            let begin = text[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-            let line = text[begin..].split(|byte| *byte == b'\n').next().unwrap_or_default();
-            Some((secret.clone(), String::from_utf8_lossy(line).into_owned()))
-        })
+    pub fn found_in(&self, text: &[u8]) -> Option<(String, String)> {
+        if self.begins.is_empty() {
+            return None;
+        }
+        const PIECE: usize = 256;
+        let mut at = 0;
+        while at + HEAD <= text.len() {
+            // What a file has not used yet.
+            if text[at..].starts_with(&[0; PIECE]) {
+                at += PIECE - HEAD;
+                continue;
+            }
+            let head = &text[at..at + HEAD];
+            let (word, bit) = place(head);
+            if self.begins[word] & bit != 0 {
+                let mut candidates = self.by_head.get(head).into_iter().flatten();
+                if let Some(secret) = candidates.find(|secret| text[at..].starts_with(secret)) {
+                    let begin = text[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+                    let line = text[begin..].split(|byte| *byte == b'\n').next().unwrap_or_default();
+                    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                    return Some((said(secret), said(line)));
+                }
+            }
+            at += 1;
+        }
+        None
     }
 }
 
@@ -87,12 +119,12 @@ impl Drop for Watch {
 
 /// Remembers a secret.
 pub fn remember(secret: &str) {
-    secrets().get_or_insert_default().add(secret);
+    secrets().get_or_insert_default().add(secret.as_bytes());
 }
 
 /// Whether a secret is remembered.
 pub fn is_remembered(secret: &str) -> bool {
-    secrets().as_ref().is_some_and(|secrets| secrets.known.contains(secret))
+    secrets().as_ref().is_some_and(|secrets| secrets.known.contains(secret.as_bytes()))
 }
 
 /// Fails when a remembered secret stands in what another process said.
@@ -214,7 +246,7 @@ mod tests {
         let before = own_watch();
         tracing::trace!(target: "keystead::a_test", said = SAID, "at the finest level");
         assert_eq!(before.found(), None, "nobody knows yet that it is one");
-        own_secrets().get_or_insert_default().add(SAID);
+        own_secrets().get_or_insert_default().add(SAID.as_bytes());
         assert!(before.found().is_some_and(|(secret, line)| secret == SAID && line.contains("keystead::a_test")));
         assert!(catch_unwind(AssertUnwindSafe(|| drop(before))).is_err(), "and the test fails");
         let after = own_watch();

@@ -4,9 +4,6 @@ use super::{Facts, listed};
 use crate::admin::{Finding, Severity};
 use crate::config::{Delivery, ListenAddress, ProjectSettings, Settings, TlsMode, VerificationMode};
 
-/// Rows of OWASP's password storage cheat sheet for Argon2id: KiB and passes that are as good as one another.
-const OWASP: [(u32, u32); 5] = [(47_104, 1), (19_456, 2), (12_288, 3), (9_216, 4), (7_168, 5)];
-
 /// What the settings alone show to be unsafe for strangers: for whoever has just started a server.
 pub(in crate::app) fn first_look(settings: &Settings) -> Vec<Finding> {
     let undeclared = [ProjectSettings::named("default")];
@@ -155,7 +152,7 @@ fn declared_url<'a>(facts: &'a Facts, project: &ProjectSettings) -> Option<&'a S
 
 pub(super) fn hash_cost(facts: &Facts) -> Vec<Finding> {
     let hashing = &facts.settings.hashing;
-    if OWASP.iter().any(|(memory, passes)| hashing.memory_kib >= *memory && hashing.iterations >= *passes) {
+    if hashing.cost().meets_owasp() {
         return Vec::new();
     }
     vec![Finding::new(

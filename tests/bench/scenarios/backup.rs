@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::{Bench, group};
 use crate::Outcome;
+use crate::callers::SignIn;
 use crate::load::{Tally, paced};
-use crate::noma::{Api, SignIn};
+use crate::noma::Api;
 use crate::process::Launch;
 use crate::report::Report;
 
@@ -47,15 +48,15 @@ pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
     server.stop()?;
     let mut during = during.ok_or("the backup was over before anybody signed in")?;
     let before = quiet.quantile_ms(0.99);
-    report.shown("sign-in at 20/s, quiet, p99", before, "ms", None, "");
-    report.below("sign-in at 20/s during a backup, p99", during.quantile_ms(0.99), "ms", TWICE * before);
+    report.latency("sign-in at 20/s, quiet", &mut quiet, None);
+    report.latency("sign-in at 20/s during a backup", &mut during, Some(TWICE * before));
     let mib = bytes as f64 / f64::from(1 << 20);
     report.shown("backup of that file, MiB of it", mib / took.as_secs_f64(), "MiB/s", None, "");
     Ok(())
 }
 
 /// `keystead backup` of a data directory whose server runs; how long it took.
-fn take(data: &Path, file: &Path) -> Outcome<Duration> {
+pub(super) fn take(data: &Path, file: &Path) -> Outcome<Duration> {
     let since = Instant::now();
     let mut command = Command::new(env!("CARGO_BIN_EXE_keystead"));
     command.arg("backup").arg(file).arg("--data-dir").arg(data).env_clear();

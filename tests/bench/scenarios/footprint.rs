@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Bench, group};
+use super::{Bench, IDLE, group};
 use crate::Outcome;
 use crate::load::{Window, Worker, closed_loops};
 use crate::noma::{Api, Refresh};
@@ -16,9 +16,6 @@ const WRITERS: usize = 16;
 
 /// How long they write before it is.
 const LOAD: Duration = Duration::from_millis(700);
-
-/// Silence before idle memory is read.
-const IDLE: Duration = Duration::from_secs(2);
 
 /// Adds the rows of start, restart, memory and file size.
 pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {

@@ -3,13 +3,19 @@
 pub(crate) mod backup;
 pub(crate) mod bounds;
 pub(crate) mod footprint;
+pub(crate) mod import;
 pub(crate) mod nhost;
 pub(crate) mod nora;
 pub(crate) mod passwords;
+pub(crate) mod projects;
+mod series;
+pub(crate) mod soak;
 pub(crate) mod storm;
 pub(crate) mod tokens;
+pub(crate) mod verification;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
@@ -19,16 +25,24 @@ use crate::seed::Site;
 /// Connections of every closed loop that has a target.
 const CONNECTIONS: usize = 64;
 
+/// Silence before idle memory is read.
+const IDLE: Duration = Duration::from_secs(2);
+
 /// Address groups of the driver: no two loads share a client address.
 mod group {
     pub(super) const TOKENS: u8 = 10;
     pub(super) const SIGN_IN: u8 = 11;
-    pub(super) const SIGN_UP: u8 = 12;
     pub(super) const STORM: u8 = 13;
     pub(super) const PROBE: u8 = 14;
     pub(super) const THIRD: u8 = 15;
     pub(super) const CRASH: u8 = 16;
     pub(super) const BACKUP: u8 = 17;
+    pub(super) const HTTP2: u8 = 18;
+    pub(super) const PROOFS: u8 = 19;
+    pub(super) const IMPORT: u8 = 20;
+    pub(super) const PROJECTS: u8 = 21;
+    pub(super) const SOAK: u8 = 40;
+    pub(super) const SOAK_GUESSES: u8 = 41;
 }
 
 /// How long and how often.
@@ -45,17 +59,47 @@ pub(crate) struct Pace {
     pub(crate) storm: f64,
     /// Starts of each kind.
     pub(crate) starts: usize,
+    /// Rounds in which addresses are proved.
+    pub(crate) proof_rounds: usize,
+    /// Addresses that each connection proves in one of them.
+    pub(crate) proofs: usize,
+    /// Accounts of the import.
+    pub(crate) accounts: usize,
+    /// Projects where there are many, at least as many as connections ask.
+    pub(crate) projects: usize,
 }
 
 impl Pace {
-    /// For figures.
+    /// For figures, in less than ten minutes.
     pub(crate) fn full() -> Self {
-        Self { rounds: 5, window: 3.0, hash_rounds: 3, hash_window: 5.0, storm: 25.0, starts: 7 }
+        Self {
+            rounds: 6,
+            window: 1.0,
+            hash_rounds: 4,
+            hash_window: 2.0,
+            storm: 15.0,
+            starts: 7,
+            proof_rounds: 3,
+            proofs: 100,
+            accounts: 100_000,
+            projects: 1000,
+        }
     }
 
     /// For a look whether all works.
     pub(crate) fn quick() -> Self {
-        Self { rounds: 2, window: 1.0, hash_rounds: 1, hash_window: 2.0, storm: 4.0, starts: 2 }
+        Self {
+            rounds: 2,
+            window: 0.5,
+            hash_rounds: 1,
+            hash_window: 1.0,
+            storm: 3.0,
+            starts: 2,
+            proof_rounds: 1,
+            proofs: 10,
+            accounts: 2000,
+            projects: 100,
+        }
     }
 }
 

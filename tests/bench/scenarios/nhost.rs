@@ -1,24 +1,20 @@
 //! Nhost's `user` and `token` on 64 keep-alive connections with a million users, beside the bare HTTPS server.
 
-use super::tokens::{Series, connect, round};
+use super::series::{Series, connect, round, window};
 use super::{Bench, CONNECTIONS, group};
 use crate::Outcome;
 use crate::bare::Template;
-use crate::load::Window;
-use crate::nhost::{Api, Refresh, UNLIMITED, User};
+use crate::nhost::{Api, Refresh, UNLIMITED, user};
 use crate::process::Launch;
-use crate::report::{Report, median};
+use crate::report::Report;
 use crate::wire::{Connection, client};
 
-/// The share of a round before its window opens.
-const WARM_UP: f64 = 0.25;
 /// Sessions each connection goes through.
 const SESSIONS_EACH: usize = 3;
 
 /// Adds the rows.
 pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
-    let window = Window::secs(WARM_UP * bench.pace.window, bench.pace.window);
-    let (rounds, folder) = (bench.pace.rounds, bench.folder.clone());
+    let (rounds, folder, window) = (bench.pace.rounds, bench.folder.clone(), window(bench.pace.window));
     let [_, site] = bench.sites()?;
     let users = site.users;
     let accounts = site.take(SESSIONS_EACH * CONNECTIONS)?;
@@ -30,7 +26,7 @@ pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
     let template = folder.join("nhost-user.json");
     runtime.block_on(async { Template::of(&connection.call(&api.user(&tokens[0].access)).await?) })?.save(&template)?;
     let bare = Launch::bare(&template)?.start()?;
-    let callers = || tokens.chunks(SESSIONS_EACH).map(|few| User::new(&api, few)).collect();
+    let callers = || tokens.chunks(SESSIONS_EACH).map(|few| user(&api, few)).collect();
     let mut bare_user = runtime.block_on(connect(&bare, callers()))?;
     let mut ours_user = runtime.block_on(connect(&server, callers()))?;
     let [mut limit, mut ours] = [Series::default(), Series::default()];
@@ -38,10 +34,9 @@ pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
         round(runtime, &bare, &mut bare_user, window, &mut limit)?;
         round(runtime, &server, &mut ours_user, window, &mut ours)?;
     }
-    report.shown("bare HTTPS, the bytes of Nhost user", limit.rate(), "/s", None, &limit.note_text());
+    report.load("bare HTTPS, the bytes of Nhost user", limit.figure(), None, None, &limit.note_text());
     let scenario = format!("Nhost user, {users} users / bare HTTPS");
-    report.ratio(&scenario, ours.rate(), ours.over(&limit), "/s", 0.6);
-    report.shown(&format!("Nhost user, {users} users"), ours.rate(), "/s", Some(limit.rate()), &ours.note_text());
+    report.load(&scenario, ours.figure(), Some(ours.over(&limit)), Some(0.6), &ours.note_text());
 
     let callers = tokens.chunks(SESSIONS_EACH).map(|few| Refresh::new(&api, few)).collect();
     let mut refresh = runtime.block_on(connect(&server, callers))?;
@@ -51,9 +46,8 @@ pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
         round(runtime, &server, &mut refresh, window, &mut ours)?;
     }
     let scenario = format!("Nhost token, {users} users / bare HTTPS");
-    report.ratio(&scenario, ours.rate(), ours.over(&limit), "/s", 0.25);
-    report.below(&format!("Nhost token, {users} users, p99"), median(ours.p99.clone()), "ms", 10.0);
-    report.shown(&format!("Nhost token, {users} users"), ours.rate(), "/s", Some(limit.rate()), &ours.note_text());
+    report.load(&scenario, ours.figure(), Some(ours.over(&limit)), Some(0.25), &ours.note_text());
+    report.below(&format!("Nhost token, {users} users, p99"), ours.figure().p99, "ms", 10.0);
 
     // The one from before has been idle for longer than the server keeps such.
     let mut connection = runtime.block_on(Connection::open(server.target(), client(group::TOKENS, 0)))?;

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::{Bench, CONNECTIONS, group};
 use crate::Outcome;
+use crate::callers::{Dialect, SignIn, Storm};
 use crate::limits::{bare_hash_rate, cores, hash_mib};
 use crate::load::{Tally, Window, Worker, closed_loops, paced};
-use crate::noma::{Api, Me, SignIn, Storm};
-use crate::process::{Launch, pause};
+use crate::nhost;
+use crate::noma::{Api, me};
+use crate::process::{Launch, Server, pause};
 use crate::report::Report;
 use crate::seed::SeededSession;
 use crate::wire::{Connection, client};
@@ -35,6 +37,8 @@ struct Weather {
     addresses: usize,
     /// The whole server on one core.
     pinned: bool,
+    /// As a share of a whole storm.
+    length: f64,
     /// After "busy": a thousand clients that ask again at once would measure the driver.
     penalty: Duration,
 }
@@ -53,33 +57,46 @@ pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
     // One hash on a core that is busy hashing, as the others are.
     let hash_ms = 1000.0 * cores() as f64 / bare_hash_rate(Duration::from_secs_f64(bench.pace.hash_window))?;
     let memory_bound = |threads: usize| threads as f64 * hash_mib() + REST_MIB;
-    let all_cores =
-        Weather { name: "all cores", connections: CONNECTIONS, addresses: 1, pinned: false, penalty: Duration::ZERO };
-    let mut seen = blow(bench, &all_cores)?;
-    report.shown("me at 20/s, quiet, p99", seen.quiet_me.quantile_ms(0.99), "ms", None, "");
-    report.below("me at 20/s in a storm, p99", seen.me.quantile_ms(0.99), "ms", 5.0);
-    report.below("one sign-in/s in a storm, p99", seen.sign_in.quantile_ms(0.99), "ms", 4.0 * hash_ms);
+    let all_cores = Weather {
+        name: "all cores",
+        connections: CONNECTIONS,
+        addresses: 1,
+        pinned: false,
+        length: 1.0,
+        penalty: Duration::ZERO,
+    };
+    let mut seen = blow(bench, &all_cores, Api::of)?;
+    report.latency("me at 20/s, quiet", &mut seen.quiet_me, None);
+    report.latency("me at 20/s in a storm", &mut seen.me, Some(5.0));
+    report.latency("one sign-in/s in a storm", &mut seen.sign_in, Some(4.0 * hash_ms));
     report.below("peak memory, 64 connections", seen.peak_mib, "MiB", memory_bound(cores()));
     report.shown("the storm itself", seen.storm.rate(), "/s", Some(1000.0 * cores() as f64 / hash_ms), &seen.others());
 
     let one_core = Weather { name: "one core", pinned: true, ..all_cores };
-    let mut seen = blow(bench, &one_core)?;
-    report.shown("me at 20/s, quiet, server on one core, p99", seen.quiet_me.quantile_ms(0.99), "ms", None, "");
-    report.below("me at 20/s in a storm, server on one core, p99", seen.me.quantile_ms(0.99), "ms", 10.0);
-    let sign_in = seen.sign_in.quantile_ms(0.99);
-    report.below("one sign-in/s in a storm, server on one core, p99", sign_in, "ms", 4.0 * hash_ms);
+    let mut seen = blow(bench, &one_core, Api::of)?;
+    report.latency("me at 20/s, quiet, server on one core", &mut seen.quiet_me, None);
+    report.latency("me at 20/s in a storm, server on one core", &mut seen.me, Some(10.0));
+    report.latency("one sign-in/s in a storm, server on one core", &mut seen.sign_in, Some(4.0 * hash_ms));
     report.shown("the storm itself, one core", seen.storm.rate(), "/s", Some(1000.0 / hash_ms), &seen.others());
 
     let many = Weather {
         name: "thousand",
         connections: 1000,
         addresses: 20,
-        pinned: false,
         penalty: Duration::from_millis(200),
+        ..all_cores
     };
-    let mut seen = blow(bench, &many)?;
+    let mut seen = blow(bench, &many, Api::of)?;
     report.below("peak memory, 1000 connections", seen.peak_mib, "MiB", memory_bound(cores()));
-    report.shown("me at 20/s, 1000 connections, p99", seen.me.quantile_ms(0.99), "ms", None, &seen.others());
+    report.latency("me at 20/s, 1000 connections", &mut seen.me, None);
+    report.shown("the storm itself, 1000 connections", seen.storm.rate(), "/s", None, &seen.others());
+
+    let through_nhost = Weather { name: "Nhost", length: 0.6, ..all_cores };
+    let mut seen = blow(bench, &through_nhost, nhost::Api::of)?;
+    report.latency("me at 20/s in a storm through Nhost", &mut seen.me, Some(5.0));
+    report.latency("one Nhost sign-in/s in that storm", &mut seen.sign_in, Some(4.0 * hash_ms));
+    report.below("peak memory in that storm", seen.peak_mib, "MiB", memory_bound(cores()));
+    report.shown("that storm itself", seen.storm.rate(), "/s", Some(1000.0 * cores() as f64 / hash_ms), &seen.others());
     Ok(())
 }
 
@@ -89,28 +106,29 @@ impl Seen {
     }
 }
 
-/// A fresh server, a quiet moment, then the storm with both probes.
-fn blow(bench: &mut Bench, weather: &Weather) -> Outcome<Seen> {
-    let span = Duration::from_secs_f64(bench.pace.storm);
+/// A fresh server, a quiet moment, then the storm with both probes. Storm and sign-ins speak the dialect that `through`
+/// makes.
+fn blow<A: Dialect>(bench: &mut Bench, weather: &Weather, through: impl Fn(&Server) -> A) -> Outcome<Seen> {
+    let span = Duration::from_secs_f64(bench.pace.storm * weather.length);
     let [_, site] = bench.sites()?;
     let (known, mut others) = (site.take(KNOWN)?, site.take(2)?);
     let launch = Launch::keystead(&site.data);
     let server = if weather.pinned { launch.pinned() } else { launch }.start()?;
-    let (api, target) = (Api::of(&server), server.target().clone());
+    let (api, stormed, target) = (Api::of(&server), through(&server), server.target().clone());
 
     let third: Vec<SeededSession> = others.split_off(1);
     let access = bench.runtime.block_on(async {
         let mut connection = Connection::open(&target, client(group::PROBE, 0)).await?;
         api.access_tokens(&mut connection, &others).await
     })?;
-    let quiet = paced(&target, group::PROBE, Me::new(&api, &access), ME_PERIOD, span / 5);
+    let quiet = paced(&target, group::PROBE, me(&api, &access), ME_PERIOD, span / 5);
     let quiet_me = joined(quiet)?;
 
     let each = known.len() / CONNECTIONS;
     let callers = (0..weather.connections).map(|index| {
         let start = (index * each) % known.len();
         let name = format!("{}-{index}", weather.name.replace(' ', "-"));
-        Storm::new(&api, &known[start..start + each], name, weather.penalty)
+        Storm::new(&stormed, &known[start..start + each], name, weather.penalty)
     });
     let connect = Worker::connect(&target, group::STORM, weather.addresses, callers.collect());
     let mut workers = bench.runtime.block_on(connect)?;
@@ -118,8 +136,8 @@ fn blow(bench: &mut Bench, weather: &Weather) -> Outcome<Seen> {
         closed_loops(&mut workers, Window { warm_up: RISE, measured: span + SIGN_IN_PERIOD }).await
     });
     pause(RISE);
-    let me = paced(&target, group::PROBE, Me::new(&api, &access), ME_PERIOD, span);
-    let sign_in = paced(&target, group::THIRD, SignIn::new(&api, &third), SIGN_IN_PERIOD, span);
+    let me = paced(&target, group::PROBE, me(&api, &access), ME_PERIOD, span);
+    let sign_in = paced(&target, group::THIRD, SignIn::new(&stormed, &third), SIGN_IN_PERIOD, span);
     let (me, sign_in) = (joined(me)?, joined(sign_in)?);
     let storm = bench.runtime.block_on(storm)??;
     let peak_mib = server.peak_mib()?;

@@ -1,61 +1,33 @@
-//! `me` and refresh on 64 keep-alive connections, with few users and with many, beside the bare HTTPS server.
-//!
-//! All servers run side by side and take turns in short rounds, so that a change of the machine's mood meets them all.
+//! `me` and refresh on 64 keep-alive connections, with few users and with many, beside the bare HTTPS server and the
+//! bare durable write; `me` over HTTP/2, too.
 
+use std::time::Duration;
+
+use super::series::{Series, connect, round, window};
 use super::{Bench, CONNECTIONS, group};
 use crate::Outcome;
 use crate::bare::Template;
+use crate::callers::Rounds;
 use crate::limits::bare_write_rate;
-use crate::load::{Caller, Tally, Window, Worker, closed_loops};
-use crate::noma::{Api, Me, Refresh};
+use crate::load::Worker;
+use crate::noma::{Api, Refresh, me};
 use crate::process::{Launch, Server};
-use crate::report::{Report, median};
-use crate::seed::Site;
+use crate::report::Report;
+use crate::seed::{SeededSession, Site};
 use crate::wire::{Connection, client};
 
 /// Sessions each connection goes through, for `me` and for refresh.
 const SESSIONS_EACH: usize = 6;
 
-/// The share of a round before its window opens.
-const WARM_UP: f64 = 0.25;
+/// Requests at a time on one HTTP/2 connection.
+const STREAMS: usize = 4;
 
-/// What one kind of load made of one server, round by round.
-#[derive(Default)]
-pub(super) struct Series {
-    rates: Vec<f64>,
-    p50: Vec<f64>,
-    pub(super) p99: Vec<f64>,
-    processor_micros: Vec<f64>,
-}
-
-impl Series {
-    fn note(&mut self, mut tally: Tally, processor_secs: f64, window: Window) {
-        let answers = tally.rate() * (window.measured + window.warm_up).as_secs_f64();
-        self.rates.push(tally.rate());
-        self.p50.push(tally.quantile_ms(0.5));
-        self.p99.push(tally.quantile_ms(0.99));
-        self.processor_micros.push(processor_secs * 1e6 / answers);
-    }
-
-    pub(super) fn rate(&self) -> f64 {
-        median(self.rates.clone())
-    }
-
-    /// The median of the rounds' ratios, neighbours in time divided by each other.
-    pub(super) fn over(&self, limit: &Self) -> f64 {
-        median(self.rates.iter().zip(&limit.rates).map(|(ours, limit)| ours / limit).collect())
-    }
-
-    pub(super) fn note_text(&self) -> String {
-        let [p50, p99, micros] = [&self.p50, &self.p99, &self.processor_micros].map(|values| median(values.clone()));
-        format!("p50 {p50:.2} ms, p99 {p99:.2} ms, {micros:.1} us processor each")
-    }
-}
+/// The share of a round for each of the bare writes.
+const WRITES: f64 = 0.4;
 
 /// Adds the rows of `me` and refresh.
 pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
-    let window = Window::secs(WARM_UP * bench.pace.window, bench.pace.window);
-    let (rounds, folder) = (bench.pace.rounds, bench.folder.clone());
+    let (rounds, folder, window) = (bench.pace.rounds, bench.folder.clone(), window(bench.pace.window));
     let [few_site, many_site] = bench.sites()?;
     let users = [few_site.users, many_site.users];
     let few = Launch::keystead(&few_site.data).start()?;
@@ -71,6 +43,7 @@ pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
     runtime.block_on(sample_answer(&many, &many_access[0]))?.save(&template)?;
     let bare = Launch::bare(&template)?.start()?;
 
+    // The bare server is asked with the same bytes, tokens and all.
     let mut bare_me = runtime.block_on(connect(&bare, me_callers(&many, &many_access)))?;
     let mut few_me = runtime.block_on(connect(&few, me_callers(&few, &few_access)))?;
     let mut many_me = runtime.block_on(connect(&many, me_callers(&many, &many_access)))?;
@@ -80,69 +53,74 @@ pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
         round(runtime, &few, &mut few_me, window, &mut with_few)?;
         round(runtime, &many, &mut many_me, window, &mut with_many)?;
     }
-    report.shown("bare HTTPS, the bytes of me", limit.rate(), "/s", None, &limit.note_text());
-    report.shown(&format!("me, {} users", users[0]), with_few.rate(), "/s", Some(limit.rate()), &with_few.note_text());
+    report.load("bare HTTPS, the bytes of me", limit.figure(), None, None, &limit.note_text());
+    let scenario = format!("me, {} users / bare HTTPS", users[0]);
+    report.load(&scenario, with_few.figure(), Some(with_few.over(&limit)), None, &with_few.note_text());
     let scenario = format!("me, {} users / bare HTTPS", users[1]);
-    report.ratio(&scenario, with_many.rate(), with_many.over(&limit), "/s", 0.7);
-    report.shown(
-        &format!("me, {} users", users[1]),
-        with_many.rate(),
-        "/s",
-        Some(limit.rate()),
-        &with_many.note_text(),
-    );
+    report.load(&scenario, with_many.figure(), Some(with_many.over(&limit)), Some(0.7), &with_many.note_text());
     let scenario = format!("me, {} / {} users", users[1], users[0]);
-    report.ratio(&scenario, with_many.rate(), with_many.over(&with_few), "/s", 0.8);
+    report.load(&scenario, with_many.figure(), Some(with_many.over(&with_few)), Some(0.8), "");
+
+    let share = |server, callers| runtime.block_on(share(server, callers));
+    let mut bare_me_2 = share(&bare, me_callers(&many, &many_access))?;
+    let mut many_me_2 = share(&many, me_callers(&many, &many_access))?;
+    let [mut limit, mut ours] = [Series::default(), Series::default()];
+    for _ in 0..rounds {
+        round(runtime, &bare, &mut bare_me_2, window, &mut limit)?;
+        round(runtime, &many, &mut many_me_2, window, &mut ours)?;
+    }
+    report.load("bare HTTPS, HTTP/2, the bytes of me", limit.figure(), None, None, &limit.note_text());
+    let scenario = format!("me over HTTP/2, {} users / bare HTTPS", users[1]);
+    report.load(&scenario, ours.figure(), Some(ours.over(&limit)), None, &ours.note_text());
+    drop((bare_me_2, many_me_2));
     report.holds("me is refused at once after logout", runtime.block_on(revoked(&many, &many_access[0]))?);
 
     let mut few_refresh = runtime.block_on(connect(&few, few_refresh))?;
     let mut many_refresh = runtime.block_on(connect(&many, many_refresh))?;
     let [mut limit, mut with_few, mut with_many] = [Series::default(), Series::default(), Series::default()];
+    let [mut single, mut grouped] = [Vec::new(), Vec::new()];
+    let writes = Duration::from_secs_f64(WRITES * bench.pace.window);
     for _ in 0..rounds {
         round(runtime, &bare, &mut bare_me, window, &mut limit)?;
         round(runtime, &few, &mut few_refresh, window, &mut with_few)?;
+        single.push(bare_write_rate(&folder, 1, writes)?);
         round(runtime, &many, &mut many_refresh, window, &mut with_many)?;
+        grouped.push(CONNECTIONS as f64 * bare_write_rate(&folder, CONNECTIONS as u64, writes)?);
     }
-    report.shown(&format!("refresh, {} users", users[0]), with_few.rate(), "/s", None, &with_few.note_text());
+    let scenario = format!("refresh, {} users / bare HTTPS", users[0]);
+    report.load(&scenario, with_few.figure(), Some(with_few.over(&limit)), None, &with_few.note_text());
     let scenario = format!("refresh, {} users / bare HTTPS", users[1]);
-    report.ratio(&scenario, with_many.rate(), with_many.over(&limit), "/s", 0.25);
+    report.load(&scenario, with_many.figure(), Some(with_many.over(&limit)), Some(0.25), &with_many.note_text());
     let scenario = format!("refresh, {} / {} users", users[1], users[0]);
-    report.ratio(&scenario, with_many.rate(), with_many.over(&with_few), "/s", 0.8);
-    report.below(&format!("refresh, {} users, p99", users[1]), median(with_many.p99.clone()), "ms", 10.0);
-    let writes = bare_write_rate(&folder, window.measured)?;
-    let scenario = format!("refresh, {} users / bare fdatasync", users[1]);
-    report.shown(&scenario, with_many.rate(), "/s", Some(writes), &with_many.note_text());
+    report.load(&scenario, with_many.figure(), Some(with_many.over(&with_few)), Some(0.8), "");
+    report.below(&format!("refresh, {} users, p99", users[1]), with_many.figure().p99, "ms", 10.0);
+    let scenario = format!("refresh, {} users / bare write + fdatasync", users[1]);
+    let per_call = with_many.over_rates(&single);
+    report.load(
+        &scenario,
+        with_many.figure(),
+        Some(per_call),
+        None,
+        "the ratio is durable refreshes for each fdatasync",
+    );
+    let scenario = format!("refresh, {} users / 64 bare writes an fdatasync", users[1]);
+    report.load(&scenario, with_many.figure(), Some(with_many.over_rates(&grouped)), None, "");
     few.stop()?;
     many.stop()
 }
 
-/// One round of one server.
-pub(super) fn round<C: Caller>(
-    runtime: &tokio::runtime::Runtime,
-    server: &Server,
-    workers: &mut Vec<Worker<C>>,
-    window: Window,
-    series: &mut Series,
-) -> Outcome<()> {
-    let before = server.processor_secs()?;
-    let tally = runtime.block_on(closed_loops(workers, window))?.strict()?;
-    series.note(tally, server.processor_secs()? - before, window);
-    Ok(())
+/// Connects the callers over HTTP/2.
+async fn share(server: &Server, callers: Vec<Rounds>) -> Outcome<Vec<Worker<Rounds>>> {
+    Worker::share(server.target(), group::HTTP2, STREAMS, callers).await
 }
 
-/// Connects each caller.
-pub(super) async fn connect<C: Caller>(server: &Server, callers: Vec<C>) -> Outcome<Vec<Worker<C>>> {
-    Worker::connect(server.target(), group::TOKENS, CONNECTIONS, callers).await
-}
-
-async fn access_tokens(server: &Server, sessions: &[crate::seed::SeededSession]) -> Outcome<Vec<String>> {
+pub(super) async fn access_tokens(server: &Server, sessions: &[SeededSession]) -> Outcome<Vec<String>> {
     let mut connection = Connection::open(server.target(), client(group::TOKENS, 0)).await?;
     Api::of(server).access_tokens(&mut connection, sessions).await
 }
 
-/// The bare server is asked with the same bytes, tokens and all.
-fn me_callers(server: &Server, access: &[String]) -> Vec<Me> {
-    access.chunks(SESSIONS_EACH).map(|tokens| Me::new(&Api::of(server), tokens)).collect()
+fn me_callers(server: &Server, access: &[String]) -> Vec<Rounds> {
+    access.chunks(SESSIONS_EACH).map(|tokens| me(&Api::of(server), tokens)).collect()
 }
 
 fn refresh_callers(server: &Server, site: &mut Site) -> Outcome<Vec<Refresh>> {

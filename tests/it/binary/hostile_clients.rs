@@ -5,7 +5,7 @@ use std::time::Instant;
 use tokio::net::TcpStream;
 
 use super::client::{HOME, Raw, anon, anon_from, connect, sign_up_request};
-use super::ledger::Dice;
+use super::crash::Dice;
 use super::process::{Binary, Place};
 use crate::persona::Persona;
 

@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod bench;
 mod client;
 mod command_line;
 mod configuration;
@@ -16,11 +17,11 @@ mod full_disk;
 mod hostile_clients;
 mod import;
 mod import_nhost;
-mod ledger;
 mod lifecycle;
 mod listeners;
 mod logs;
 mod mail;
+mod overload;
 mod process;
 mod reload;
 mod secrets;
