@@ -29,7 +29,7 @@ impl World {
         let person = self.accounts[account].person()?;
         let project = self.accounts[account].project;
         self.cooled(project, person).then(|| {
-            let secret = self.issue(account, Purpose::Prove, PROOF, false);
+            let secret = self.issue(account, Purpose::Prove, PROOF);
             self.hold(account, What::Proving { secret })
         })
     }
@@ -41,10 +41,10 @@ impl World {
     }
 
     /// A secret of an account; the one before it for the same purpose dies.
-    fn issue(&mut self, account: AccountId, purpose: Purpose, lasts: u64, mailed: bool) -> SecretId {
+    fn issue(&mut self, account: AccountId, purpose: Purpose, lasts: u64) -> SecretId {
         let same = |secret: &&mut Secret| secret.account == account && secret.purpose == purpose;
         self.secrets.iter_mut().filter(same).for_each(|secret| secret.dead = true);
-        self.secrets.push(Secret { account, purpose, until: self.now + lasts, mailed, dead: false });
+        self.secrets.push(Secret { account, purpose, until: self.now + lasts, dead: false });
         self.secrets.len() - 1
     }
 
@@ -61,7 +61,7 @@ impl World {
             Purpose::Move => ("email-confirm-change", TICKET),
             Purpose::Digits => ("signin-otp", TICKET),
         };
-        let secret = self.issue(account, purpose, lasts, true);
+        let secret = self.issue(account, purpose, lasts);
         let what = match purpose {
             Purpose::Digits => What::Digits { secret },
             _ => What::Ticket { secret, to },
@@ -79,7 +79,7 @@ impl World {
         let waits = |id: &AccountId| self.accounts[*id].proof == Proof::None && !self.accounts[*id].disabled;
         let token = match self.owner(project, person).filter(waits) {
             Some(account) => {
-                let secret = self.issue(account, Purpose::Prove, PROOF, false);
+                let secret = self.issue(account, Purpose::Prove, PROOF);
                 self.hold(account, What::Proving { secret })
             }
             None => {

@@ -74,8 +74,6 @@ pub struct Secret {
     pub account: AccountId,
     pub purpose: Purpose,
     pub until: u64,
-    /// Whether it went to the address itself, so that who has it can read its mail.
-    pub mailed: bool,
     /// Used, or withdrawn.
     pub dead: bool,
 }
