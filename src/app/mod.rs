@@ -33,7 +33,7 @@ use crate::env::Env;
 use crate::mail::Mailbox;
 use crate::metrics::{Count, Metrics, Stores};
 use crate::outbound::Outbound;
-use crate::store::{Fleet, FleetOptions, Numbers, StoreOptions};
+use crate::store::{Fleet, FleetOptions, Numbers, StoreOptions, Volume};
 use data_dir::DataDir;
 pub use ephemeral::{Ephemeral, Folder};
 pub use error::StartError;
@@ -62,7 +62,7 @@ impl App {
     /// [`StartError`] says what an operator can do about it.
     pub async fn open(settings: Settings, env: Env) -> Result<Self, StartError> {
         let data_dir = Self::take_data_dir(&settings)?;
-        Self::open_in(data_dir, settings, env, Arc::default()).await
+        Self::open_in(data_dir, None, settings, env, Arc::default()).await
     }
 
     /// Whether a data directory holds no project: then what is restored there is all there is.
@@ -89,7 +89,7 @@ impl App {
                 None => {}
             }
         }
-        let parts = Self::parts(&data_dir, &settings, &env, Arc::default())?;
+        let parts = Self::parts(&data_dir, None, &settings, &env, Arc::default())?;
         let projects = Projects::learned(parts).await?;
         Ok(Self { projects: Arc::new(projects), mailbox: Arc::default(), data_dir })
     }
@@ -99,21 +99,23 @@ impl App {
         if settings.ephemeral { Ok(None) } else { DataDir::take(&settings.data_dir).map(Some) }
     }
 
-    /// As [`App::open`], with the data directory taken already.
+    /// As [`App::open`], with the data directory taken already, or with a volume in place of memory.
     async fn open_in(
         data_dir: Option<DataDir>,
+        volume: Option<Arc<dyn Volume>>,
         settings: Settings,
         env: Env,
         lost_lines: Arc<Count>,
     ) -> Result<Self, StartError> {
         let now = env.now();
-        let projects = Projects::start(Self::parts(&data_dir, &settings, &env, lost_lines)?, now).await?;
+        let projects = Projects::start(Self::parts(&data_dir, volume, &settings, &env, lost_lines)?, now).await?;
         Ok(Self { projects: Arc::new(projects), mailbox: Arc::default(), data_dir })
     }
 
     /// What projects are made of.
     fn parts(
         data_dir: &Option<DataDir>,
+        volume: Option<Arc<dyn Volume>>,
         settings: &Settings,
         env: &Env,
         lost_lines: Arc<Count>,
@@ -130,11 +132,11 @@ impl App {
             (None, None) => MasterKey::generate(env),
         };
         let store = Arc::<Stores>::default();
-        let fleet = match data_dir {
-            Some(dir) => {
-                Fleet::open(&dir.projects(), fleet_options(settings, &store, env)).map_err(crate::auth::Error::from)?
-            }
-            None => Fleet::memory(),
+        let options = fleet_options(settings, &store, env);
+        let fleet = match (data_dir, volume) {
+            (Some(dir), _) => Fleet::open(&dir.projects(), options).map_err(crate::auth::Error::from)?,
+            (None, Some(volume)) => Fleet::on(volume, options),
+            (None, None) => Fleet::memory(),
         };
         let (hashing, cost) = (&settings.hashing, settings.hashing.cost());
         cost.check().map_err(|error| StartError::Hashing(error.to_string()))?;

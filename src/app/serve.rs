@@ -21,6 +21,7 @@ use crate::env::Env;
 use crate::http::{Entry, Health, Watch, refusal};
 use crate::metrics::Count;
 use crate::net::{self, Bound, BoundAddress, Inherited, Limits, LiveLimits, Terms, Trust};
+use crate::store::Volume;
 
 /// Connections of the plain listener at a time: none of them does any work.
 const REDIRECT_CONNECTIONS: usize = 256;
@@ -40,6 +41,8 @@ pub struct Process {
     pub source: Option<Source>,
     /// For tests in other processes, to whom it belongs; with it goes its [`Ephemeral::env`].
     pub ephemeral: Option<Ephemeral>,
+    /// Where the files of a server lie that would keep everything in memory.
+    pub volume: Option<Arc<dyn Volume>>,
 }
 
 /// A server that is running.
@@ -98,7 +101,7 @@ pub async fn start(settings: Settings, env: Env) -> Result<Running, StartError> 
 /// # Errors
 /// [`StartError`] when it cannot start.
 pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<Running, StartError> {
-    let Process { mut inherited, supervisor, lost_lines, source, ephemeral } = process;
+    let Process { mut inherited, supervisor, lost_lines, source, ephemeral, volume } = process;
     let wall = ephemeral.as_ref().map_or_else(|| env.clone(), |ephemeral| ephemeral.wall().clone());
     let fresh = !settings.ephemeral && !settings.data_dir.exists();
     // Projects need to know the URL, which needs the port, which needs the socket: the directory is taken first all
@@ -112,7 +115,7 @@ pub async fn start_in(settings: Settings, env: Env, process: Process) -> Result<
         settings.tls.names.extend(inherited_names.iter().cloned());
         tokio::task::spawn_blocking(move || Certificates::open(&settings, places.as_ref(), &env))
     };
-    let app = App::open_in(data_dir, settings.clone(), env.clone(), lost_lines).await?;
+    let app = App::open_in(data_dir, volume, settings.clone(), env.clone(), lost_lines).await?;
     let certificates = certificates.await.map_err(|_| StartError::Panicked)??;
     let plain = match &settings.listen.redirect {
         Some(address) => net::bind_or_inherit(address, None, &mut inherited).await?,

@@ -69,7 +69,7 @@ pub(super) fn run(args: Args, around: &mut Surroundings) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     let ephemeral = args.ephemeral.then(|| Ephemeral::new(&temporary, around.env.clone())).transpose()?;
     let lost_lines = Arc::clone(err.lost());
-    let process = Process { inherited, supervisor, lost_lines, source: Some(source), ephemeral };
+    let process = Process { inherited, supervisor, lost_lines, source: Some(source), ephemeral, volume: None };
     let served = runtime.block_on(serve(settings, around, process, parent, out.clone(), err.clone()));
     runtime.shutdown_timeout(LAST_WORDS);
     out.flush(LAST_WORDS);

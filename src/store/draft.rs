@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use super::fleet::{Fleet, file_of};
+use super::fleet::{Fleet, Home, file_of};
 use super::{Store, StoreError, file, mark, medium};
 
 /// How the names of such files end.
@@ -52,7 +52,11 @@ impl Fleet {
             if fleet.table().closed {
                 return Err(StoreError::Closed);
             }
-            let Some(dir) = &fleet.dir else { return Ok(Draft { store: Store::memory(), path: None }) };
+            let dir = match &fleet.home {
+                Home::Dir(dir) => dir,
+                Home::Memory => return Ok(Draft { store: Store::memory(), path: None }),
+                Home::Volume(_) => return Err(StoreError::Io("there are no drafts on this volume".into())),
+            };
             let path = dir.join(format!("{name}.redb{END}"));
             let store = Store::open(&path, &fleet.options.store)?;
             Ok(Draft { store, path: Some(path) })
@@ -78,7 +82,7 @@ impl Fleet {
             if let Some(former) = former {
                 former.store.close_blocking();
             }
-            match (&fleet.dir, &draft.path) {
+            match (fleet.dir(), &draft.path) {
                 (Some(dir), Some(path)) => put_in_place(dir, path, &file_of(dir, id))?,
                 _ => fleet.keep(id, draft.store.clone()),
             }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex as Gate, OwnedMutexGuard, RwLock};
 use uuid::Uuid;
 
-use super::{Store, StoreError, StoreOptions, draft, file, mark, medium};
+use super::{Store, StoreError, StoreOptions, Volume, draft, file, mark, medium, redb};
 pub use moment::{Moment, NoMoment};
 pub use place::Over;
 
@@ -42,12 +42,19 @@ pub const LEAST_CACHE_BYTES: usize = 256 << 10;
 pub struct Fleet(Arc<Inner>);
 
 pub(super) struct Inner {
-    /// `projects/`; `None` for a fleet in memory.
-    pub(super) dir: Option<PathBuf>,
+    pub(super) home: Home,
     pub(super) options: FleetOptions,
     table: Mutex<Table>,
     /// Shared by those who open, create, close or delete a project; alone for whoever wants none of it for an instant.
     doors: Arc<RwLock<()>>,
+}
+
+/// Where the files lie.
+pub(super) enum Home {
+    Memory,
+    /// `projects/`.
+    Dir(PathBuf),
+    Volume(Arc<dyn Volume>),
 }
 
 #[derive(Default)]
@@ -86,17 +93,23 @@ impl Fleet {
                 known.extend(project_of(&entry.file_name()));
             }
         }
-        Ok(Self::new(Some(dir.to_owned()), options, known))
+        Ok(Self::new(Home::Dir(dir.to_owned()), options, known))
     }
 
     /// A fleet of [`Store::memory`] stores, empty at first.
     pub fn memory() -> Self {
-        Self::new(None, FleetOptions::default(), BTreeSet::new())
+        Self::new(Home::Memory, FleetOptions::default(), BTreeSet::new())
     }
 
-    fn new(dir: Option<PathBuf>, options: FleetOptions, known: BTreeSet<Uuid>) -> Self {
+    /// The projects on `volume`. What needs files side by side (drafts, restores, backups) is not to be had there.
+    pub fn on(volume: Arc<dyn Volume>, options: FleetOptions) -> Self {
+        let known = volume.projects().into_iter().collect();
+        Self::new(Home::Volume(volume), options, known)
+    }
+
+    fn new(home: Home, options: FleetOptions, known: BTreeSet<Uuid>) -> Self {
         let table = Mutex::new(Table { known, ..Table::default() });
-        Self(Arc::new(Inner { dir, options, table, doors: Arc::default() }))
+        Self(Arc::new(Inner { home, options, table, doors: Arc::default() }))
     }
 
     /// All projects, in the order of their ids.
@@ -187,9 +200,12 @@ impl Fleet {
             if !known {
                 return Ok(false);
             }
-            if let Some(dir) = &fleet.dir {
-                remove_files(dir, id).map_err(|error| file::of_io(&error))?;
+            match &fleet.home {
+                Home::Memory => Ok(()),
+                Home::Dir(dir) => remove_files(dir, id),
+                Home::Volume(volume) => volume.remove(id),
             }
+            .map_err(|error| file::of_io(&error))?;
             fleet.table().known.remove(&id);
             Ok(true)
         })
@@ -198,7 +214,7 @@ impl Fleet {
 
     /// Closes the files that nobody holds and nobody asked for during the last `idle`. Memory stores stay.
     pub async fn close_idle(&self, idle: Duration) {
-        if self.0.dir.is_none() {
+        if matches!(self.0.home, Home::Memory) {
             return;
         }
         let candidates: Vec<Uuid> = {
@@ -267,6 +283,14 @@ impl Fleet {
 }
 
 impl Inner {
+    /// `projects/`, if that is where the files lie.
+    pub(super) fn dir(&self) -> Option<&Path> {
+        match &self.home {
+            Home::Dir(dir) => Some(dir),
+            Home::Memory | Home::Volume(_) => None,
+        }
+    }
+
     pub(super) fn table(&self) -> MutexGuard<'_, Table> {
         // Only plain maps change under this lock.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
@@ -274,9 +298,18 @@ impl Inner {
 
     /// Opens or, for a `new` project, creates its file and enters it. The caller holds the project's gate.
     fn open(&self, id: Uuid, new: bool) -> Result<Store, StoreError> {
-        let (store, cache_bytes) = match &self.dir {
-            None => (Store::memory(), 0),
-            Some(dir) => {
+        let (store, cache_bytes) = match &self.home {
+            Home::Memory => (Store::memory(), 0),
+            Home::Volume(volume) => {
+                self.make_room()?;
+                let cache_bytes = self.grant_cache();
+                let options = StoreOptions { cache_bytes, ..self.options.store.clone() };
+                let opened = make_on(&**volume, id, new, &options)
+                    .and_then(|()| Store::open_medium(volume.file(id), &options, new))
+                    .inspect_err(|_| self.table().cache_granted -= cache_bytes)?;
+                (opened, cache_bytes)
+            }
+            Home::Dir(dir) => {
                 // A file that vanished must not come back empty, nor a found one pass for new.
                 let there = file_of(dir, id).try_exists().map_err(|error| file::of_io(&error))?;
                 match (there, new) {
@@ -404,6 +437,15 @@ impl std::fmt::Debug for Fleet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Fleet")
     }
+}
+
+/// Makes the file of a `new` project, whole or not at all.
+fn make_on(volume: &dyn Volume, id: Uuid, new: bool, options: &StoreOptions) -> Result<(), StoreError> {
+    if !new {
+        return Ok(());
+    }
+    redb::create(&*volume.unfinished(id), options)?;
+    volume.finish(id).map_err(|error| file::of_io(&error))
 }
 
 pub(super) fn file_of(dir: &Path, id: Uuid) -> PathBuf {

@@ -63,7 +63,7 @@ impl std::fmt::Debug for Numbers {
 
 /// What the mark beside a file says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
+pub enum Left {
     /// We closed it, and nobody has changed it since.
     Closed,
     /// It is ours if it holds this number: it was in use when the last process ended.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::ops::Bound;
@@ -11,12 +12,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
+use uuid::Uuid;
 
 use super::mark::{self, Left};
 
 /// Something that can be opened, and opened again after it failed.
-pub(super) trait Medium: Send + Sync {
+pub trait Medium: Send + Sync {
     /// A fresh backend on the same bytes. The one before must have been closed.
+    ///
+    /// # Errors
+    /// The system's.
     fn open(&self) -> io::Result<Box<dyn StorageBackend>>;
 
     /// Bytes left to grow into; `None` when that is not known.
@@ -24,16 +29,49 @@ pub(super) trait Medium: Send + Sync {
 
     /// Keeps a durable copy of the bytes, which nobody has open, as what they were in `format`, in place of any other.
     /// Answers what to call it.
+    ///
+    /// # Errors
+    /// The system's; there is no such copy then.
     fn keep_copy(&self, format: u64) -> io::Result<String>;
 
     /// Whether it is what the last process left here.
     fn left(&self) -> Left;
 
     /// Marks it as the one that holds `number`, and is in use.
+    ///
+    /// # Errors
+    /// The system's.
     fn note_open(&self, number: u64, durably: bool) -> io::Result<()>;
 
     /// Marks it as left in good order.
+    ///
+    /// # Errors
+    /// The system's.
     fn note_closed(&self, number: u64) -> io::Result<()>;
+}
+
+/// Where the files of projects lie, if not in a directory. Names are durable as soon as they are given or taken.
+pub trait Volume: Send + Sync + fmt::Debug {
+    /// Whose files it holds.
+    fn projects(&self) -> Vec<Uuid>;
+
+    /// The file of a project.
+    fn file(&self, project: Uuid) -> Box<dyn Medium>;
+
+    /// An empty file that is to become that of a project, in place of another such.
+    fn unfinished(&self, project: Uuid) -> Box<dyn Medium>;
+
+    /// Makes the unfinished file, which nobody has open, that of its project.
+    ///
+    /// # Errors
+    /// The system's; the project has no file then.
+    fn finish(&self, project: Uuid) -> io::Result<()>;
+
+    /// Removes the file of a project, which nobody has open.
+    ///
+    /// # Errors
+    /// The system's; the file is there still then.
+    fn remove(&self, project: Uuid) -> io::Result<()>;
 }
 
 /// A file that exists.

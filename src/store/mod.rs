@@ -24,11 +24,13 @@ pub(crate) mod tests;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use self::copy::{Frozen, Stop};
 pub use self::draft::Draft;
 pub use self::fleet::{Fleet, FleetOptions, LEAST_CACHE_BYTES, Moment, NoMoment, Over};
-pub use self::mark::Numbers;
+pub use self::mark::{Left, Numbers};
+pub use self::medium::{Medium, Volume};
 pub use self::upgrade::Step;
 use crate::metrics::Stores;
 
@@ -143,6 +145,12 @@ impl Store {
     /// or upgrade it, [`StoreError::Io`] for anything else, such as a file that another process has open.
     pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
         Ok(Self(Arc::new(Engine::Redb(redb::Engine::open_file(path, options)?))))
+    }
+
+    /// Opens what `medium` holds, of which `made` says that it was made just now. Writes that failed are tried again at once.
+    fn open_medium(medium: Box<dyn Medium>, options: &StoreOptions, made: bool) -> Result<Self, StoreError> {
+        let engine = redb::Engine::open_medium(medium, options, made, Duration::ZERO)?;
+        Ok(Self(Arc::new(Engine::Redb(engine))))
     }
 
     /// Runs `view` on a consistent snapshot that includes every acknowledged write. Never waits for a writer, unless the

@@ -18,6 +18,7 @@
 //! There is no global state; hundreds run side by side. Tests in other languages start `keystead serve --ephemeral`.
 
 mod clock;
+mod disk;
 mod mailbox;
 mod seed;
 
@@ -27,13 +28,18 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::admin::{NotReloaded, Reloaded};
-use crate::app::{self, Running};
+use crate::app::{self, Process, Running, StartError};
 use crate::auth::Projects;
-use crate::config::{self, Overrides, Problems, Settings};
+use crate::config::{self, MasterKeySource, Overrides, Problems, Settings};
+use crate::crypto::Secret;
 use crate::env::Env;
 pub use clock::TestClock;
+pub use disk::{Disk, Fault, Survival};
 pub use mailbox::Mailbox;
 pub use seed::{Seeded, seed};
+
+/// The master key of servers on a [`Disk`].
+const MASTER_KEY: [u8; 32] = [0x6b; 32];
 
 /// A running server. Dropped without [`Server::stop`], it ends with the runtime.
 #[derive(Debug)]
@@ -92,12 +98,31 @@ impl Server {
     /// # Panics
     /// When it cannot start.
     pub async fn run(settings: Settings) -> Self {
-        let clock = Arc::new(TestClock::default());
-        let env = Env { clock: Arc::clone(&clock) as _, ..Env::system() };
-        match app::start(settings, env).await {
-            Ok(running) => Self { mailbox: Mailbox::new(running.app().mailbox()), running, clock },
+        match Self::try_run(settings, Process::default()).await {
+            Ok(server) => server,
             Err(error) => panic_with(&error.to_string()),
         }
+    }
+
+    /// Starts a server with settings in the form and with the defaults of [`Server::with`], whose project files lie on
+    /// `disk`. All such servers have the same master key, so that one goes on where another stopped; the clock begins anew.
+    ///
+    /// # Errors
+    /// When it cannot start.
+    ///
+    /// # Panics
+    /// When a setting is wrong.
+    pub async fn on(disk: &Disk, settings: &[(&str, &str)]) -> Result<Self, StartError> {
+        let mut settings = Self::settings(settings).unwrap_or_else(|problems| panic_with(&problems.to_string()));
+        settings.master_key = Some(MasterKeySource::Bytes(Secret::new(MASTER_KEY)));
+        Self::try_run(settings, Process { volume: Some(Arc::new(disk.clone())), ..Process::default() }).await
+    }
+
+    async fn try_run(settings: Settings, process: Process) -> Result<Self, StartError> {
+        let clock = Arc::new(TestClock::default());
+        let env = Env { clock: Arc::clone(&clock) as _, ..Env::system() };
+        let running = app::start_in(settings, env, process).await?;
+        Ok(Self { mailbox: Mailbox::new(running.app().mailbox()), running, clock })
     }
 
     /// Where it listens, such as `https://127.0.0.1:40123`.

@@ -137,6 +137,13 @@ pub fn not_in(what: &str, said: &str) {
     assert_eq!(found, None, "a secret in {what}");
 }
 
+/// Fails when a remembered secret stands in bytes that were written to a disk.
+#[track_caller]
+pub fn not_stored(bytes: &[u8]) {
+    let found = secrets().as_ref().and_then(|secrets| secrets.found_in(bytes));
+    assert_eq!(found.map(|(secret, _)| secret), None, "a secret in clear");
+}
+
 /// What is secret in a request: in its path, its `Authorization` and its JSON body.
 pub fn in_request(path: &str, headers: &[(&'static str, String)], body: Option<&[u8]>) -> Vec<String> {
     let mut secrets = in_query(path);

@@ -4,6 +4,7 @@
 
 mod binary;
 mod bot;
+mod disk;
 mod leaks;
 mod mail;
 mod mail_server;

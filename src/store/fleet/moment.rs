@@ -72,7 +72,7 @@ impl Fleet {
         only: Option<&BTreeSet<Uuid>>,
         note: impl FnOnce() -> T,
     ) -> Result<(Moment, T), NoMoment> {
-        if self.0.dir.is_none() {
+        if self.0.dir().is_none() {
             return Err(NoMoment::Memory);
         }
         // No file is opened, made, closed or removed meanwhile.

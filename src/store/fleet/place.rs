@@ -30,7 +30,7 @@ impl Fleet {
         let from = file.to_owned();
         self.alone(id, move |fleet| {
             let io = |error: std::io::Error| file::of_io(&error);
-            let Some(dir) = &fleet.dir else { return Err(StoreError::Io("the fleet is in memory".into())) };
+            let Some(dir) = fleet.dir() else { return Err(StoreError::Io("the fleet is in memory".into())) };
             let open = {
                 let mut table = fleet.table();
                 match (table.closed, table.is_backed_up()) {
@@ -68,6 +68,6 @@ impl Fleet {
 
     /// The directory of the project files; `None` for a fleet in memory.
     pub fn dir(&self) -> Option<&Path> {
-        self.0.dir.as_deref()
+        self.0.dir()
     }
 }

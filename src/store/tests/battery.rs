@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{Disk, Fault, get, put, rows};
+use super::{Disk, Fault, Stores, get, put, rows};
 use crate::store::{Read, Store, StoreError, StoreOptions};
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Disks that fail, fill up, freeze and lose power: nothing acknowledged is lost, and the store comes back by itself.
 
-use super::{Disk, Fault, Rows, get, put, rows};
+use super::{Disk, Fault, Rows, Stores, Survival, get, put, rows};
 use crate::store::StoreError;
 
 /// Two rows in one job, so that half a job would show.
@@ -11,6 +11,10 @@ async fn put_pair(store: &crate::store::Store, number: u8) -> Result<(), StoreEr
             w.put(&[b'b', number], &[number; 400])
         })
         .await
+}
+
+fn survivals(seed: u64) -> [Survival; 4] {
+    [Survival::Nothing, Survival::Everything, Survival::Writes(seed), Survival::Sectors(seed)]
 }
 
 /// Checks that jobs are whole or absent, and answers which are there.
@@ -70,8 +74,8 @@ async fn little_space_is_full_before_redb_fails() {
     let disk = Disk::default();
     let store = disk.store(true).unwrap();
     put(&store, b"a", b"1").await.unwrap();
-    disk.state().free = Some(4096);
-    let operations = disk.state().operations;
+    disk.set_free_bytes(4096);
+    let operations = disk.operations();
     assert_eq!(put(&store, b"a", b"2").await, Err(StoreError::Full));
     assert_eq!(
         store.write(|w| w.get(b"a")).await,
@@ -79,7 +83,7 @@ async fn little_space_is_full_before_redb_fails() {
         "a job that changes nothing needs no space"
     );
     assert_eq!(get(&store, b"a"), Ok(Some(b"1".to_vec())));
-    assert_eq!(disk.state().operations, operations, "the file was not touched");
+    assert_eq!(disk.operations(), operations, "the file was not touched");
     disk.heal();
     put(&store, b"a", b"2").await.unwrap();
 }
@@ -110,7 +114,7 @@ async fn a_file_that_cannot_be_opened_again_comes_back() {
     let store = disk.store(true).unwrap();
     put(&store, b"a", b"1").await.unwrap();
     disk.fail_after(0, Fault::Eio);
-    disk.state().opens_fail = true;
+    disk.fail_opens();
     assert_eq!(put(&store, b"a", b"2").await, Err(StoreError::Unknown));
     let down = StoreError::Io("no such device".into());
     assert_eq!(get(&store, b"a"), Err(down.clone()));
@@ -125,7 +129,7 @@ async fn a_failed_read_reopens_the_file() {
     let disk = Disk::default();
     let store = disk.store(true).unwrap();
     store.write(|w| (0..2000_u32).try_for_each(|number| w.put(&number.to_be_bytes(), &[7; 1000]))).await.unwrap();
-    disk.state().reads_fail = true;
+    disk.fail_reads();
     assert!(matches!(rows(&store), Err(StoreError::Io(_))));
     disk.heal();
     assert_eq!(rows(&store).unwrap().len(), 2000);
@@ -135,17 +139,11 @@ async fn a_failed_read_reopens_the_file() {
 async fn power_loss_keeps_what_was_acknowledged() {
     let disk = Disk::default();
     let store = disk.store(true).unwrap();
-    let mut coin = 0x9e37_79b9_7f4a_7c15_u64;
     for number in 0..30 {
         put_pair(&store, number).await.unwrap();
         // Nothing, everything, or some of what was not yet synced survives.
-        for survival in 0..3 {
-            let crashed = disk.crashed(|| {
-                coin ^= coin << 13;
-                coin ^= coin >> 7;
-                coin ^= coin << 17;
-                survival == 1 || survival == 2 && coin.is_multiple_of(2)
-            });
+        for survival in survivals(u64::from(number)) {
+            let crashed = disk.crashed(survival);
             let after = rows(&crashed.store(false).unwrap()).unwrap();
             assert_eq!(whole_pairs(&after), (0..=number).collect::<Vec<_>>());
         }
@@ -163,8 +161,8 @@ async fn power_loss_within_a_commit_leaves_it_whole_or_absent() {
         disk.fail_after(healthy, Fault::Freeze);
         // Acknowledged by a disk that lies; what matters is that the image below is one a power failure leaves.
         put_pair(&store, 4).await.unwrap();
-        for survives in [false, true] {
-            let crashed = disk.crashed(|| survives);
+        for survival in survivals(healthy) {
+            let crashed = disk.crashed(survival);
             let reopened = crashed.store(false).unwrap();
             let there = whole_pairs(&rows(&reopened).unwrap());
             assert!(there == [0, 1, 2, 3] || there == [0, 1, 2, 3, 4], "{there:?}");

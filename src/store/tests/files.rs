@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::{Disk, get, put, rows};
+use super::{Disk, Stores, get, put, rows};
 use crate::store::mark::Left;
 use crate::store::{Fleet, FleetOptions, Store, StoreError, StoreOptions};
 
@@ -126,7 +126,7 @@ async fn a_damaged_file_is_an_error_and_no_panic() {
         let mut damaged = whole.clone();
         damaged[at] ^= 0xff;
         let damaged = Disk::holding(damaged);
-        damaged.state().left = Some(Left::Closed);
+        damaged.set_left(Left::Closed);
         if let Ok(store) = damaged.store(false) {
             // Which rows are hit is not the point: an answer comes, good or bad.
             let _ = rows(&store);

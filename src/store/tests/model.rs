@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{Disk, Rows, rows};
+use super::{Disk, Rows, Stores, rows};
 use crate::store::{Store, StoreError};
 
 #[derive(Clone, Debug)]

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use super::{Disk, Rows, get, put, rows};
+use super::{Disk, Rows, Stores, get, put, rows};
 use crate::store::mark::{self, Left};
-use crate::store::{Store, StoreError, StoreOptions};
+use crate::store::{Medium, Store, StoreError, StoreOptions};
 
 const PAGE: usize = 4096;
 
@@ -92,19 +92,19 @@ async fn what_is_refused_is_left_as_it_is() {
     copy[middle..].copy_from_slice(&moments[5].0[middle..]);
     let disk = Disk::holding(copy.clone());
     assert!(matches!(disk.store(false), Err(StoreError::Corrupt(_))));
-    assert!(disk.image() == copy && disk.state().operations == 0, "nothing was written");
+    assert!(disk.image() == copy && disk.operations() == 0, "nothing was written");
 }
 
 /// A page of a row that nobody asks for is damaged: only whoever checks all of them sees it.
 async fn with_a_bad_page(disk: &Disk) -> u64 {
     let store = disk.store(true).unwrap();
     (store.write(|w| (0..60_u32).try_for_each(|n| w.put(&n.to_be_bytes(), &[n as u8; 3000]))).await).unwrap();
-    let Some(Left::Open(number)) = disk.state().left else { panic!("it is in use") };
+    let Left::Open(number) = disk.left() else { panic!("it is in use") };
     let mut image = disk.image();
     drop(store);
     let at = image.windows(100).position(|bytes| bytes == [42; 100]).unwrap();
     image[at] ^= 1;
-    disk.state().replace(image);
+    disk.replace(image);
     number
 }
 
@@ -116,7 +116,7 @@ async fn what_a_crash_left_is_not_checked_and_everything_else_is() {
         [(Left::Open(number), false), (Left::Closed, false), (Left::Open(number + 1), true), (Left::Unknown, true)]
     {
         let disk = Disk::holding(disk.image());
-        disk.state().left = Some(left);
+        disk.set_left(left);
         assert_eq!(disk.store(false).is_err(), is_checked, "{left:?}");
     }
 }
@@ -127,17 +127,17 @@ async fn every_opening_that_writes_renews_the_number() {
     let mut seen = Vec::new();
     for round in 0..3 {
         let store = disk.store(round == 0).unwrap();
-        let Some(Left::Open(before)) = disk.state().left else { panic!("it is in use") };
+        let Left::Open(before) = disk.left() else { panic!("it is in use") };
         assert_eq!(get(&store, b"a").unwrap().is_some(), round > 0);
-        assert_eq!(disk.state().left, Some(Left::Open(before)), "reading renews nothing");
+        assert_eq!(disk.left(), Left::Open(before), "reading renews nothing");
         put(&store, b"a", b"1").await.unwrap();
-        let Some(Left::Open(now)) = disk.state().left else { panic!("it is in use") };
+        let Left::Open(now) = disk.left() else { panic!("it is in use") };
         assert!(!seen.contains(&now));
         seen.push(now);
         put(&store, b"a", b"2").await.unwrap();
-        assert_eq!(disk.state().left, Some(Left::Open(now)), "once is enough");
+        assert_eq!(disk.left(), Left::Open(now), "once is enough");
         store.close().await;
-        assert_eq!(disk.state().left, Some(Left::Closed));
+        assert_eq!(disk.left(), Left::Closed);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 
-use super::{Disk, Fault, Rows, get, pages, put, rows};
+use super::{Disk, Fault, Rows, Stores, Survival, get, pages, put, rows};
 use crate::store::{Fleet, FleetOptions, Step, Store, StoreError, StoreOptions, Write};
 
 /// A second format, in which every value is a byte longer and the row `gone` is not there.
@@ -60,13 +60,13 @@ async fn an_upgrade_rewrites_all_rows_once_and_keeps_what_was() {
     assert_eq!(rows(&store).unwrap(), lengthened(&before));
     put(&store, b"after", b"1").await.unwrap();
     store.close().await;
-    let kept = disk.state().kept.take().expect("a copy was kept");
+    let kept = disk.kept().expect("a copy was kept");
     assert_eq!(rows(&Disk::holding(kept).store(false).unwrap()).unwrap(), before, "an earlier program goes on with it");
     assert_eq!(image.len() as u64 % 4096, 0);
 
     let again = disk.store_after(false, STEPS).unwrap();
     assert_eq!(get(&again, b"after"), Ok(Some(b"1".to_vec())), "not lengthened again");
-    assert_eq!(disk.state().kept, None, "nothing is upgraded, nothing is copied");
+    assert_eq!(disk.kept(), None, "nothing is upgraded, nothing is copied");
     again.close().await;
     let Err(StoreError::Corrupt(why)) = disk.store(false) else { panic!("an earlier program opened it") };
     assert!(why.contains("needs Keystead 0.1.0 or later"), "{why}");
@@ -79,7 +79,7 @@ async fn what_is_made_anew_is_not_upgraded() {
     put(&store, b"a", b"1").await.unwrap();
     store.close().await;
     assert_eq!(get(&disk.store_after(false, STEPS).unwrap(), b"a"), Ok(Some(b"1".to_vec())));
-    assert_eq!(disk.state().kept, None);
+    assert_eq!(disk.kept(), None);
 }
 
 #[tokio::test]
@@ -92,10 +92,10 @@ async fn a_step_that_fails_changes_nothing() {
 #[tokio::test]
 async fn without_space_for_a_copy_nothing_is_touched() {
     let (disk, before) = first().await;
-    disk.state().free = Some(disk.image().len() as u64);
+    disk.set_free_bytes(disk.image().len() as u64);
     let Err(StoreError::Io(why)) = disk.store_after(false, STEPS) else { panic!("upgraded without space") };
     assert!(why.contains("make room"), "{why}");
-    assert_eq!(disk.state().kept, None);
+    assert_eq!(disk.kept(), None);
     disk.heal();
     assert_eq!(rows(&disk.store_after(false, STEPS).unwrap()).unwrap(), lengthened(&before));
 }
@@ -107,7 +107,7 @@ async fn a_fault_at_any_operation_leaves_one_format_or_the_other_whole() {
     let (image, after) = (whole.image(), lengthened(&before));
     let counting = Disk::holding(image.clone());
     drop(counting.store_after(false, STEPS).unwrap());
-    let operations = counting.state().operations;
+    let operations = counting.operations();
     assert!(operations > 10);
     for fault in [Fault::Eio, Fault::Enospc, Fault::Freeze] {
         for healthy in 0..operations {
@@ -118,15 +118,15 @@ async fn a_fault_at_any_operation_leaves_one_format_or_the_other_whole() {
                 Ok(store) => assert_eq!(rows(store).unwrap(), after),
                 Err(error) => assert!(matches!(error, StoreError::Io(_) | StoreError::Full), "{error:?}"),
             }
-            for survival in [false, true] {
-                let crashed = disk.crashed(|| survival);
+            for survival in [Survival::Nothing, Survival::Everything, Survival::Sectors(healthy)] {
+                let crashed = disk.crashed(survival);
                 let early = crashed.store(false).map(|store| rows(&store).unwrap());
                 match early {
                     Ok(rows) => assert_eq!(rows, before),
                     Err(StoreError::Corrupt(why)) => assert!(why.contains("has format 2"), "{why}"),
                     Err(other) => panic!("{other:?}"),
                 }
-                assert_eq!(rows(&disk.crashed(|| survival).store_after(false, STEPS).unwrap()).unwrap(), after);
+                assert_eq!(rows(&disk.crashed(survival).store_after(false, STEPS).unwrap()).unwrap(), after);
             }
         }
     }

@@ -2,12 +2,15 @@
 
 use rustix::process::{Resource, getrlimit};
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
 
 use super::{Bystander, Strangers, address};
 use crate::binary::client::connect;
 use crate::binary::process::{Binary, Place};
 
 const TEN_THOUSAND: usize = 10_000;
+/// One at a time: where all tests share a process, they share its descriptors.
+static TURN: Mutex<()> = Mutex::const_new(());
 /// Of those, how many shake hands: the others say nothing at all.
 const GREETED: usize = 1000;
 
@@ -25,6 +28,7 @@ async fn silent(server: &Binary, count: usize) -> Vec<TcpStream> {
 
 #[tokio::test]
 async fn ten_thousand_connections_have_a_place_where_so_many_are_allowed() {
+    let _turn = TURN.lock().await;
     let server = Place::new().set("LISTEN__MAX_CONNECTIONS", "12000").start();
     assert!(!server.process.err.so_far().contains("allows fewer"), "{}", server.process.err.so_far());
     let bystander = Bystander::of(&server).await;
@@ -44,6 +48,7 @@ async fn ten_thousand_connections_have_a_place_where_so_many_are_allowed() {
 /// By default there are 1024 places. Whoever says nothing gives way to whoever comes.
 #[tokio::test]
 async fn ten_thousand_connections_leave_a_place_for_whoever_means_it() {
+    let _turn = TURN.lock().await;
     let server = Place::new().start();
     let bystander = Bystander::of(&server).await;
     let silent = silent(&server, TEN_THOUSAND).await;

@@ -8,7 +8,7 @@ use super::{Bystander, Strangers, address, pour, rest};
 use crate::binary::process::Place;
 
 /// Clients of each kind at the same time.
-const CLIENTS: usize = 12;
+const CLIENTS: usize = 6;
 /// What a client sends at most, in pieces of 16 KiB: far more than any buffer on the way holds.
 const PIECES: usize = 2000;
 /// What may have been taken from it, or lie in the buffers of both systems, in pieces.
