@@ -57,9 +57,25 @@ impl Who {
 /// of later ones.
 pub type Pick = usize;
 
+/// What a mail is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// To prove an address.
+    Verify,
+    /// To sign in by a link.
+    Link,
+    /// To sign in by six digits.
+    Digits,
+    /// To set a password that was forgotten.
+    Reset,
+}
+
 /// What an operator does to an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
+    Create {
+        word: usize,
+    },
     Disable,
     Enable,
     Delete,
@@ -89,6 +105,17 @@ pub enum Step {
         word: usize,
         times: usize,
     },
+    /// An account without any credential.
+    Anonymous {
+        project: usize,
+        client: usize,
+    },
+    /// It gets one.
+    Deanonymize {
+        with: Pick,
+        who: Who,
+        word: usize,
+    },
     Refresh {
         with: Pick,
         times: usize,
@@ -106,6 +133,54 @@ pub enum Step {
         current: usize,
         new: usize,
     },
+    MakeKey {
+        with: Pick,
+    },
+    RevokeKey {
+        with: Pick,
+    },
+    MakePersonal {
+        with: Pick,
+    },
+    SignInPersonal {
+        with: Pick,
+    },
+    /// Asks for another secret that proves an address, in Noma's way.
+    AskAgain {
+        project: usize,
+        who: Who,
+    },
+    Confirm {
+        with: Pick,
+        times: usize,
+    },
+    /// Asks for a mail, in Nhost's way.
+    Ask {
+        wish: Wish,
+        project: usize,
+        client: usize,
+        who: Who,
+    },
+    AskForAddress {
+        with: Pick,
+        who: Who,
+    },
+    Follow {
+        with: Pick,
+        times: usize,
+    },
+    ResetBy {
+        with: Pick,
+        word: usize,
+        times: usize,
+    },
+    /// Types six digits; not quite those that were sent, where `wrong`.
+    Type {
+        with: Pick,
+        wrong: bool,
+        client: usize,
+        who: Who,
+    },
     Operator {
         order: Order,
         project: usize,
@@ -115,14 +190,31 @@ pub enum Step {
     Wait {
         seconds: u64,
     },
+    /// Whether addresses must be proved.
+    Reload {
+        strict: bool,
+    },
 }
 
 impl Step {
     /// How often it happens at the same instant.
     pub fn times(&self) -> usize {
         match self {
-            Self::SignUp { times, .. } | Self::SignIn { times, .. } | Self::Refresh { times, .. } => *times,
+            Self::SignUp { times, .. }
+            | Self::SignIn { times, .. }
+            | Self::Refresh { times, .. }
+            | Self::Confirm { times, .. }
+            | Self::Follow { times, .. }
+            | Self::ResetBy { times, .. } => *times,
             _ => 1,
+        }
+    }
+
+    /// Whose address a mail is asked for, where the server bounds how many.
+    pub fn mails(&self) -> Option<Who> {
+        match self {
+            Self::Ask { who, .. } | Self::AskForAddress { who, .. } | Self::Deanonymize { who, .. } => Some(*who),
+            _ => None,
         }
     }
 }
@@ -130,37 +222,83 @@ impl Step {
 /// What a run is mostly about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Theme {
+    /// Begun, refreshed, ended.
     Sessions,
+    /// Wrong secrets from many sides.
     Lockout,
+    /// What mails and apps bring.
+    Secrets,
+    /// Six digits, right and wrong.
+    Digits,
+    /// Who has which address.
+    Addresses,
+    /// API keys and personal access tokens.
+    Programs,
+    /// All of it.
+    Mixed,
 }
 
-/// Seconds that matter: each life, window and grace of [`super::world`], to the second and one short of it.
-const SPANS: [u64; 19] = [
-    1, 9, 10, 59, 60, 599, 600, 899, 900, 1199, 1200, 3599, 3600, 86_399, 86_400, 604_799, 604_800, 2_591_999,
-    2_592_000,
-];
+/// Seconds that matter to a theme: lives, windows and graces of [`super::world`], to the second and one short of it.
+fn spans(theme: Theme) -> &'static [u64] {
+    match theme {
+        Theme::Sessions => &[1, 9, 10, 899, 900, 604_799, 604_800, 2_591_999, 2_592_000],
+        Theme::Lockout => &[1, 1, 60, 599, 600, 1199, 1200],
+        Theme::Secrets | Theme::Addresses => &[1, 59, 60, 3599, 3600, 86_399, 86_400, 2_591_999, 2_592_000],
+        Theme::Digits => &[1, 1, 1199, 1200, 3599, 3600],
+        Theme::Programs => &[1, 10, 899, 900, 604_799, 604_800],
+        Theme::Mixed => &[1, 9, 10, 60, 599, 600, 899, 900, 1199, 1200, 3599, 3600, 86_400, 604_800, 2_592_000],
+    }
+}
 
 /// Sequences of steps.
 pub fn steps(theme: Theme) -> impl Strategy<Value = Vec<Step>> {
-    vec(step(theme), 1..36)
+    vec(step(theme), 1..48)
 }
 
 fn step(theme: Theme) -> impl Strategy<Value = Step> {
     // In the order of `kinds`; each theme makes much of its own, and does a little of the rest.
-    let weights: [u32; 8] = match theme {
-        Theme::Sessions => [6, 12, 14, 6, 3, 6, 5, 10],
-        Theme::Lockout => [4, 30, 1, 1, 0, 10, 6, 12],
+    let weights: [u32; 22] = match theme {
+        Theme::Sessions => [6, 12, 2, 2, 14, 6, 3, 6, 2, 1, 2, 3, 0, 0, 1, 0, 1, 1, 0, 5, 10, 0],
+        Theme::Lockout => [6, 30, 0, 0, 1, 1, 0, 14, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 6, 4, 8, 0],
+        Theme::Secrets => [6, 6, 1, 2, 2, 1, 1, 2, 2, 0, 1, 2, 6, 8, 16, 2, 12, 5, 2, 4, 8, 4],
+        Theme::Digits => [4, 3, 0, 0, 1, 0, 0, 1, 1, 0, 1, 1, 0, 0, 14, 1, 2, 1, 24, 3, 8, 1],
+        Theme::Addresses => [10, 6, 2, 4, 2, 1, 0, 2, 1, 0, 1, 1, 4, 4, 6, 12, 14, 2, 1, 6, 5, 3],
+        Theme::Programs => [8, 8, 0, 0, 3, 2, 2, 3, 14, 4, 8, 8, 0, 0, 6, 0, 6, 3, 0, 10, 5, 2],
+        Theme::Mixed => [6, 8, 2, 2, 5, 3, 2, 4, 3, 2, 3, 3, 3, 3, 6, 3, 5, 3, 3, 6, 6, 2],
     };
     let chosen = weights.into_iter().zip(kinds(theme)).filter(|(weight, _)| *weight > 0);
     Union::new_weighted(chosen.collect())
 }
 
-fn kinds(theme: Theme) -> [BoxedStrategy<Step>; 8] {
+fn kinds(theme: Theme) -> [BoxedStrategy<Step>; 22] {
     let times = || prop_oneof![5 => Just(1_usize), 1 => 2..5_usize];
     let word = move || match theme {
         Theme::Lockout => prop_oneof![2 => Just(0_usize), 3 => 1..WORDS.len()],
-        Theme::Sessions => prop_oneof![6 => Just(0_usize), 1 => 1..WORDS.len()],
+        _ => prop_oneof![6 => Just(0_usize), 1 => 1..WORDS.len()],
     };
+    // Where much must come together on one account, others are seldom.
+    let person = move || match theme {
+        Theme::Addresses => prop_oneof![2 => Just(0_usize), 3 => 1..PERSONS.len()],
+        Theme::Sessions | Theme::Secrets | Theme::Mixed => prop_oneof![4 => Just(0_usize), 1 => 1..PERSONS.len()],
+        Theme::Lockout | Theme::Digits | Theme::Programs => prop_oneof![12 => Just(0_usize), 1 => 1..PERSONS.len()],
+    };
+    let who = move || {
+        let spelling = prop_oneof![3 => Just(0_usize), 2 => 1..4_usize];
+        (person(), spelling).prop_map(|(person, spelling)| Who { person, spelling })
+    };
+    let client = move || match theme {
+        Theme::Lockout | Theme::Digits => prop_oneof![2 => Just(0_usize), 2 => 1..CLIENTS],
+        _ => prop_oneof![6 => Just(0_usize), 1 => 1..CLIENTS],
+    };
+    let door = move || {
+        let dialect = select(Dialect::ALL.as_slice());
+        (dialect, project(), client()).prop_map(|(dialect, project, client)| Door { dialect, project, client })
+    };
+    let wish = move || match theme {
+        Theme::Digits => prop_oneof![8 => Just(Wish::Digits), 1 => wish()].boxed(),
+        _ => wish().boxed(),
+    };
+    let flag = || any::<bool>();
     [
         (door(), who(), word(), times())
             .prop_map(|(door, who, word, times)| Step::SignUp { door, who, word, times })
@@ -168,16 +306,34 @@ fn kinds(theme: Theme) -> [BoxedStrategy<Step>; 8] {
         (door(), who(), word(), times())
             .prop_map(|(door, who, word, times)| Step::SignIn { door, who, word, times })
             .boxed(),
+        (project(), client()).prop_map(|(project, client)| Step::Anonymous { project, client }).boxed(),
+        (pick(), who(), word()).prop_map(|(with, who, word)| Step::Deanonymize { with, who, word }).boxed(),
         (pick(), times()).prop_map(|(with, times)| Step::Refresh { with, times }).boxed(),
         pick().prop_map(|with| Step::LogOut { with }).boxed(),
         pick().prop_map(|with| Step::LogOutEverywhere { with }).boxed(),
         (pick(), client(), word(), word())
             .prop_map(|(with, client, current, new)| Step::ChangePassword { with, client, current, new })
             .boxed(),
+        pick().prop_map(|with| Step::MakeKey { with }).boxed(),
+        pick().prop_map(|with| Step::RevokeKey { with }).boxed(),
+        pick().prop_map(|with| Step::MakePersonal { with }).boxed(),
+        pick().prop_map(|with| Step::SignInPersonal { with }).boxed(),
+        (project(), who()).prop_map(|(project, who)| Step::AskAgain { project, who }).boxed(),
+        (pick(), times()).prop_map(|(with, times)| Step::Confirm { with, times }).boxed(),
+        (wish(), project(), client(), who())
+            .prop_map(|(wish, project, client, who)| Step::Ask { wish, project, client, who })
+            .boxed(),
+        (pick(), who()).prop_map(|(with, who)| Step::AskForAddress { with, who }).boxed(),
+        (pick(), times()).prop_map(|(with, times)| Step::Follow { with, times }).boxed(),
+        (pick(), word(), times()).prop_map(|(with, word, times)| Step::ResetBy { with, word, times }).boxed(),
+        (pick(), flag(), client(), who())
+            .prop_map(|(with, wrong, client, who)| Step::Type { with, wrong, client, who })
+            .boxed(),
         (order(), project(), person())
             .prop_map(|(order, project, person)| Step::Operator { order, project, person })
             .boxed(),
-        select(SPANS.as_slice()).prop_map(|seconds| Step::Wait { seconds }).boxed(),
+        select(spans(theme)).prop_map(|seconds| Step::Wait { seconds }).boxed(),
+        flag().prop_map(|strict| Step::Reload { strict }).boxed(),
     ]
 }
 
@@ -186,25 +342,11 @@ fn pick() -> impl Strategy<Value = Pick> {
 }
 
 fn project() -> impl Strategy<Value = usize> {
-    prop_oneof![6 => Just(0_usize), 1 => Just(1_usize)]
+    prop_oneof![8 => Just(0_usize), 1 => Just(1_usize)]
 }
 
-fn client() -> impl Strategy<Value = usize> {
-    prop_oneof![4 => Just(0_usize), 1 => 1..CLIENTS]
-}
-
-fn person() -> impl Strategy<Value = usize> {
-    prop_oneof![4 => Just(0_usize), 1 => 1..PERSONS.len()]
-}
-
-fn door() -> impl Strategy<Value = Door> {
-    let dialect = select(Dialect::ALL.as_slice());
-    (dialect, project(), client()).prop_map(|(dialect, project, client)| Door { dialect, project, client })
-}
-
-fn who() -> impl Strategy<Value = Who> {
-    let spelling = prop_oneof![3 => Just(0_usize), 2 => 1..4_usize];
-    (person(), spelling).prop_map(|(person, spelling)| Who { person, spelling })
+fn wish() -> impl Strategy<Value = Wish> {
+    select([Wish::Verify, Wish::Link, Wish::Digits, Wish::Reset].as_slice())
 }
 
 fn order() -> impl Strategy<Value = Order> {
@@ -214,6 +356,7 @@ fn order() -> impl Strategy<Value = Order> {
         2 => Just(Order::Delete),
         2 => Just(Order::Unlock),
         1 => Just(Order::EndSessions),
+        1 => (0..WORDS.len()).prop_map(|word| Order::Create { word }),
         1 => (0..WORDS.len()).prop_map(|word| Order::SetPassword { word }),
         1 => any::<bool>().prop_map(|admin| Order::Promote { admin }),
     ]
@@ -238,6 +381,10 @@ impl fmt::Display for Step {
         match self {
             Self::SignUp { door, who, word, .. } => write!(f, "sign up {who}, {:?}, {door}", WORDS[*word])?,
             Self::SignIn { door, who, word, .. } => write!(f, "sign in {who}, {:?}, {door}", WORDS[*word])?,
+            Self::Anonymous { project, client } => {
+                write!(f, "sign in without any credential in {} from client {client}", PROJECTS[*project])?;
+            }
+            Self::Deanonymize { who, word, .. } => write!(f, "become {who}, {:?}", WORDS[*word])?,
             Self::Refresh { .. } => write!(f, "refresh")?,
             Self::LogOut { .. } => write!(f, "log out")?,
             Self::LogOutEverywhere { .. } => write!(f, "log out everywhere")?,
@@ -245,10 +392,28 @@ impl fmt::Display for Step {
                 let (current, new) = (WORDS[*current], WORDS[*new]);
                 write!(f, "change the password {current:?} to {new:?} from client {client}")?;
             }
+            Self::MakeKey { .. } => write!(f, "make an API key")?,
+            Self::RevokeKey { .. } => write!(f, "revoke an API key")?,
+            Self::MakePersonal { .. } => write!(f, "make a personal access token")?,
+            Self::SignInPersonal { .. } => write!(f, "sign in by a personal access token")?,
+            Self::AskAgain { project, who } => write!(f, "ask for a verification of {who} in {}", PROJECTS[*project])?,
+            Self::Confirm { .. } => write!(f, "confirm the address")?,
+            Self::Ask { wish, project, client, who } => {
+                write!(f, "ask for a mail ({wish:?}) to {who} in {} from client {client}", PROJECTS[*project])?;
+            }
+            Self::AskForAddress { who, .. } => write!(f, "ask for the address {who}")?,
+            Self::Follow { .. } => write!(f, "follow the link")?,
+            Self::ResetBy { word, .. } => write!(f, "set the password {:?} by a ticket", WORDS[*word])?,
+            Self::Type { wrong, client, who, .. } => {
+                let which = if *wrong { "digits that are not quite" } else { "the digits" };
+                write!(f, "type as {who} from client {client} {which}")?;
+            }
             Self::Operator { order, project, person } => {
                 write!(f, "the operator of {} does {order:?} to {}", PROJECTS[*project], PERSONS[*person])?;
             }
             Self::Wait { seconds } => write!(f, "wait {seconds} s")?,
+            Self::Reload { strict: true } => write!(f, "from now on addresses must be proved")?,
+            Self::Reload { strict: false } => write!(f, "from now on addresses need not be proved")?,
         }
         match self.times() {
             1 => Ok(()),
