@@ -194,8 +194,8 @@ impl Run {
         }
         self.post.collect(&self.seen, &names);
         let mut checking = JoinSet::new();
-        for project in 0..PROJECTS.len() {
-            let given_up = facts::given_up(&apis[project]).await;
+        for (project, api) in apis.iter().enumerate() {
+            let given_up = facts::given_up(api).await;
             for (at, mut client) in std::mem::take(&mut self.clients[project]).into_iter().enumerate() {
                 let api = self.api(server, project, at);
                 client.open_mails(&api, &mut self.post, &given_up);
