@@ -16,7 +16,9 @@ use crate::Outcome;
 use crate::wire::Target;
 
 /// How long a start or an orderly end may take before the run is called broken.
-const PATIENCE: Duration = Duration::from_secs(60);
+///
+/// A first start with a thousand declared projects makes a thousand files, and that takes more than a minute.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Clock ticks a second in /proc, part of Linux's interface on every architecture keystead is built for.
 pub(crate) const USER_HZ: f64 = 100.0;
