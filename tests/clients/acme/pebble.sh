@@ -13,7 +13,7 @@ free() { node -e 'const s=require("net").createServer().listen(0,"127.0.0.1",()=
 dns=$(free) acme=$(free) manage=$(free) challenges=$(free) https=$(free) http=$(free) nowhere=$(free)
 fail() { echo "FAILED: $*"; for log in *.log; do echo "--- $log"; tail -40 "$log"; done; exit 1; }
 # Waits for a line in a log.
-line() { timeout 60 grep -m1 -q -- "$2" <(exec tail -n +1 -f "$1" 2>/dev/null) || fail "no line \"$2\" in $1"; }
+line() { timeout 60 grep -m1 -q -- "$2" <(exec tail -n +1 -F "$1" 2>/dev/null) || fail "no line \"$2\" in $1"; }
 passed=0
 ok() { passed=$((passed + 1)); echo "ok $passed - $*"; }
 
