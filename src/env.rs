@@ -147,7 +147,7 @@ impl Timestamp {
     }
 }
 
-/// 9999-12-31T23:59:59Z, the last moment RFC 3339 can spell (and below jiff's own limit).
+/// 9999-12-30T21:59:59Z: the last second that jiff has, a day short of what RFC 3339 can spell.
 const MAX_RFC3339_SECOND: i64 = 253_402_207_200 - 1;
 
 struct SystemClock;

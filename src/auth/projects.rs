@@ -34,7 +34,7 @@ pub use shot::{Copied, NotBackedUp, Scratch, Shot};
 /// Projects kept open; below what the fleet allows, since requests in flight may hold some that were let go.
 const MAX_OPEN: usize = 48;
 
-/// Files made ready at a time: so few that they find room beside the projects kept open.
+/// Files made or made ready at a time: so few that they find room beside the projects kept open.
 const MAX_READYING: usize = 8;
 
 /// The projects of a server.
@@ -115,16 +115,7 @@ impl Projects {
     /// When a file cannot be read or made.
     pub async fn start(parts: Parts, now: Timestamp) -> Result<Self, Error> {
         let projects = Self::learned(parts).await?;
-        for project in projects.settings().projects.values() {
-            if !projects.catalog.load().by_slug.contains_key(&project.slug) {
-                let new = NewProject { slug: project.slug.clone(), id: project.id, settings: None };
-                projects.make(new, now, Maker::Configuration).await?;
-            }
-        }
-        if projects.catalog.load().by_id.is_empty() {
-            let new = NewProject { slug: "default".into(), id: None, settings: None };
-            projects.make(new, now, Maker::Configuration).await?;
-        }
+        projects.make_declared(now).await?;
         Ok(projects)
     }
 
@@ -237,17 +228,11 @@ impl Projects {
             entries.insert(id, entry.clone());
             // Before there is a file: what cannot stand beside the others is never made.
             let with_new = self.catalog_of(&self.settings(), entries)?;
-            self.make_file(id, entry, maker).await?;
+            make_file(self.fleet.clone(), self.shared.clone(), (id, entry), maker).await?;
             self.publish(with_new)?;
             id
         };
         self.open(id).await?.ok_or(Error::UnknownProject)
-    }
-
-    async fn make_file(&self, id: Uuid, entry: Entry, maker: Maker) -> Result<(), Error> {
-        let store = self.fleet.create(id).await?;
-        let record = ProjectRecord { id, slug: entry.slug, created_at: entry.created_at, settings: entry.settings };
-        Project::create(&store, record, &self.shared, maker).await
     }
 
     /// Deletes a project with all it holds, its audit trail too: only the log tells of it.
@@ -333,11 +318,10 @@ impl Projects {
     }
 
     async fn open(&self, id: Uuid) -> Result<Option<Arc<Project>>, Error> {
+        // Until the project is open: whoever waits for `changing` holds a file, and the room for those is bounded.
+        let _turn = self.readying.acquire().await;
         // The file first, while others are opened and changed: it may have to be checked or upgraded, which can take long.
-        let readied = {
-            let _turn = self.readying.acquire().await;
-            self.fleet.get(id).await
-        };
+        let readied = self.fleet.get(id).await;
         let _changing = self.changing.lock().await;
         if let Some(project) = self.opened(id) {
             return Ok(Some(project));
@@ -485,6 +469,13 @@ impl Projects {
         self.catalog.store(Arc::new(catalog));
         Ok(())
     }
+}
+
+/// Makes the file of a project, and it into a project.
+async fn make_file(fleet: Fleet, shared: Shared, (id, entry): (Uuid, Entry), maker: Maker) -> Result<(), Error> {
+    let store = fleet.create(id).await?;
+    let record = ProjectRecord { id, slug: entry.slug, created_at: entry.created_at, settings: entry.settings };
+    Project::create(&store, record, &shared, maker).await
 }
 
 impl fmt::Debug for Projects {

@@ -1,6 +1,5 @@
 //! Copies of project files: made from one state while the file is in use, and compared with it.
 
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -13,15 +12,16 @@ use super::medium::{self, Direct, FileMedium, Medium};
 use super::redb::{Reader, Snapshot};
 use super::{Read, Store, StoreError};
 
-/// Memory for the pages of a copy, and so the most that is left for its last commit to write at once.
+/// Memory for the pages of a copy.
 const CACHE_BYTES: usize = 4 << 20;
 /// How long a copy works before it rests for as long: half a core and half a disk stay for those who are served.
 const SPELL: Duration = Duration::from_millis(4);
 /// Rows between two looks at the time.
 const LOOK: u32 = 64;
-/// Rows between two times that what was written is sent to the disk, less than a MiB. Left to the last commit, it would all go at
-/// once, and every change of those who are served would wait behind it.
-const SENT: u32 = 1024;
+/// How much of a copy is committed at a time, in bytes of keys and values. In one commit the checksum of every page would
+/// come last, and with it a great many scattered writes at once, behind which every change of those who are served would
+/// wait.
+const AT_ONCE: usize = 1 << 20;
 
 /// A project's rows as of one commit, while its file goes on. Their pages are kept meanwhile, so the file grows by what
 /// is written.
@@ -78,8 +78,7 @@ impl Frozen {
             medium::create_private_file(path).map_err(|error| file::of_io(&error))?;
             let steps = self.store.steps();
             let db = file::create(Direct(backend(path)?), CACHE_BYTES, steps, None)?;
-            let sent = File::open(path).map_err(|error| file::of_io(&error))?;
-            self.insert_all(&db, &sent, stop)?;
+            self.insert_all(&db, stop)?;
             db.close().map_err(file::of_redb)?;
             let (db, copy) = file::open(Direct(backend(path)?), CACHE_BYTES, steps)?;
             let count = self.compare(&copy, stop)?;
@@ -89,22 +88,30 @@ impl Frozen {
         })
     }
 
-    fn insert_all(&self, db: &Database, sent: &File, stop: &Stop) -> Result<(), StoreError> {
-        let mut change = db.begin_write().map_err(file::of_redb)?;
-        change.set_quick_repair(true);
-        {
-            let mut to = change.open_table(file::ROWS).map_err(file::of_redb)?;
-            let mut pace = Pace::new(stop);
-            for row in self.rows.rows.iter().map_err(file::of_redb)? {
-                let (key, value) = row.map_err(file::of_redb)?;
-                to.insert(key.value(), value.value()).map_err(file::of_redb)?;
-                pace.step()?;
-                if pace.rows.is_multiple_of(SENT) {
-                    sent.sync_data().map_err(|error| file::of_io(&error))?;
+    fn insert_all(&self, db: &Database, stop: &Stop) -> Result<(), StoreError> {
+        let mut rows = self.rows.rows.iter().map_err(file::of_redb)?;
+        let (mut pace, mut more) = (Pace::new(stop), true);
+        while more {
+            let mut change = db.begin_write().map_err(file::of_redb)?;
+            {
+                let mut to = change.open_table(file::ROWS).map_err(file::of_redb)?;
+                let mut bytes = 0;
+                while bytes < AT_ONCE {
+                    let Some(row) = rows.next() else {
+                        more = false;
+                        break;
+                    };
+                    let (key, value) = row.map_err(file::of_redb)?;
+                    to.insert(key.value(), value.value()).map_err(file::of_redb)?;
+                    bytes += key.value().len() + value.value().len();
+                    pace.step()?;
                 }
             }
+            // What a crash leaves of it is of no use: only the last one leaves a file that is opened without repair.
+            change.set_quick_repair(!more);
+            change.commit().map_err(file::of_redb)?;
         }
-        change.commit().map_err(file::of_redb)
+        Ok(())
     }
 
     fn compare(&self, copy: &Rows, stop: &Stop) -> Result<u64, StoreError> {

@@ -300,38 +300,25 @@ impl Inner {
     fn open(&self, id: Uuid, new: bool) -> Result<Store, StoreError> {
         let (store, cache_bytes) = match &self.home {
             Home::Memory => (Store::memory(), 0),
-            Home::Volume(volume) => {
-                self.make_room()?;
-                let cache_bytes = self.grant_cache();
-                let options = StoreOptions { cache_bytes, ..self.options.store.clone() };
-                let opened = make_on(&**volume, id, new, &options)
-                    .and_then(|()| Store::open_medium(volume.file(id), &options, new))
-                    .inspect_err(|_| self.table().cache_granted -= cache_bytes)?;
-                (opened, cache_bytes)
-            }
+            Home::Volume(volume) => self.open_within(|options| {
+                make_on(&**volume, id, new, options)?;
+                Store::open_medium(volume.file(id), options, new)
+            })?,
             Home::Dir(dir) => {
+                let path = file_of(dir, id);
                 // A file that vanished must not come back empty, nor a found one pass for new.
-                let there = file_of(dir, id).try_exists().map_err(|error| file::of_io(&error))?;
+                let there = path.try_exists().map_err(|error| file::of_io(&error))?;
                 match (there, new) {
                     (true, true) => return Err(StoreError::Io(format!("a file of project {id} exists already"))),
                     (false, false) => return Err(StoreError::Io(format!("the file of project {id} is gone"))),
                     _ => {}
                 }
-                self.was_refused(id, &file_of(dir, id))?;
-                self.make_room()?;
-                let cache_bytes = self.grant_cache();
-                let options = StoreOptions { cache_bytes, ..self.options.store.clone() };
-                match Store::open(&file_of(dir, id), &options) {
-                    Ok(store) => (store, cache_bytes),
-                    Err(error) => {
-                        let mut table = self.table();
-                        table.cache_granted -= cache_bytes;
-                        if let (StoreError::Corrupt(_), Ok(is)) = (&error, mark::Is::of(&file_of(dir, id))) {
-                            table.refused.insert(id, (is, error.clone()));
-                        }
-                        return Err(error);
+                self.was_refused(id, &path)?;
+                self.open_within(|options| Store::open(&path, options)).inspect_err(|error| {
+                    if let (StoreError::Corrupt(_), Ok(is)) = (error, mark::Is::of(&path)) {
+                        self.table().refused.insert(id, (is, error.clone()));
                     }
-                }
+                })?
             }
         };
         let mut table = self.table();
@@ -347,6 +334,23 @@ impl Inner {
             return Err(StoreError::Closed);
         }
         Ok(store)
+    }
+
+    /// Opens a file with the cache that it is granted, in bytes, once there is room for one more.
+    fn open_within(
+        &self,
+        open: impl FnOnce(&StoreOptions) -> Result<Store, StoreError>,
+    ) -> Result<(Store, usize), StoreError> {
+        self.make_room()?;
+        let cache_bytes = self.grant_cache();
+        let options = StoreOptions { cache_bytes, ..self.options.store.clone() };
+        match open(&options) {
+            Ok(store) => Ok((store, cache_bytes)),
+            Err(error) => {
+                self.table().cache_granted -= cache_bytes;
+                Err(error)
+            }
+        }
     }
 
     /// Enters a store that has no file.

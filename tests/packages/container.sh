@@ -13,16 +13,12 @@ context=$(realpath "$1")
 file=$(realpath "$(dirname "$0")/../../packaging/Containerfile")
 work=$(mktemp -d)
 root="$work/root"
-server=
+. "$(dirname "$0")/frame.sh"
 finish() {
     [ -z "$server" ] || kill -9 "$server" 2>/dev/null || true
     rm -rf "$work"
 }
 trap finish EXIT
-fail() { printf '%s\n' "$@"; exit 1; }
-is() { # WHAT EXPECTED ACTUAL
-    [ "$2" = "$3" ] || fail "$1" "expected: $2" "actual:   $3"
-}
 
 images() { buildah --root "$work/images" --runroot "$work/run" --storage-driver vfs "$@"; }
 images build --isolation chroot --format docker -t keystead -f "$file" "$context" >"$work/log" 2>&1 || fail "$(cat "$work/log")"
@@ -53,36 +49,24 @@ ENTER
 contain() { # COMMAND...
     exec env -i "${environment[@]}" "$(command -v unshare)" --mount --pid --fork --kill-child "$BASH" -eu "$work/enter" "$@"
 }
-start() {
-    rm -f "$work/ready"
-    mkfifo "$work/ready"
-    # A free port instead of the image's.
-    is "where it listens" 0.0.0.0:8443 "${program[-1]}"
-    contain "${program[@]:0:${#program[@]}-1}" 0.0.0.0:0 >"$work/ready" 2>"$work/log" &
-    server=$!
-    read -r -t 30 line <"$work/ready" || fail "$(cat "$work/log")" "the server did not get ready"
-    url=$(jq -r '.urls[0]' <<<"$line" | sed 's/0\.0\.0\.0/127.0.0.1/')/api/auth
+ca="$work/volume/tls/ca.pem"
+# A free port instead of the image's.
+is "where it listens" 0.0.0.0:8443 "${program[-1]}"
+launch() { contain "${program[@]:0:${#program[@]}-1}" 0.0.0.0:0; }
+end() {
     # unshare waits for it and passes no signals on.
+    local first
     first=$(pgrep -P "$server")
-}
-stop() {
     is "process 1" 1 "$(awk '/^NSpid:/ { print $NF }' "/proc/$first/status")"
-    kill "$first"
-    wait "$server" || fail "$(cat "$work/log")" "SIGTERM does not end it well"
-    server=
+    stop "$first"
 }
-ask() { # PATH BODY: the status
-    curl -sS --cacert "$work/volume/tls/ca.pem" -o /dev/null -w '%{http_code}' \
-        -H 'content-type: application/json' -d "$2" "$url/$1"
-}
-ada='{"email":"ada@example.com","password":"correct horse"}'
 
 start
 is "signup" 201 "$(ask signup "$ada")"
 (contain "${health[@]:1}") || fail "the health check"
-stop
+end
 if (contain "${health[@]:1}") 2>/dev/null; then fail "the health check is well without a server"; fi
 start
 is "login after a restart" 200 "$(ask login "$ada")"
-stop
+end
 echo "the image serves with nothing beside it, and its health check tells whether it does"

@@ -14,17 +14,13 @@ deb=$(realpath "$1")
 # Where devices may be made: a temporary folder in memory is often mounted without.
 work=$(mktemp -d --tmpdir="${TMPDIR:-/var/tmp}")
 root="$work/root"
-server=
+. "$(dirname "$0")/frame.sh"
 finish() {
     [ -z "$server" ] || kill "$server" 2>/dev/null || true
     if mountpoint -q "$root/proc"; then umount "$root/proc"; fi
     rm -rf "$work"
 }
 trap finish EXIT
-fail() { printf '%s\n' "$@"; exit 1; }
-is() { # WHAT EXPECTED ACTUAL
-    [ "$2" = "$3" ] || fail "$1" "expected: $2" "actual:   $3"
-}
 inside() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C "$@"; }
 
 release=$(. /etc/os-release && echo "$VERSION_CODENAME")
@@ -71,26 +67,12 @@ state=$(of_unit StateDirectory)
 install -d -m 755 "$root/var/lib/private"
 install -d -m "$(of_unit StateDirectoryMode)" -o 61234 -g 61234 "$root/var/lib/private/$state"
 ln -s "private/$state" "$root/var/lib/$state"
-start() {
-    rm -f "$work/ready"
-    mkfifo "$work/ready"
+ca="$root/var/lib/$state/tls/ca.pem"
+launch() {
     # Into words, as systemd does.
     # shellcheck disable=SC2046
-    chroot --userspec=61234:61234 "$root" env -i $(of_unit Environment) $(of_unit ExecStart) >"$work/ready" 2>"$work/log" &
-    server=$!
-    read -r -t 30 line <"$work/ready" || fail "$(cat "$work/log")" "the server did not get ready"
-    url=$(jq -r '.urls[0]' <<<"$line")/api/auth
+    exec chroot --userspec=61234:61234 "$root" env -i $(of_unit Environment) $(of_unit ExecStart)
 }
-stop() {
-    kill "$server"
-    wait "$server" || fail "$(cat "$work/log")" "the server did not end well"
-    server=
-}
-ask() { # PATH BODY: the status
-    curl -sS --cacert "$root/var/lib/$state/tls/ca.pem" -o /dev/null -w '%{http_code}' \
-        -H 'content-type: application/json' -d "$2" "$url/$1"
-}
-ada='{"email":"ada@example.com","password":"correct horse"}'
 
 start
 is "signup" 201 "$(ask signup "$ada")"

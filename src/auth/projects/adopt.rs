@@ -1,11 +1,12 @@
 //! Other settings for a server that runs: checked against the projects there are, then put in force at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{Entry, Projects};
+use super::{Catalog, Entry, MAX_READYING, Projects, make_file};
 use crate::auth::project::Maker;
 use crate::auth::{Error, ProjectSettings};
 use crate::config::{Problem, Problems, Settings, check_together};
@@ -45,18 +46,7 @@ impl Projects {
         let _changing = self.changing.lock().await;
         let before = self.settings();
         let mut entries = self.catalog.load().by_id.clone();
-        let known: Vec<String> = entries.values().map(|entry| entry.slug.clone()).collect();
-        let mut new = Vec::new();
-        for declared in settings.projects.values().filter(|declared| !known.contains(&declared.slug)) {
-            let id = declared.id.unwrap_or_else(|| self.shared.env.new_id(now));
-            if let Some(other) = entries.get(&id) {
-                let (key, reason) = (format!("project.{}.id", declared.slug), format!("is project `{}`'s", other.slug));
-                return Err(NotAdopted::Settings(Problems::one("the projects together", key, reason)));
-            }
-            let entry = Entry { slug: declared.slug.clone(), created_at: now, settings: None };
-            entries.insert(id, entry.clone());
-            new.push((id, entry));
-        }
+        let new = self.declare(&settings, &mut entries, now).map_err(NotAdopted::Settings)?;
         let resolved = resolve(&settings, &entries).map_err(NotAdopted::Settings)?;
         let adopted = Adopted {
             made: new.iter().map(|(_, entry)| entry.slug.clone()).collect(),
@@ -64,11 +54,7 @@ impl Projects {
         };
         let outbound = self.shared.outbound.prepare(&settings.outbound.policy())?;
         let catalog = self.catalog_of(&settings, entries)?;
-        self.make_files(&new).await?;
-        if let Err(error) = self.publish(catalog) {
-            self.remove_files(&new).await;
-            return Err(error.into());
-        }
+        self.make_all(new, catalog).await?;
         self.shared.outbound.adopt(outbound);
         let server = Arc::new(settings);
         self.settings.store(Arc::clone(&server));
@@ -101,15 +87,73 @@ impl Projects {
         problems
     }
 
-    /// Makes all of them, or none.
-    async fn make_files(&self, new: &[(Uuid, Entry)]) -> Result<(), Error> {
-        for (count, (id, entry)) in new.iter().enumerate() {
-            if let Err(error) = self.make_file(*id, entry.clone(), Maker::Configuration).await {
-                self.remove_files(&new[..=count]).await;
-                return Err(error);
+    /// Makes the projects that the settings in force declare, and `default` where there is none.
+    pub(super) async fn make_declared(&self, now: Timestamp) -> Result<(), Error> {
+        let _changing = self.changing.lock().await;
+        let settings = self.settings();
+        let mut entries = self.catalog.load().by_id.clone();
+        let declared = self.declare(&settings, &mut entries, now);
+        let mut new = declared.map_err(|problems| Error::Internal(problems.to_string()))?;
+        if entries.is_empty() {
+            let entry = Entry { slug: "default".into(), created_at: now, settings: None };
+            new.push((self.shared.env.new_id(now), entry));
+            entries.extend(new.iter().cloned());
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        let catalog = self.catalog_of(&settings, entries)?;
+        self.make_all(new, catalog).await
+    }
+
+    /// Puts the projects that `settings` declare and `entries` lacks among these, and answers which they are.
+    fn declare(
+        &self,
+        settings: &Settings,
+        entries: &mut BTreeMap<Uuid, Entry>,
+        now: Timestamp,
+    ) -> Result<Vec<(Uuid, Entry)>, Problems> {
+        let known: HashSet<String> = entries.values().map(|entry| entry.slug.clone()).collect();
+        let mut new = Vec::new();
+        for declared in settings.projects.values().filter(|declared| !known.contains(&declared.slug)) {
+            let id = declared.id.unwrap_or_else(|| self.shared.env.new_id(now));
+            if let Some(other) = entries.get(&id) {
+                let (key, reason) = (format!("project.{}.id", declared.slug), format!("is project `{}`'s", other.slug));
+                return Err(Problems::one("the projects together", key, reason));
+            }
+            let entry = Entry { slug: declared.slug.clone(), created_at: now, settings: None };
+            entries.insert(id, entry.clone());
+            new.push((id, entry));
+        }
+        Ok(new)
+    }
+
+    /// Makes all of them, of which `catalog` tells, or none. Several at a time: a file waits for the disk most of the
+    /// time it takes, and a thousand may be declared at once.
+    async fn make_all(&self, new: Vec<(Uuid, Entry)>, catalog: Catalog) -> Result<(), Error> {
+        let (mut making, mut made) = (JoinSet::new(), Ok(()));
+        let mut waiting = new.iter();
+        loop {
+            while made.is_ok()
+                && making.len() < MAX_READYING
+                && let Some(project) = waiting.next()
+            {
+                let (fleet, shared) = (self.fleet.clone(), self.shared.clone());
+                making.spawn(make_file(fleet, shared, project.clone(), Maker::Configuration));
+            }
+            match making.join_next().await {
+                None => break,
+                Some(done) => {
+                    let done = done.unwrap_or_else(|error| Err(Error::Internal(format!("making a project: {error}"))));
+                    made = made.and(done);
+                }
             }
         }
-        Ok(())
+        let made = made.and_then(|()| self.publish(catalog));
+        if made.is_err() {
+            self.remove_files(&new).await;
+        }
+        made
     }
 
     async fn remove_files(&self, made: &[(Uuid, Entry)]) {
