@@ -74,7 +74,10 @@ fn add_all<W: Write>(writer: &mut Writer<W>, shot: &Shot, stop: &Stop, runtime: 
         // Its pages are free again before the copy is written.
         drop(frozen);
         if let Some(copied) = copied {
-            writer.project(&copied)?;
+            writer.project(&copied, stop).map_err(|error| match stop.is_asked() {
+                true => NotMade::from(NotBackedUp::Stopped),
+                false => error.into(),
+            })?;
         }
     }
     Ok(())

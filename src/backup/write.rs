@@ -12,6 +12,7 @@ use super::manifest::{Contents, END, End, FAILED, FORMAT, FileEntry, HEAD, Head,
 use crate::auth::projects::{Copied, Shot};
 use crate::crypto::{Secret, hex};
 use crate::env::Timestamp;
+use crate::store::{Stop, Unhurried};
 
 /// Writes one archive.
 pub struct Writer<W: Write> {
@@ -42,15 +43,15 @@ impl<W: Write> Writer<W> {
         Ok(writer)
     }
 
-    /// Adds a project file.
+    /// Adds a project file, working half of the time.
     ///
     /// # Errors
-    /// The output's, and the file's; `InvalidData` when that is not as long as it was.
-    pub fn project(&mut self, copied: &Copied) -> io::Result<()> {
+    /// The output's, and the file's; `InvalidData` when that is not as long as it was, `Other` when it was stopped.
+    pub fn project(&mut self, copied: &Copied, stop: &Stop) -> io::Result<()> {
         let file = std::fs::File::open(&copied.file)?;
         let bytes = file.metadata()?.len();
         let name = file_name(copied.id);
-        let mut hashed = Hashed { from: file, hash: Context::new(&SHA256) };
+        let mut hashed = Hashed { from: Unhurried::new(file, stop), hash: Context::new(&SHA256) };
         let mut header = header(bytes, self.at);
         self.tar.append_data(&mut header, &name, (&mut hashed).take(bytes))?;
         self.end.projects.push(FileEntry {

@@ -1,5 +1,7 @@
 //! Copies of project files: made from one state while the file is in use, and compared with it.
 
+use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -22,6 +24,9 @@ const LOOK: u32 = 64;
 /// come last, and with it a great many scattered writes at once, behind which every change of those who are served would
 /// wait.
 const AT_ONCE: usize = 1 << 20;
+
+/// How much of a copy is freed at a time, in bytes.
+const FREED: u64 = 16 << 20;
 
 /// A project's rows as of one commit, while its file goes on. Their pages are kept meanwhile, so the file grows by what
 /// is written.
@@ -152,6 +157,44 @@ fn unlike() -> StoreError {
     StoreError::Corrupt("the copy is not what was copied; is the disk or the memory broken?".into())
 }
 
+/// A copy that is read half of the time, so as not to be felt.
+pub struct Unhurried<'a> {
+    file: File,
+    pace: Pace<'a>,
+}
+
+impl<'a> Unhurried<'a> {
+    /// Reads `file`, until it is to `stop`.
+    pub fn new(file: File, stop: &'a Stop) -> Self {
+        Self { file, pace: Pace::new(stop) }
+    }
+}
+
+impl io::Read for Unhurried<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.pace.look().map_err(|_| io::Error::other("it was stopped"))?;
+        self.file.read(out)
+    }
+}
+
+/// Removes a copy that nobody else has open, from its end on: a file system may hold up everybody's writes for as long as
+/// it takes to free what one file held.
+///
+/// # Errors
+/// The file system's.
+pub fn remove_unhurried(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    let mut bytes = file.metadata()?.len();
+    while bytes > FREED {
+        let since = Instant::now();
+        bytes -= FREED;
+        file.set_len(bytes)?;
+        file.sync_all()?;
+        Stop::default().rest(since.elapsed());
+    }
+    fs::remove_file(path)
+}
+
 /// Work and rest in turns.
 struct Pace<'a> {
     stop: &'a Stop,
@@ -164,11 +207,13 @@ impl<'a> Pace<'a> {
         Self { stop, rows: 0, since: Instant::now() }
     }
 
+    /// After each row.
     fn step(&mut self) -> Result<(), StoreError> {
         self.rows += 1;
-        if !self.rows.is_multiple_of(LOOK) {
-            return Ok(());
-        }
+        if self.rows.is_multiple_of(LOOK) { self.look() } else { Ok(()) }
+    }
+
+    fn look(&mut self) -> Result<(), StoreError> {
         let worked = self.since.elapsed();
         if worked >= SPELL {
             self.stop.rest(worked);

@@ -26,7 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::copy::{Frozen, Stop};
+pub use self::copy::{Frozen, Stop, Unhurried, remove_unhurried};
 pub use self::draft::Draft;
 pub use self::fleet::{Fleet, FleetOptions, LEAST_CACHE_BYTES, Moment, NoMoment, Over};
 pub use self::mark::{Left, Numbers};

@@ -12,7 +12,7 @@ use super::Projects;
 use crate::auth::audit::Point;
 use crate::data::{audit, project as rows};
 use crate::env::{Env, Timestamp};
-use crate::store::{Frozen, Moment, NoMoment, Stop, StoreError};
+use crate::store::{Frozen, Moment, NoMoment, Stop, StoreError, remove_unhurried};
 
 /// Why there is no backup.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,7 @@ pub struct Copied {
 impl Drop for Copied {
     fn drop(&mut self) {
         // The folder goes, too.
-        let _ = fs::remove_file(&self.file);
+        let _ = remove_unhurried(&self.file);
     }
 }
 

@@ -35,8 +35,9 @@ pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
         probe.join().map_err(|_| "a probe panicked")??.strict()
     };
     let mut quiet: Tally = sign_ins(span)?;
-    let backup = thread::spawn(move || take(&data, &folder.join("backup.tar")));
-    let mut during: Option<Tally> = None;
+    let file = folder.join("backup.tar");
+    let (to, mut during) = (file.clone(), None::<Tally>);
+    let backup = thread::spawn(move || take(&data, &to));
     while !backup.is_finished() {
         let more = sign_ins(span / 5)?;
         match &mut during {
@@ -46,6 +47,7 @@ pub(crate) fn run(bench: &mut Bench, report: &mut Report) -> Outcome<()> {
     }
     let took = backup.join().map_err(|_| "the backup's thread panicked")??;
     server.stop()?;
+    std::fs::remove_file(file)?;
     let mut during = during.ok_or("the backup was over before anybody signed in")?;
     let before = quiet.quantile_ms(0.99);
     report.latency("sign-in at 20/s, quiet", &mut quiet, None);
@@ -62,6 +64,5 @@ pub(super) fn take(data: &Path, file: &Path) -> Outcome<Duration> {
     command.arg("backup").arg(file).arg("--data-dir").arg(data).env_clear();
     let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
     let took = since.elapsed();
-    std::fs::remove_file(file)?;
     if status.success() { Ok(took) } else { Err("the backup failed".into()) }
 }

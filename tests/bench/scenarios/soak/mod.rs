@@ -88,7 +88,9 @@ pub(crate) fn run(bench: &mut Bench, report: &mut Report, minutes: f64) -> Outco
         samples.add(Sample::of(&server, &data)?, counts.good());
         empty(&mails)?;
         if backups.next_if(|share| **share <= samples.share()).is_some() {
-            take(&data, &bench.folder.join("soak.tar"))?;
+            let file = bench.folder.join("soak.tar");
+            take(&data, &file)?;
+            std::fs::remove_file(file)?;
         }
         if reloads.next_if(|share| **share <= samples.share()).is_some() {
             reload(&data)?;
