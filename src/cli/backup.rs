@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use anyhow::{Context, Result, anyhow, bail};
 use axum::body::Bytes;
 use http_body_util::BodyExt;
+use hyper::body::Frame;
 use serde_json::json;
 
 use super::api::Api;
@@ -98,14 +99,25 @@ impl Args {
             out.write_all(prelude.expose()).context(cannot)?;
             look.see(Bytes::copy_from_slice(prelude.expose()));
         }
+        let mut broken_off = None;
         while let Some(frame) = body.frame().await {
-            let Ok(frame) = frame else { break };
-            let Ok(piece) = frame.into_data() else { continue };
-            out.write_all(&piece).context(cannot)?;
-            look.see(piece);
+            match frame.map(Frame::into_data) {
+                Ok(Ok(piece)) => {
+                    out.write_all(&piece).context(cannot)?;
+                    look.see(piece);
+                }
+                Ok(Err(_)) => {}
+                Err(error) => {
+                    broken_off = Some(error);
+                    break;
+                }
+            }
         }
-        let contents = look.end()?;
-        Ok((contents, out))
+        match (look.end(), broken_off) {
+            (Ok(contents), _) => Ok((contents, out)),
+            (Err(_), Some(why)) => Err(anyhow!(why).context("there is no backup: the server broke off its answer")),
+            (Err(error), None) => Err(error),
+        }
     }
 
     fn tell(

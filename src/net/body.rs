@@ -154,6 +154,7 @@ impl Answer {
         let is_kept = self.http2 || data.len() > LARGE;
         let Some(request) = self.request.as_ref().filter(|_| is_kept) else { return data };
         self.rest = data.split_off(data.len().min(PIECE));
+        request.has_sent_piece();
         Bytes::from_owner(Piece { data, request: request.clone() })
     }
 }
@@ -164,7 +165,15 @@ impl hyper::body::Body for Answer {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = match std::mem::take(&mut self.rest) {
-            rest if rest.is_empty() => ready!(Pin::new(&mut self.body).poll_frame(cx)),
+            rest if rest.is_empty() => match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    if let Some(request) = &self.request {
+                        request.awaits_more();
+                    }
+                    return Poll::Pending;
+                }
+            },
             rest => Some(Ok(Frame::data(rest))),
         };
         if let Some(request) = &self.request {
@@ -201,6 +210,6 @@ impl AsRef<[u8]> for Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        self.request.has_moved();
+        self.request.has_taken_piece();
     }
 }

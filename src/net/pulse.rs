@@ -96,7 +96,9 @@ impl Pulse {
             self.idle_since.load(Relaxed)
         } else {
             let bodies = self.bodies.load(Relaxed);
-            let answers: u32 = self.answers.iter().map(|answers| answers.load(Relaxed)).sum();
+            // Wrapping: one may have left a class before it is counted there.
+            let counts = self.answers.iter().map(|answers| answers.load(Relaxed));
+            let answers = counts.fold(0, u32::wrapping_add);
             if answers + bodies < requests {
                 return None;
             }
@@ -184,11 +186,17 @@ impl Pulse {
     }
 }
 
+/// In the word that says where an answer stands: see [`OpenRequest`].
+const MARK: u64 = PIECE - 1;
+const PIECE: u64 = 1 << 40;
+const AWAITED: u64 = 1 << 63;
+
 /// A request, from its headers to the last byte of its answer handed over. Dropped wherever it ends.
 pub(super) struct OpenRequest {
     pulse: Arc<Pulse>,
     place: RequestPlace,
-    /// The age class of the answer's last progress, plus one; zero while there is no answer.
+    /// Where the answer stands, in one word: the age class of its last progress, plus one, in the bits of `MARK`, zero
+    /// while there is nothing for the client to take; how many pieces it has not taken; whether more is `AWAITED`.
     answer: AtomicU64,
     held: Option<HeldBytes>,
 }
@@ -210,19 +218,53 @@ impl OpenRequest {
         bytes <= LARGE || self.held.is_some()
     }
 
-    /// The answer is ready, or some of it was taken.
+    /// The answer is ready, or more of it.
     pub(super) fn has_moved(&self) {
-        let now = self.pulse.now();
-        self.pulse.answer_since.store(now, Relaxed);
-        let class = now / self.pulse.class;
-        if self.answer.load(Relaxed) != class + 1 {
-            self.pulse.answer_class(class).fetch_add(1, Relaxed);
-            self.leave(self.answer.swap(class + 1, Relaxed));
-        }
+        self.step(|answer| answer & !AWAITED);
     }
 
-    fn leave(&self, marked: u64) {
-        if let Some(class) = marked.checked_sub(1) {
+    /// More of the answer is still being made: what the client waits for is no fault of its own.
+    pub(super) fn awaits_more(&self) {
+        self.step(|answer| answer | AWAITED);
+    }
+
+    /// A piece is on its way to the client.
+    pub(super) fn has_sent_piece(&self) {
+        self.step(|answer| answer + PIECE);
+    }
+
+    /// The client has taken a piece.
+    pub(super) fn has_taken_piece(&self) {
+        self.step(|answer| answer - PIECE);
+    }
+
+    fn step(&self, change: impl Fn(u64) -> u64) {
+        let now = self.pulse.now();
+        let class = now / self.pulse.class;
+        let mut old = self.answer.load(Relaxed);
+        loop {
+            let changed = change(old) & !MARK;
+            let mark = if changed == AWAITED { 0 } else { class + 1 };
+            if changed | mark == old {
+                break;
+            }
+            match self.answer.compare_exchange_weak(old, changed | mark, Relaxed, Relaxed) {
+                Ok(_) if old & MARK == mark => break,
+                Ok(_) => {
+                    if mark != 0 {
+                        self.pulse.answer_class(class).fetch_add(1, Relaxed);
+                    }
+                    self.leave(old);
+                    break;
+                }
+                Err(found) => old = found,
+            }
+        }
+        self.pulse.answer_since.store(now, Relaxed);
+    }
+
+    fn leave(&self, answer: u64) {
+        if let Some(class) = (answer & MARK).checked_sub(1) {
             self.pulse.answer_class(class).fetch_sub(1, Relaxed);
         }
     }

@@ -1,5 +1,6 @@
 //! Real sockets, real TLS, real HTTP clients against `serve`, with limits shortened where one is waited for.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -7,10 +8,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use http::{Request, StatusCode};
+use http_body_util::channel::Channel;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -33,7 +35,7 @@ struct Server {
     ca: LocalCa,
     /// Says each time `/wait` was entered.
     entered: mpsc::UnboundedReceiver<()>,
-    /// Lets one `/wait` go on for each permit.
+    /// Lets one `/wait`, or `/slow`, go on for each permit.
     gate: Arc<Semaphore>,
     /// What reading the body of `/body` came to.
     bodies: mpsc::UnboundedReceiver<String>,
@@ -58,11 +60,23 @@ impl Server {
         let (entered_tx, entered) = mpsc::unbounded_channel();
         let (bodies_tx, bodies) = mpsc::unbounded_channel();
         let gate = Arc::new(Semaphore::new(0));
-        let wait_gate = gate.clone();
+        let (wait_gate, slow_gate) = (gate.clone(), gate.clone());
         let router = Router::new()
             .route("/", get(|Extension(peer): Extension<Peer>| async move { format!("{peer:?}") }))
             .route("/uid", get(|Extension(PeerUid(uid)): Extension<PeerUid>| async move { uid.to_string() }))
             .route("/big", get(async || vec![7; 8 << 20]))
+            .route(
+                "/slow",
+                get(async move || {
+                    let (mut to, body) = Channel::<Bytes, Infallible>::new(1);
+                    tokio::spawn(async move {
+                        to.send_data(vec![7; 20_000].into()).await.unwrap();
+                        slow_gate.acquire().await.unwrap().forget();
+                        to.send_data("done".into()).await.unwrap();
+                    });
+                    Body::new(body)
+                }),
+            )
             .route(
                 "/body",
                 post(async move |body: Body| {
@@ -358,6 +372,21 @@ async fn a_slow_request_is_not_idle() {
     tokio::time::timeout(SHORT * 5, stream.read_u8()).await.expect_err("nothing can have come yet");
     server.gate.add_permits(1);
     assert!(within(ask(&mut stream, "")).await.ends_with("done"));
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_long_to_make_is_not_the_clients_fault() {
+    for http2 in [false, true] {
+        let server = Server::local(Limits { stall: SHORT, ..Limits::default() }).await;
+        let mut answer = server.client(http2).get(server.url("/slow")).send().await.unwrap();
+        let mut taken = 0;
+        while taken < 20_000 {
+            taken += within(answer.chunk()).await.unwrap().unwrap().len();
+        }
+        tokio::time::timeout(SHORT * 5, answer.chunk()).await.expect_err("nothing can have come yet");
+        server.gate.add_permits(1);
+        assert_eq!(within(answer.text()).await.unwrap(), "done", "HTTP/2: {http2}");
+    }
 }
 
 #[tokio::test]
