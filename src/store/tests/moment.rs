@@ -1,6 +1,8 @@
 //! Backups of the store: one moment for all files, copies that are what they were made of, files put in place.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +11,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{get, put, rows};
-use crate::store::{Fleet, FleetOptions, Moment, NoMoment, Over, Stop, Store, StoreError, StoreOptions};
+use crate::store::{
+    Fleet, FleetOptions, Moment, NoMoment, Over, Stop, Store, StoreError, StoreOptions, Unhurried, remove_unhurried,
+};
 
 fn id(number: u128) -> Uuid {
     Uuid::from_u128(number)
@@ -112,6 +116,30 @@ async fn a_copy_that_is_stopped_says_so() {
     assert_eq!(frozen.copy_to(&to.path().join("copy"), &Stop::default()), Ok(200));
     assert_eq!(count(&to.path().join("copy")), Ok(200));
     assert_eq!(Fleet::memory().moment(None, || ()).await.unwrap_err(), NoMoment::Memory);
+}
+
+/// More than is committed, and more than is freed, at a time.
+#[tokio::test]
+async fn a_large_copy_is_whole_is_read_at_leisure_and_goes() {
+    let (dir, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let fleet = fleet(dir.path());
+    let store = fleet.create(id(1)).await.unwrap();
+    let large = |n: u8| vec![n; 256 << 10];
+    for n in 0..100 {
+        put(&store, &[n], &large(n)).await.unwrap();
+    }
+    let (moment, ()) = fleet.moment(None, || ()).await.unwrap();
+    let (_, frozen) = moment.next().await.unwrap().unwrap();
+    let (copy, stop) = (to.path().join("copy"), Stop::default());
+    assert_eq!(frozen.copy_to(&copy, &stop), Ok(100));
+    let mut bytes = Vec::new();
+    Unhurried::new(File::open(&copy).unwrap(), &stop).read_to_end(&mut bytes).unwrap();
+    assert!(bytes == std::fs::read(&copy).unwrap());
+    assert_eq!(count(&copy), Ok(100));
+    stop.ask();
+    assert!(Unhurried::new(File::open(&copy).unwrap(), &stop).read_to_end(&mut bytes).is_err(), "it was to stop");
+    remove_unhurried(&copy).unwrap();
+    assert!(!copy.exists());
 }
 
 /// Rows of a file that is brought, which is checked whole as it is opened.
