@@ -67,6 +67,10 @@ pub struct Envelope<'a> {
     pub locales: &'a [&'a str],
 }
 
+/// Instructions that one part of a mail may take: milliseconds of work. A template that repeats itself without end must not
+/// hold up everybody's mail.
+const FUEL: u64 = 100_000;
+
 impl Templates {
     /// Those in the program.
     ///
@@ -92,6 +96,7 @@ impl Templates {
         }
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_fuel(Some(FUEL));
         let mut locales: BTreeMap<Template, BTreeSet<String>> = BTreeMap::new();
         for (name, source) in &sources {
             if let Err(error) = environment.add_template_owned(name.clone(), source.text.clone()) {
@@ -210,6 +215,7 @@ impl Source {
         };
         let hint = match error.kind() {
             minijinja::ErrorKind::UndefinedError => "; the template may not use such a value",
+            minijinja::ErrorKind::OutOfFuel => "; it does far more than a mail needs",
             _ => "",
         };
         TemplateProblem { file: self.file.clone(), line: error.line(), reason: format!("{reason}{hint}") }

@@ -134,6 +134,16 @@ fn every_mistake_is_found_with_file_and_line() {
 }
 
 #[test]
+fn a_template_that_works_for_ever_is_a_mistake() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{{ link }}{% endfor %}{% endfor %}";
+    put(dir.path(), "en/verify-email.txt", endless);
+    let problems = Templates::load(Some(dir.path())).expect_err("too much work");
+    let [problem] = &problems[..] else { unreachable!("one mistake: {problems:?}") };
+    assert!(problem.reason.contains("more than a mail needs"), "{problem:?}");
+}
+
+#[test]
 fn what_a_template_has_not_got_is_an_error_without_its_values() {
     let templates = Templates::embedded();
     let mut letter = Templates::sample_letter(Template::VerifyEmail, None);
