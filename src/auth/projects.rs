@@ -212,23 +212,19 @@ impl Projects {
     /// # Errors
     /// `ProjectExists` when the slug or the id is taken, and the store's.
     pub async fn create(&self, new: NewProject, by: Operator) -> Result<Arc<Project>, Error> {
-        self.make(new, by.now, Maker::Operator(by.uid)).await
-    }
-
-    async fn make(&self, new: NewProject, now: Timestamp, maker: Maker) -> Result<Arc<Project>, Error> {
         let id = {
             let _changing = self.changing.lock().await;
             let catalog = self.catalog.load();
-            let id = new.id.unwrap_or_else(|| self.shared.env.new_id(now));
+            let id = new.id.unwrap_or_else(|| self.shared.env.new_id(by.now));
             if catalog.by_slug.contains_key(&new.slug) || catalog.by_id.contains_key(&id) {
                 return Err(Error::ProjectExists);
             }
-            let entry = Entry { slug: new.slug, created_at: now, settings: new.settings };
+            let entry = Entry { slug: new.slug, created_at: by.now, settings: new.settings };
             let mut entries = catalog.by_id.clone();
             entries.insert(id, entry.clone());
             // Before there is a file: what cannot stand beside the others is never made.
             let with_new = self.catalog_of(&self.settings(), entries)?;
-            make_file(self.fleet.clone(), self.shared.clone(), (id, entry), maker).await?;
+            make_file(self.fleet.clone(), self.shared.clone(), (id, entry), Maker::Operator(by.uid)).await?;
             self.publish(with_new)?;
             id
         };

@@ -62,3 +62,23 @@ async fn many_are_made_at_once_and_all_are_found_however_many_ask() {
     assert_eq!(app.projects().list(), made);
     app.close().await;
 }
+
+#[tokio::test]
+async fn of_several_declared_projects_all_are_made_or_none() {
+    let home = tempfile::tempdir().unwrap();
+    let (data, id) = (home.path().join("data"), uuid::Uuid::from_u128(7));
+    let overrides = Overrides { data_dir: Some(data.clone()), ..Overrides::default() };
+    let declared = [("KEYSTEAD_PROJECT__A__CONCEAL", "true".to_owned()), ("KEYSTEAD_PROJECT__B__ID", id.to_string())];
+    let declared = declared.map(|(key, value)| (key.to_owned(), value));
+    let settings = config::load(&overrides, &declared.into_iter().collect()).unwrap();
+    // Where the file of the second would begin.
+    let in_the_way = data.join(format!("projects/{id}.redb.new"));
+    std::fs::create_dir_all(&in_the_way).unwrap();
+    assert!(App::open(settings.clone(), Env::system()).await.is_err());
+    let left = || std::fs::read_dir(data.join("projects")).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(left().filter(|path| *path != in_the_way).collect::<Vec<_>>(), [std::path::PathBuf::new(); 0]);
+    std::fs::remove_dir(&in_the_way).unwrap();
+    let app = App::open(settings, Env::system()).await.unwrap();
+    assert_eq!(app.projects().count(), 2);
+    app.close().await;
+}
